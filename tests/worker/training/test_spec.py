@@ -1,0 +1,55 @@
+"""TrainSpec: an empty spec is a full spec, a resolved one is a fixed point, and faults are named."""
+
+import pytest
+from pydantic import ValidationError
+
+from worker.training.spec import TrainSpec
+
+
+def test_an_empty_spec_is_a_full_spec() -> None:
+    spec = TrainSpec()
+    assert spec.arms == ("standard", "adversarial", "cascade")
+    assert spec.warmup_epochs == 10
+    assert spec.seeds == (0,)
+
+
+@pytest.mark.parametrize("given", [{}, {"epochs": 3}, {"seed": 7}, {"seeds": [4, 5]}, {"warmup_epochs": 0}])
+def test_resolving_twice_changes_nothing(given: dict[str, object]) -> None:
+    spec = TrainSpec.model_validate(given)
+    assert TrainSpec.model_validate_json(spec.model_dump_json()) == spec
+
+
+def test_a_short_run_gets_a_warmup_that_fits() -> None:
+    assert TrainSpec(epochs=3).warmup_epochs == 1
+    assert TrainSpec(epochs=1).warmup_epochs == 0
+
+
+def test_seed_is_the_first_of_seeds() -> None:
+    assert TrainSpec(seed=3).seeds == (3,)
+    assert TrainSpec(seeds=(4, 5)).seed == 4
+    with pytest.raises(ValidationError, match="must be the first of seeds"):
+        TrainSpec(seed=1, seeds=(4, 5))
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        ({"epoch": 3}, "Extra inputs"),
+        ({"epochs": 0}, "greater than or equal to 1"),
+        ({"epochs": 5, "warmup_epochs": 5}, "must be less than epochs"),
+        ({"hidden_size": 50, "heads": 4}, "must divide"),
+        ({"arms": ["standard", "standard"]}, "names a value twice"),
+        ({"learning_rate": float("nan")}, "finite"),
+        ({"dropout": 1.0}, "less than 1"),
+    ],
+)
+def test_faults_are_refused(given: dict[str, object], complaint: str) -> None:
+    with pytest.raises(ValidationError, match=complaint):
+        TrainSpec.model_validate(given)
+
+
+def test_every_field_has_a_sentence_a_default_and_the_schema_says_so() -> None:
+    properties = TrainSpec.model_json_schema()["properties"]
+    for name, schema in properties.items():
+        assert schema.get("description", "").endswith("."), name
+        assert "default" in schema, name

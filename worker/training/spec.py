@@ -1,0 +1,172 @@
+"""TrainSpec: every setting of a training run, written once.
+
+The same class is the training part of the HTTP body of ``POST /v1/jobs``, the JSON in the job row and the
+argument of ``run_experiment()``. It imports no torch, so the API process may import it.
+
+The settings are flat on the wire (``{"epochs": 30, "gamma": 1.0}``) and grouped here by what they govern.
+An empty spec is a full spec: every field has a default. Unknown fields are refused.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+ModelName = Literal["sasrec", "gru4rec"]
+Arm = Literal["standard", "adversarial", "cascade"]
+LossName = Literal["bce"]
+AttackPosition = Literal["end", "start", "random"]
+Replacement = Literal["uniform", "popularity"]
+
+DEFAULT_WARMUP_EPOCHS = 10
+
+Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+
+class DataSettings(_Settings):
+    """Which interactions are learnt from, and how they are cut into training sequences."""
+
+    min_rating: float | None = None
+    """Drop interactions rated below this (in the rating's own unit); needs a rating column. null keeps all."""
+    k_core: int = Field(default=0, ge=0, le=1000)
+    """Repeat until stable: drop users and items with fewer than this many interactions. 0 keeps all."""
+    max_length: int = Field(default=50, ge=2, le=2000)
+    """Input positions a model reads: the last this many interactions of a history."""
+    windows_per_user: int = Field(default=1, ge=1, le=1000)
+    """Training windows cut from each user, the last one first, then earlier ones without shared targets."""
+
+
+class ModelSettings(_Settings):
+    """The network."""
+
+    model: ModelName = "sasrec"
+    """`sasrec` (self-attention) or `gru4rec` (recurrent, in its user-sequence form)."""
+    hidden_size: int = Field(default=64, ge=4, le=1024)
+    """Width of item embeddings and hidden states."""
+    blocks: int = Field(default=2, ge=1, le=16)
+    """Self-attention blocks of SASRec, or stacked GRU layers of GRU4Rec."""
+    heads: int = Field(default=1, ge=1, le=16)
+    """Attention heads of SASRec; must divide `hidden_size`. GRU4Rec has none and ignores it."""
+    dropout: Fraction = 0.5
+    """Probability that an activation is zeroed in training."""
+
+
+class OptimiserSettings(_Settings):
+    """The ranking loss, Adam, and when training stops."""
+
+    loss: LossName = "bce"
+    """Ranking loss: `bce` is binary cross-entropy with one sampled negative a position."""
+    epochs: int = Field(default=200, ge=1, le=100_000)
+    """At most this many passes over the training sequences, warm-up included."""
+    batch_size: int = Field(default=256, ge=1, le=65_536)
+    """Mean number of sequences in a batch; batches hold about equal numbers of targets."""
+    learning_rate: float = Field(default=1e-3, gt=0.0, le=1.0)
+    """Adam's step size."""
+    adam_beta1: Fraction = 0.9
+    """Adam's decay of the gradient's running mean."""
+    adam_beta2: Fraction = 0.98
+    """Adam's decay of the gradient's running second moment."""
+    weight_decay: float = Field(default=0.0, ge=0.0, le=1.0)
+    """L2 penalty added to the gradient; the padding row is never decayed."""
+    clip_norm: float = Field(default=0.0, ge=0.0)
+    """Largest global gradient norm; 0 switches clipping off."""
+    patience: int = Field(default=10, ge=1, le=100_000)
+    """Stop after this many validations without a better validation NDCG@10."""
+    min_epochs: int = Field(default=40, ge=0, le=100_000)
+    """Patience is not counted before this epoch (GRU4Rec sits on a popularity plateau for a while)."""
+    validate_every: int = Field(default=1, ge=1, le=10_000)
+    """Epochs between two validations."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Arithmetic of the forward pass; `bfloat16` runs under autocast, the weights stay float32."""
+    checkpoint_minutes: float = Field(default=2.0, ge=0.0, le=1440.0)
+    """Minutes between two checkpoints of a running arm; 0 writes one at every epoch's end."""
+    seed: Seed = 0
+    """Seed of initialisation, batch order, negatives and dropout, when one seed is enough."""
+    seeds: tuple[Seed, ...] = Field(default=(0,), max_length=32)
+    """Several seeds, each trained in every arm; left out it is just `seed`, which is always its first."""
+
+
+class AdversarySettings(_Settings):
+    """Cascade-guided adversarial training (docs/method.md)."""
+
+    arms: tuple[Arm, ...] = Field(default=("standard", "adversarial", "cascade"), min_length=1, max_length=3)
+    """Training procedures to compare: plain, generic adversarial (γ = 0), cascade-guided."""
+    warmup_epochs: int = Field(default=DEFAULT_WARMUP_EPOCHS, ge=0, le=100_000)
+    """Epochs of standard training before the adversarial losses start, shared by all arms of a seed; left
+    out it is 10, or half of `epochs` where that is less."""
+    epsilon_match: float = Field(default=0.03, ge=0.0, le=10.0)
+    """ε1: length of the matching-level perturbation, as a fraction of the perturbed vectors' mean length."""
+    epsilon_history: float = Field(default=0.1, ge=0.0, le=10.0)
+    """ε2: length of the history-level perturbation, as a fraction of the mean item-embedding length."""
+    lambda_match: float = Field(default=1.0, ge=0.0, le=100.0)
+    """λ1: weight of the matching-level loss; 0 switches that level off."""
+    lambda_history: float = Field(default=1.0, ge=0.0, le=100.0)
+    """λ2: weight of the history-level loss; 0 switches that level off."""
+    kappa: float = Field(default=0.0, ge=0.0, le=1000.0)
+    """κ: weight of other sequences' predictions in a cascade effect; 0 counts the user's own alone."""
+    gamma: float = Field(default=1.0, ge=-4.0, le=4.0)
+    """γ: how strongly the cascade arm's perturbation shrinks with the cascade effect; 0 is generic."""
+    weight_clip: float = Field(default=5.0, ge=1.0, le=1000.0)
+    """c: cascade weights are clipped to [1/c, c] before they are scaled to a root mean square of 1."""
+
+
+class EvaluationSettings(_Settings):
+    """Full-ranking evaluation and item-replacement attacks at test time."""
+
+    exclude_seen: bool = True
+    """Leave all of a user's earlier items out of the ranking (not only those in the window)."""
+    attack_positions: tuple[AttackPosition, ...] = ("end", "start", "random")
+    """Where in the window items are replaced."""
+    attack_counts: tuple[Annotated[int, Field(ge=1, le=100)], ...] = (1, 2, 5)
+    """How many items are replaced; only users with a longer history take part."""
+    attack_replacements: tuple[Replacement, ...] = ("uniform", "popularity")
+    """What replaces an item: any item alike, or drawn by training popularity."""
+    attack_repeats: int = Field(default=3, ge=1, le=100)
+    """Independent draws of every attack; figures are their mean."""
+    attack_seed: Seed = 0
+    """Seed of the attacks' draws: the same in every arm and seed, so that arms meet the same attack."""
+
+
+class TrainSpec(DataSettings, ModelSettings, OptimiserSettings, AdversarySettings, EvaluationSettings):
+    """A full training specification: data, model, optimiser, adversary, evaluation."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _resolve(cls, given: Any) -> Any:
+        """Fill in the defaults that follow other fields, so that a resolved spec shows what will be run."""
+        if not isinstance(given, dict):
+            return given
+        resolved = dict(given)
+        if not resolved.get("seeds"):
+            resolved["seeds"] = (resolved.get("seed", 0),)
+        elif "seed" not in resolved and isinstance(resolved["seeds"], (list, tuple)):
+            resolved["seed"] = resolved["seeds"][0]
+        epochs = resolved.get("epochs", cls.model_fields["epochs"].default)
+        if resolved.get("warmup_epochs") is None and isinstance(epochs, int):
+            resolved["warmup_epochs"] = max(0, min(DEFAULT_WARMUP_EPOCHS, epochs // 2))
+        return resolved
+
+    @model_validator(mode="after")
+    def _settings_fit_together(self) -> Self:
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(
+                f"warmup_epochs ({self.warmup_epochs}) must be less than epochs ({self.epochs}): "
+                "no model may be chosen before the warm-up ends"
+            )
+        if self.model == "sasrec" and self.hidden_size % self.heads:
+            raise ValueError(f"heads ({self.heads}) must divide hidden_size ({self.hidden_size})")
+        for field in ("arms", "seeds", "attack_positions", "attack_counts", "attack_replacements"):
+            values = getattr(self, field)
+            if len(set(values)) != len(values):
+                raise ValueError(f"{field} names a value twice: {list(values)}")
+        if self.seed != self.seeds[0]:
+            raise ValueError(
+                f"seed ({self.seed}) must be the first of seeds {list(self.seeds)}; give either one"
+            )
+        return self
