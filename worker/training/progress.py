@@ -89,7 +89,7 @@ class EpochMetrics:
     loss_match: float | None
     loss_history: float | None
     validation: dict[str, float] | None
-    """Metrics on the validation targets ("ndcg@10", "hr@10", …), or None where the epoch was not validated."""
+    """Metrics on the validation targets ("ndcg@10", "hr@10", …); None where the epoch was not validated."""
     seconds: float
 
 
@@ -128,7 +128,7 @@ class SilentProgress:
 
 @dataclass(frozen=True)
 class CheckpointKey:
-    """Which checkpoint: `warmup` (the state all arms fork from), `progress` (mid-run), `best` (a finished arm)."""
+    """Which checkpoint: `warmup` (what all arms fork from), `progress` (mid-run), `best` (a finished arm)."""
 
     kind: CheckpointKind
     seed: int
