@@ -33,7 +33,7 @@ class DataSettings(_Settings):
     """Which interactions are learnt from, and how they are cut into training sequences."""
 
     min_rating: float | None = None
-    """Drop interactions rated below this (in the rating's own unit); needs a rating column. null keeps all."""
+    """Drop interactions rated below this (needs a rating column; same unit as the data). null keeps all."""
     k_core: int = Field(default=0, ge=0, le=1000)
     """Repeat until stable: drop users and items with fewer than this many interactions. 0 keeps all."""
     max_length: int = Field(default=50, ge=2, le=2000)
