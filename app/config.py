@@ -1,0 +1,162 @@
+"""Every setting of the service, read once from the environment, checked at start, passed in from there.
+
+`DATABASE_URL` and `REDIS_URL` have no prefix, because platforms set them; everything else is `STEADYRANK_…`.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import unquote, urlsplit
+
+from pydantic import AliasChoices, Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+WEAK_PASSWORDS = frozenset(
+    {"", "postgres", "steadyrank", "changeme", "password", "secret", "redis", "admin", "root", "test"}
+)
+MIB = 1024 * 1024
+
+
+class Settings(BaseSettings):
+    """The settings of one process. Sizes are bytes and times are seconds, unless a field says otherwise."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="STEADYRANK_", populate_by_name=True, frozen=True, use_attribute_docstrings=True
+    )
+
+    # --- where it runs
+    environment: Literal["development", "production"] = "development"
+    """`production` refuses to start with an absent or well-known database or broker password."""
+    data_dir: Path = Path("~/.local/share/steadyrank")
+    """Folder of the embedded database, broker, logs and local API key; unused when both URLs are given."""
+    database_url: str | None = Field(
+        default=None, validation_alias=AliasChoices("DATABASE_URL", "database_url"), repr=False
+    )
+    """Postgres (15 or newer): `postgresql://user:password@host:port/name`; unset, the embedded one."""
+    redis_url: str | None = Field(
+        default=None, validation_alias=AliasChoices("REDIS_URL", "redis_url"), repr=False
+    )
+    """Redis or Valkey, as `redis://host:port/0` or `unix:///path.sock`; unset, the embedded one is used."""
+    database_pool_size: int = Field(default=10, ge=1, le=200)
+    """Database connections that one process keeps open; under load it opens twice as many more."""
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    """Web origins, separated by commas, that may call the API from a browser; none by default."""
+
+    # --- who may call
+    require_keys: bool = True
+    """Whether every `/v1` request needs an API key; false makes every caller the default project."""
+
+    # --- what is taken in
+    max_upload_bytes: int = Field(default=2 * 1024 * MIB, ge=1)
+    """Largest data set body, as sent, in bytes."""
+    max_decompressed_bytes: int = Field(default=8 * 1024 * MIB, ge=1)
+    """Largest data set after decompression, in bytes; what a gzip bomb runs into."""
+    max_json_bytes: int = Field(default=MIB, ge=1024)
+    """Largest JSON request body, in bytes."""
+    max_rows: int = Field(default=100_000_000, ge=1)
+    """Most interactions a data set may have, in rows."""
+    max_epochs: int = Field(default=10_000, ge=1)
+    """Most epochs a job may ask for."""
+    max_runtime_seconds: int = Field(default=7 * 24 * 3600, ge=1)
+    """Longest that one job may train, in seconds."""
+
+    # --- leases
+    lease_seconds: float = Field(default=45.0, gt=0.0, le=3600.0)
+    """How long a worker's claim on a job or data set lasts without a heartbeat, in seconds."""
+    reaper_seconds: float = Field(default=5.0, gt=0.0, le=3600.0)
+    """Seconds between two looks for claims that ran out."""
+    resend_after_seconds: float = Field(default=30.0, gt=0.0, le=86_400.0)
+    """A wake-up still not answered after this many seconds is sent again."""
+    max_attempts: int = Field(default=3, ge=1, le=100)
+    """How often a job or a data set check is begun before it fails for good."""
+    abandoned_upload_seconds: float = Field(default=3600.0, gt=0.0)
+    """An unfinished upload is swept away when nothing was written to it for this many seconds."""
+
+    # --- the trainer
+    device: str = "auto"
+    """Where models train: `auto` (a GPU when there is one), `cpu`, `cuda` or `cuda:1`."""
+    threads: int = Field(default=1, ge=1, le=1024)
+    """CPU threads that one training process uses; part of what makes a run repeatable bit for bit."""
+
+    # --- telling
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severe log line that is written."""
+    log_format: Literal["json", "text"] = "json"
+    """`json` writes one object a line; `text` is for a terminal."""
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split_commas(cls, given: object) -> object:
+        return (
+            tuple(filter(None, (part.strip() for part in given.split(","))))
+            if isinstance(given, str)
+            else given
+        )
+
+    @field_validator("data_dir")
+    @classmethod
+    def _expand_home(cls, given: Path) -> Path:
+        return given.expanduser().absolute()
+
+    @field_validator("database_url")
+    @classmethod
+    def _name_the_driver(cls, given: str | None) -> str | None:
+        """Take `postgres://` and `postgresql://` as platforms give them; psycopg 3 is the driver."""
+        if given is None:
+            return None
+        scheme, separator, rest = given.partition("://")
+        if not separator or scheme not in {"postgres", "postgresql", "postgresql+psycopg"}:
+            raise ValueError("must be a Postgres address: postgresql://user:password@host:port/name")
+        return f"postgresql+psycopg://{rest}"
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_scheme(cls, given: str | None) -> str | None:
+        if given is not None and not given.startswith(
+            ("redis://", "rediss://", "unix://", "redis+socket://")
+        ):
+            raise ValueError("must be a Redis address: redis://host:port/0, rediss://… or unix:///path.sock")
+        return given
+
+    @model_validator(mode="after")
+    def _production_has_real_secrets(self) -> Self:
+        if self.environment != "production":
+            return self
+        if self.database_url is None or self.redis_url is None:
+            raise ValueError(
+                "production needs DATABASE_URL and REDIS_URL; the embedded servers are not for it"
+            )
+        address = urlsplit(self.database_url)
+        over_network = bool(address.hostname)
+        if over_network and unquote(address.password or "").lower() in WEAK_PASSWORDS:
+            raise ValueError("production refuses DATABASE_URL without a password or with a well-known one")
+        broker_password = urlsplit(self.redis_url).password
+        if broker_password is not None and unquote(broker_password).lower() in WEAK_PASSWORDS:
+            raise ValueError("production refuses REDIS_URL with a well-known password")
+        if not self.require_keys:
+            raise ValueError("production refuses STEADYRANK_REQUIRE_KEYS=false")
+        return self
+
+    @property
+    def database(self) -> str:
+        """The database address, in SQLAlchemy's form. RuntimeError when none was given."""
+        if self.database_url is None:
+            raise RuntimeError("No database: set DATABASE_URL, or start everything with `steadyrank up`.")
+        return self.database_url
+
+    @property
+    def broker(self) -> str:
+        """The broker address, in Celery's form (a socket is `redis+socket://`). RuntimeError when none."""
+        if self.redis_url is None:
+            raise RuntimeError("No broker: set REDIS_URL, or start everything with `steadyrank up`.")
+        if self.redis_url.startswith("unix://"):
+            return "redis+socket://" + self.redis_url.removeprefix("unix://")
+        return self.redis_url
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """This process's settings, read from the environment once."""
+    return Settings()

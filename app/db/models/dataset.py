@@ -1,0 +1,45 @@
+"""Data sets: an uploaded file, what was found in it, and its interactions in canonical form."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db.base import Base, CreatedAt, PrefixedId
+
+
+class Dataset(PrefixedId, CreatedAt, Base):
+    """A data set. `validating` until the light worker has read it, then `ready` or `rejected`, for good."""
+
+    __tablename__ = "datasets"
+    __table_args__ = (
+        CheckConstraint("status IN ('validating', 'ready', 'rejected')", name="status"),
+        CheckConstraint("status <> 'ready' OR canonical_blob IS NOT NULL", name="ready_has_interactions"),
+        CheckConstraint("(status = 'validating') = (validated_at IS NULL)", name="validated"),
+        Index(None, "project_id", "id"),
+        Index(None, "original_blob"),
+        Index(None, "canonical_blob"),
+        Index("ix_datasets_validating", "lease_until", postgresql_where="status = 'validating'"),
+    )
+    id_prefix = "ds"
+
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"))
+    name: Mapped[str]
+    status: Mapped[str]
+    filename: Mapped[str]
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str]
+    format: Mapped[str | None]
+    columns: Mapped[dict[str, Any] | None]
+    options: Mapped[dict[str, Any]]
+    stats: Mapped[dict[str, Any] | None]
+    problems: Mapped[list[dict[str, Any]]]
+    original_blob: Mapped[str] = mapped_column(ForeignKey("blobs.id"))
+    canonical_blob: Mapped[str | None] = mapped_column(ForeignKey("blobs.id"))
+    attempts: Mapped[int] = mapped_column(server_default="0")
+    lease_until: Mapped[datetime | None]
+    """While validating: a worker's claim, or, before any claim, when the wake-up is sent again."""
+    validated_at: Mapped[datetime | None]

@@ -1,0 +1,171 @@
+"""Every error that the service raises on purpose. `app/problems.py` turns them into problem+json, once.
+
+    SteadyRankError                     500 internal
+    ├── Unauthorized                    401 unauthorized
+    ├── NotFoundError                   404 not_found, dataset_not_found, job_not_found, …
+    ├── ConflictError                   409 conflict
+    │   ├── InUseError                  409 dataset_in_use, job_in_use, … (lists what uses it)
+    │   ├── DatasetNotReadyError        409 dataset_not_ready
+    │   └── JobStateError               409 job_state
+    ├── PayloadTooLarge                 413 payload_too_large, decompressed_too_large
+    ├── RangeNotSatisfiableError        416 range_not_satisfiable
+    ├── ValidationFailed                422 invalid_request, empty_file, binary_file, broken_gzip, …
+    ├── BlobDamagedError                500 blob_damaged
+    └── ServiceUnavailable              503 unavailable (retryable)
+
+Nothing here knows HTTP beyond a status number, so workers import it without a web framework.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True)
+class ErrorItem:
+    """One fault of a request: where (a JSON pointer, or a query parameter's name), what, and what to do."""
+
+    pointer: str
+    code: str
+    message: str
+    got: Any = None
+    hint: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The item as it stands in `errors[]`."""
+        return asdict(self)
+
+
+class SteadyRankError(Exception):
+    """Base of the tree. Class attributes are what a caller gets unless an instance says otherwise."""
+
+    status: ClassVar[int] = 500
+    code: str = "internal"
+    title: str = "Internal error"
+    hint: str | None = None
+    retryable: bool = False
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        code: str | None = None,
+        hint: str | None = None,
+        errors: Sequence[ErrorItem] = (),
+        retryable: bool | None = None,
+        headers: Mapping[str, str] | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> None:
+        """`extra` are more members of the problem object, such as what uses a data set."""
+        super().__init__(detail)
+        self.detail = detail
+        self.code = code or self.code
+        self.hint = hint or self.hint
+        self.retryable = self.retryable if retryable is None else retryable
+        self.errors = tuple(errors)
+        self.headers = dict(headers or {})
+        self.extra = dict(extra or {})
+
+
+class Unauthorized(SteadyRankError):  # noqa: N818 - named as the HTTP status is
+    """No API key, or one that is not known or was revoked."""
+
+    status = 401
+    code = "unauthorized"
+    title = "API key needed"
+    hint = "Send the header `Authorization: Bearer sr_…`; `steadyrank keys create` makes a key."
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, headers={"WWW-Authenticate": 'Bearer realm="steadyrank"'})
+
+
+class NotFoundError(SteadyRankError):
+    """No such thing in the caller's project; another project's things are not there either."""
+
+    status = 404
+    code = "not_found"
+    title = "Not found"
+
+    @classmethod
+    def of(cls, kind: str, identity: str) -> NotFoundError:
+        """The error for one missing row: `NotFoundError.of("dataset", "ds_…")`, code `dataset_not_found`."""
+        return cls(f"There is no {kind} {identity!r} in this project.", code=f"{kind}_not_found")
+
+
+class ConflictError(SteadyRankError):
+    """The thing is in a state that does not allow the request."""
+
+    status = 409
+    code = "conflict"
+    title = "Not possible in this state"
+
+
+class InUseError(ConflictError):
+    """Something cannot be deleted while other things use it; `used_by` lists their ids."""
+
+    code = "in_use"
+    title = "In use"
+
+    def __init__(self, detail: str, *, code: str, used_by: Sequence[str], hint: str | None = None) -> None:
+        super().__init__(detail, code=code, hint=hint, extra={"used_by": list(used_by)})
+
+
+class DatasetNotReadyError(ConflictError):
+    """A data set that is still being read, or was rejected, cannot be trained on."""
+
+    code = "dataset_not_ready"
+    title = "Data set not ready"
+
+
+class JobStateError(ConflictError):
+    """A job's state does not allow the move."""
+
+    code = "job_state"
+    title = "Not possible in this state of the job"
+
+
+class PayloadTooLarge(SteadyRankError):  # noqa: N818 - named as the HTTP status is
+    """A body over the limit, as sent or decompressed."""
+
+    status = 413
+    code = "payload_too_large"
+    title = "Body too large"
+
+
+class RangeNotSatisfiableError(SteadyRankError):
+    """A Range that begins after the end."""
+
+    status = 416
+    code = "range_not_satisfiable"
+    title = "Range not satisfiable"
+
+
+class ValidationFailed(SteadyRankError):  # noqa: N818 - named as the outcome is
+    """A request that is well-formed HTTP but cannot be accepted; `errors` say where and why."""
+
+    status = 422
+    code = "invalid_request"
+    title = "Request not valid"
+
+
+class BlobDamagedError(SteadyRankError):
+    """Stored bytes do not have the digest that they were stored with, or some are missing."""
+
+    code = "blob_damaged"
+    title = "Stored bytes are damaged"
+
+
+class ServiceUnavailable(SteadyRankError):  # noqa: N818 - named as the HTTP status is
+    """Something that the service needs is down."""
+
+    status = 503
+    code = "unavailable"
+    title = "Not available now"
+    retryable = True
+
+    def __init__(
+        self, detail: str, *, retry_after_seconds: int = 5, extra: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(detail, headers={"Retry-After": str(retry_after_seconds)}, extra=extra)

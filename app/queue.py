@@ -1,0 +1,85 @@
+"""The Celery application, and sending by task name. Task names are fixed strings: both sides import these.
+
+A message is only a wake-up; the row in the database is the truth. So a broker that is down loses nothing: the
+send is logged and the reaper sends again.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Protocol
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from app.config import Settings
+from app.db.session import Message
+
+VALIDATE_DATASET = "steadyrank.validate_dataset"
+RUN_JOB = "steadyrank.run_job"
+LIGHT_QUEUE = "light"
+TRAIN_QUEUE = "train"
+
+_VISIBILITY_SECONDS = 30 * 24 * 3600
+
+logger = logging.getLogger(__name__)
+
+
+class Queue(Protocol):
+    """Where wake-ups go."""
+
+    def send(self, message: Message) -> None:
+        """Hand over one message; logs and returns when the broker is down."""
+
+    def ping(self) -> None:
+        """Raise an exception when the broker cannot be reached."""
+
+
+def make_celery(settings: Settings) -> Celery:
+    """The Celery application of this process; workers add their tasks to it by name."""
+    celery = Celery("steadyrank", broker=settings.broker, set_as_current=False)
+    celery.conf.update(
+        task_ignore_result=True,
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        worker_prefetch_multiplier=1,
+        # Never redeliver by time: a training job is longer than any timeout, and the reaper does it by lease.
+        broker_transport_options={
+            "visibility_timeout": _VISIBILITY_SECONDS,
+            "socket_connect_timeout": 2,
+            "socket_timeout": 10,
+        },
+        broker_connection_retry_on_startup=True,
+        task_serializer="json",
+        accept_content=["json"],
+        task_default_queue=LIGHT_QUEUE,
+        task_routes={VALIDATE_DATASET: {"queue": LIGHT_QUEUE}, RUN_JOB: {"queue": TRAIN_QUEUE}},
+        worker_hijack_root_logger=False,
+        enable_utc=True,
+    )
+    return celery
+
+
+class CeleryQueue:
+    """The Queue over a Celery application."""
+
+    def __init__(self, celery: Celery) -> None:
+        self._celery = celery
+
+    def send(self, message: Message) -> None:
+        """Hand over one message. A broker that is down is logged; the reaper will send again."""
+        retry: dict[str, Any] = {"max_retries": 1, "interval_start": 0.1, "interval_max": 0.2}
+        try:
+            self._celery.send_task(
+                message.task_name, args=message.args, queue=message.queue, retry=True, retry_policy=retry
+            )
+        except (OperationalError, OSError) as error:
+            logger.warning(
+                "broker unreachable, %s%s will be sent again: %s", message.task_name, message.args, error
+            )
+
+    def ping(self) -> None:
+        """Raise an exception when the broker cannot be reached; opens its own short connection."""
+        with self._celery.connection_for_write(connect_timeout=2) as connection:
+            connection.ensure_connection(max_retries=0, timeout=2)
+            connection.default_channel.client.ping()
