@@ -1,0 +1,140 @@
+"""Interactions → sequences: one time-ordered list of item numbers a user.
+
+Ragged arrays are kept flat: all users' items one after another, with `offsets` telling where each user's
+begin (CSR). Item numbers count from 1; 0 is padding and no item.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from worker.training.progress import DataError
+
+Int32 = npt.NDArray[np.int32]
+Int64 = npt.NDArray[np.int64]
+
+
+def ragged_positions(starts: Int64, lengths: npt.NDArray[np.integer]) -> Int64:
+    """Flat indices of many slices: ``concatenate([arange(s, s + n) for s, n in zip(starts, lengths)])``."""
+    lengths = lengths.astype(np.int64)
+    total = int(lengths.sum())
+    first_of_slice = np.cumsum(lengths) - lengths
+    return np.arange(total, dtype=np.int64) + np.repeat(starts - first_of_slice, lengths)
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Every user's items in time order.
+
+    user_ids[u]: the id of user number u, as given; item_ids[i - 1]: the id of item number i.
+    offsets: int64[U+1]; items: int32[N], 1-based; times: int64[N] in microseconds since 1970 UTC, or None.
+    """
+
+    user_ids: list[str]
+    item_ids: list[str]
+    offsets: Int64
+    items: Int32
+    times: Int64 | None = None
+
+    @property
+    def n_users(self) -> int:
+        """U."""
+        return len(self.user_ids)
+
+    @property
+    def n_items(self) -> int:
+        """V: item numbers are 1 … V."""
+        return len(self.item_ids)
+
+    @property
+    def n_interactions(self) -> int:
+        """N."""
+        return len(self.items)
+
+    @property
+    def lengths(self) -> Int64:
+        """int64[U]: interactions of each user."""
+        return self.offsets[1:] - self.offsets[:-1]
+
+    def of(self, user: int) -> Int32:
+        """Return a view of that user's items, oldest first."""
+        return self.items[self.offsets[user] : self.offsets[user + 1]]
+
+
+def build_sequences(
+    interactions: pl.DataFrame, *, min_rating: float | None = None, k_core: int = 0
+) -> Sequences:
+    """Filter the interactions and gather them by user.
+
+    `interactions` has the columns user, item (strings) and may have timestamp and rating; its rows are in
+    time order (or in the order to be taken for it), as `read_interactions` returns them. Kept users and items
+    are numbered by their first appearance. Raises DataError when a rating is asked for that is not there, or
+    when the filters leave nothing.
+    """
+    if min_rating is not None:
+        if "rating" not in interactions.columns:
+            raise DataError(
+                "min_rating is set, but the data set has no rating column",
+                hint="Leave min_rating out, or name the column that holds the ratings.",
+            )
+        interactions = interactions.filter(pl.col("rating") >= min_rating)
+    users, user_ids = _number(interactions["user"])
+    items, item_ids = _number(interactions["item"])
+    times = None
+    if "timestamp" in interactions.columns:
+        times = interactions["timestamp"].dt.timestamp("us").to_numpy().astype(np.int64)
+    if k_core > 1:
+        kept = _k_core(users, items, len(user_ids), len(item_ids), k_core)
+        users, user_ids = _renumber(users[kept], user_ids)
+        items, item_ids = _renumber(items[kept], item_ids)
+        times = times[kept] if times is not None else None
+    if not len(users):
+        raise DataError(
+            f"no interaction is left (min_rating {min_rating}, k_core {k_core})",
+            hint="Lower k_core or min_rating.",
+        )
+    by_user = np.argsort(users, kind="stable")
+    offsets = np.zeros(len(user_ids) + 1, dtype=np.int64)
+    np.cumsum(np.bincount(users, minlength=len(user_ids)), out=offsets[1:])
+    return Sequences(
+        user_ids=user_ids,
+        item_ids=item_ids,
+        offsets=offsets,
+        items=(items[by_user] + 1).astype(np.int32),
+        times=times[by_user] if times is not None else None,
+    )
+
+
+def _number(ids: pl.Series) -> tuple[Int64, list[str]]:
+    """Number ids by first appearance: the number (0-based) of each row, and the id of each number."""
+    names = ids.unique(maintain_order=True).rename("id")
+    numbering = pl.DataFrame({"id": names, "number": np.arange(len(names), dtype=np.int64)})
+    rows = ids.rename("id").to_frame().join(numbering, on="id", how="left", maintain_order="left")
+    return rows["number"].to_numpy().astype(np.int64), names.to_list()
+
+
+def _renumber(codes: Int64, names: list[str]) -> tuple[Int64, list[str]]:
+    """Number the names still present by first appearance."""
+    first_row = np.full(len(names), len(codes), dtype=np.int64)
+    first_row[codes[::-1]] = np.arange(len(codes), dtype=np.int64)[::-1]
+    present = np.flatnonzero(first_row < len(codes))
+    present = present[np.argsort(first_row[present])]
+    number = np.full(len(names), -1, dtype=np.int64)
+    number[present] = np.arange(len(present))
+    return number[codes], [names[code] for code in present]
+
+
+def _k_core(users: Int64, items: Int64, n_users: int, n_items: int, k: int) -> npt.NDArray[np.bool_]:
+    """bool[N]: the rows of the largest subset in which every user and every item has at least k rows."""
+    kept = np.ones(len(users), dtype=np.bool_)
+    while True:
+        user_counts = np.bincount(users[kept], minlength=n_users)
+        item_counts = np.bincount(items[kept], minlength=n_items)
+        still = kept & (user_counts[users] >= k) & (item_counts[items] >= k)
+        if np.array_equal(still, kept):
+            return kept
+        kept = still
