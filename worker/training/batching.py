@@ -91,7 +91,8 @@ class Batch:
 
     x_BL: int64 input items, 0 = padding; y_BL: int64, the next item at each position, 0 = padding;
     m_BL: bool, true where y is real; w_BL: float32 weight of each input's perturbation, 0 on padding (1
-    elsewhere where no weights were given); length_B: int64 inputs of each row; window_B: int64 window numbers.
+    elsewhere where no weights were given); length_B: int64, inputs of each row; window_B: int64, window
+    numbers.
     """
 
     x_BL: Tensor

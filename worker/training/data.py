@@ -18,12 +18,13 @@ Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
 
-def ragged_positions(starts: Int64, lengths: npt.NDArray[np.integer]) -> Int64:
+def ragged_positions(starts: Int64, lengths: Int32 | Int64) -> Int64:
     """Flat indices of many slices: ``concatenate([arange(s, s + n) for s, n in zip(starts, lengths)])``."""
-    lengths = lengths.astype(np.int64)
-    total = int(lengths.sum())
-    first_of_slice = np.cumsum(lengths) - lengths
-    return np.arange(total, dtype=np.int64) + np.repeat(starts - first_of_slice, lengths)
+    counts = lengths.astype(np.int64)
+    first_of_slice = np.cumsum(counts) - counts
+    positions: Int64 = np.arange(int(counts.sum()), dtype=np.int64)
+    positions += np.repeat(starts - first_of_slice, counts)
+    return positions
 
 
 @dataclass(frozen=True)
