@@ -1,0 +1,121 @@
+"""Real servers for every test that needs one.
+
+Postgres and Valkey come out of their wheels, in a short temporary folder, and die with this process however
+it ends. TEST_DATABASE_URL and TEST_REDIS_URL point the suite at other servers: the first at a database whose
+user may create databases, the second at a database number that is flushed before each test that uses it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+import redis
+from psycopg import sql
+from sqlalchemy.engine import make_url
+
+from app.embedded.postgres import Postgres
+from app.embedded.processes import ProcessSpec, start, stop, wait_ready
+from app.embedded.valkey import Valkey
+
+
+@pytest.fixture(scope="session")
+def server_folder() -> Iterator[Path]:
+    """A short folder, since a socket's path has at most 107 bytes; pytest's own are long."""
+    folder = Path(tempfile.mkdtemp(dir="/tmp", prefix="sr-"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@contextmanager
+def _running(spec: ProcessSpec) -> Iterator[None]:
+    process = start(spec)
+    try:
+        wait_ready(spec, process, seconds=30.0)
+        yield
+    finally:
+        stop([(spec, process)])
+
+
+@pytest.fixture(scope="session")
+def postgres_url(server_folder: Path) -> Iterator[str]:
+    """Address of a server on which databases can be created, in SQLAlchemy's form."""
+    given = os.environ.get("TEST_DATABASE_URL")
+    if given:
+        yield make_url(given).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+        return
+    server = Postgres(server_folder / "pg", server_folder, server_folder / "postgres.log", durable=False)
+    server.prepare()
+    with _running(server.spec()):
+        yield server.url("postgres")
+
+
+@pytest.fixture(scope="session")
+def redis_url(server_folder: Path) -> Iterator[str]:
+    """Address of a broker, in redis-py's form."""
+    given = os.environ.get("TEST_REDIS_URL")
+    if given:
+        yield given
+        return
+    server = Valkey(server_folder / "valkey", server_folder, server_folder / "valkey.log", durable=False)
+    server.prepare()
+    with _running(server.spec()):
+        yield server.url()
+
+
+def _execute(url: str, statement: sql.Composed) -> None:
+    address = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(address, autocommit=True) as connection:
+        connection.execute(statement)
+
+
+@contextmanager
+def _database(server: str, template: str) -> Iterator[str]:
+    """A database that exists while the block runs; yields its address."""
+    name = f"sr_{uuid.uuid4().hex[:12]}"
+    create = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+    _execute(server, create.format(sql.Identifier(name), sql.Identifier(template)))
+    try:
+        yield make_url(server).set(database=name).render_as_string(hide_password=False)
+    finally:
+        _execute(server, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres_url: str) -> Iterator[str]:
+    """Name of a database that the migrations have built and nobody writes to."""
+    from app.db.migrate import upgrade  # noqa: PLC0415 - tests of the pure library need no database code
+
+    with _database(postgres_url, "template0") as url:
+        upgrade(url)
+        yield str(make_url(url).database)
+
+
+@pytest.fixture
+def empty_database_url(postgres_url: str) -> Iterator[str]:
+    """Address of a database of this test's own with no tables in it."""
+    with _database(postgres_url, "template0") as url:
+        yield url
+
+
+@pytest.fixture
+def database_url(postgres_url: str, migrated_template: str) -> Iterator[str]:
+    """Address of a migrated database of this test's own."""
+    with _database(postgres_url, migrated_template) as url:
+        yield url
+
+
+@pytest.fixture
+def broker_url(redis_url: str) -> str:
+    """Address of a broker with nothing in it, in redis-py's form."""
+    client = redis.Redis.from_url(redis_url)
+    client.flushdb()
+    client.close()
+    return redis_url
