@@ -1,0 +1,83 @@
+"""The client: `SteadyRank()` finds the service on this machine, or the one that you name.
+
+from app.sdk.client import SteadyRank
+
+client = SteadyRank()
+dataset = client.datasets.upload("log.csv")
+job = client.jobs.wait(client.jobs.create(dataset, epochs=50))
+client.models.download(job.models[0], "model/")
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from app.sdk.datasets import Datasets
+from app.sdk.discovery import discover
+from app.sdk.jobs import Jobs
+from app.sdk.models import Models
+from app.sdk.transport import Transport
+
+
+class SteadyRank:
+    """A client of one SteadyRank service; close it, or use it in a `with`.
+
+    Args:
+        base_url: The service's address. Left out: STEADYRANK_URL, then the service on this machine.
+        api_key: The key. Left out: STEADYRANK_API_KEY, then the key of the service on this machine.
+        timeout: Seconds that a read or write may take.
+        max_retries: Tries after the first, for what may safely be sent again.
+        transport: An httpx transport in place of the network.
+        sleep: Waits between tries, in place of time.sleep.
+
+    """
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        *,
+        timeout: float = 60.0,
+        max_retries: int = 4,
+        transport: httpx.BaseTransport | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        connection = discover(base_url, api_key)
+        self._transport = Transport(
+            connection, timeout=timeout, max_retries=max_retries, http=transport, sleep=sleep
+        )
+        self.base_url = connection.base_url
+        self.datasets = Datasets(self._transport)
+        self.jobs = Jobs(self._transport)
+        self.models = Models(self._transport)
+
+    def capabilities(self) -> dict[str, Any]:
+        """Models, training settings as JSON Schema, attacks, limits, devices."""
+        return self._transport.json("GET", "/v1/capabilities")
+
+    def health(self) -> dict[str, Any]:
+        """Whether the service and what it depends on are up; ServiceUnavailableError names what is down."""
+        return self._transport.json("GET", "/readyz")
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        """Use it in a `with`."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connections."""
+        self.close()
+
+    def __repr__(self) -> str:
+        """Show the address, never the key."""
+        return f"SteadyRank({self.base_url!r})"

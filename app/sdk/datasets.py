@@ -1,0 +1,121 @@
+"""Data sets: upload a log of interactions, see what the service found in it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from app.sdk.bodies import Sent, Source, body_of
+from app.sdk.downloads import download
+from app.sdk.errors import DatasetRejectedError, WaitTimeoutError
+from app.sdk.objects import Dataset
+from app.sdk.transport import Transport
+
+
+class Datasets:
+    """`client.datasets`."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def upload(
+        self,
+        source: Source,
+        *,
+        name: str | None = None,
+        filename: str | None = None,
+        format: str | None = None,
+        user_column: str | None = None,
+        item_column: str | None = None,
+        time_column: str | None = None,
+        rating_column: str | None = None,
+        wait: bool = True,
+        timeout: float = 600.0,
+        on_bytes: Sent | None = None,
+    ) -> Dataset:
+        """Upload a log of interactions and, unless told otherwise, wait until it has been read.
+
+        Args:
+            source: A path, bytes, an open binary file, or an iterable of bytes. Sent in constant memory.
+            name: What it is called in lists; the file's name when left out.
+            filename: The file's name, whose ending tells the format; a path or file object brings its own.
+            format: Overrides the guess from the name and the content.
+            user_column: Overrides the guessed column of user ids; likewise the next three.
+            item_column: Column of item ids.
+            time_column: Column of times.
+            rating_column: Column of ratings.
+            wait: Wait until the service has read it; DatasetRejectedError when it cannot be used.
+            timeout: Seconds to wait for that (WaitTimeoutError).
+            on_bytes: Told (bytes sent, bytes in all or None) while sending.
+
+        """
+        query = {
+            "name": name,
+            "filename": filename or _filename(source),
+            "format": format,
+            "user_column": user_column,
+            "item_column": item_column,
+            "time_column": time_column,
+            "rating_column": rating_column,
+        }
+        answer = self._transport.json("POST", "/v1/datasets", params=query, upload=body_of(source, on_bytes))
+        dataset = Dataset.from_json(answer)
+        return self.wait(dataset.id, timeout=timeout) if wait else dataset
+
+    def list(self, *, page_size: int | None = None) -> Iterator[Dataset]:
+        """All data sets, newest first, page after page as you read on."""
+        rows = self._transport.pages("/v1/datasets", params={"limit": page_size})
+        return map(Dataset.from_json, rows)
+
+    def get(self, dataset: str | Dataset) -> Dataset:
+        """One data set."""
+        return Dataset.from_json(self._transport.json("GET", _path(dataset)))
+
+    def wait(self, dataset: str | Dataset, *, timeout: float = 600.0, interval: float = 0.2) -> Dataset:
+        """Wait until it has been read.
+
+        Raises DatasetRejectedError when it cannot be used, WaitTimeoutError after `timeout` seconds.
+        """
+        deadline = time.monotonic() + timeout
+        while True:
+            found = self.get(dataset)
+            if found.status == "rejected":
+                raise DatasetRejectedError(found)
+            if found.status != "validating":
+                return found
+            if time.monotonic() + interval > deadline:
+                raise WaitTimeoutError(
+                    f"data set {found.id} is still being read after {timeout:g} s",
+                    hint="Is a worker for the `light` queue running? See GET /readyz.",
+                )
+            self._transport.sleep(interval)
+            interval = min(2.0, interval * 1.5)
+
+    def report(self, dataset: str | Dataset) -> dict[str, Any]:
+        """The checks that were made: counts, and every problem with its lines and severity."""
+        return self._transport.json("GET", f"{_path(dataset)}/report")
+
+    def content(self, dataset: str | Dataset, target: str | os.PathLike[str]) -> Path:
+        """Download the file as it was uploaded; resumes, and checks its SHA-256."""
+        found = self.get(dataset)
+        path = Path(target)
+        download(self._transport, f"{_path(found)}/content", path, size=found.bytes, sha256=found.sha256)
+        return path
+
+    def delete(self, dataset: str | Dataset) -> dict[str, Any]:
+        """Delete it; InUseError lists the jobs that still need it. Says how many bytes came free."""
+        return self._transport.json("DELETE", _path(dataset))
+
+
+def _path(dataset: str | Dataset) -> str:
+    return f"/v1/datasets/{dataset if isinstance(dataset, str) else dataset.id}"
+
+
+def _filename(source: Source) -> str | None:
+    if isinstance(source, str | os.PathLike):
+        return Path(source).name
+    named = getattr(source, "name", None)
+    return Path(named).name if isinstance(named, str) else None

@@ -1,0 +1,230 @@
+"""What can go wrong when talking to a SteadyRank service.
+
+    SteadyRankError
+    ├── NotConfiguredError          no service address is known
+    ├── ServiceUnreachableError     no answer came (refused, timed out, cut off)
+    ├── IntegrityError              a download's bytes are not the ones that were promised
+    ├── WaitTimeoutError            something took longer than the caller would wait
+    ├── DatasetRejectedError        an upload was read and found unusable; `.dataset.problems` says why
+    └── ProblemError                the service answered with an error (problem+json, RFC 9457)
+        ├── BadRequestError         400
+        ├── UnauthorizedError       401
+        ├── ForbiddenError          403
+        ├── NotFoundError           404, also for another project's ids
+        ├── ConflictError           409
+        │   ├── InUseError          it is used; `.used_by` lists the ids
+        │   ├── DatasetNotReadyError  it is still being read, or was rejected
+        │   └── JobStateError       the job's state does not allow it
+        ├── PayloadTooLargeError    413
+        ├── ValidationFailedError   422: `.errors` points at each field
+        ├── RateLimitedError        429
+        └── ServerError             5xx
+            └── ServiceUnavailableError  503
+
+Branch on `code` (stable), never on `detail` (prose).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+if TYPE_CHECKING:
+    from app.sdk.objects import Dataset
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """One fault in a request: where it is (JSON pointer), what is wrong, what was got, what to do."""
+
+    pointer: str
+    code: str
+    message: str
+    got: Any = None
+    hint: str = ""
+
+    @classmethod
+    def from_json(cls, body: dict[str, Any]) -> FieldError:
+        """Read one entry of `errors[]`."""
+        return cls(
+            pointer=str(body.get("pointer") or ""),
+            code=str(body.get("code") or ""),
+            message=str(body.get("message") or ""),
+            got=body.get("got"),
+            hint=str(body.get("hint") or ""),
+        )
+
+
+class SteadyRankError(Exception):
+    """Root of the tree: `detail` says what happened, `hint` what to do about it."""
+
+    def __init__(self, detail: str, *, hint: str = "") -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.hint = hint
+
+
+class NotConfiguredError(SteadyRankError):
+    """No service address was given, set or found."""
+
+
+class ServiceUnreachableError(SteadyRankError):
+    """No usable answer came from the service."""
+
+
+class IntegrityError(SteadyRankError):
+    """Downloaded bytes do not have the size or SHA-256 that the service promised."""
+
+
+class WaitTimeoutError(SteadyRankError):
+    """The caller's waiting time ran out; the work itself goes on in the service."""
+
+
+class DatasetRejectedError(SteadyRankError):
+    """The uploaded file was read and cannot be used; nothing can be trained on it."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        first = next((p.message for p in dataset.problems if p.severity == "error"), "see its problems")
+        super().__init__(f"data set {dataset.id} was rejected: {first}")
+        self.dataset = dataset
+
+
+class ProblemError(SteadyRankError):
+    """The service's problem+json answer."""
+
+    def __init__(
+        self,
+        *,
+        status: int,
+        code: str,
+        title: str,
+        detail: str,
+        hint: str = "",
+        request_id: str | None = None,
+        retryable: bool = False,
+        errors: tuple[FieldError, ...] = (),
+        used_by: tuple[str, ...] = (),
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(detail, hint=hint)
+        self.status = status
+        self.code = code
+        self.title = title
+        self.request_id = request_id
+        self.retryable = retryable
+        self.errors = errors
+        self.used_by = used_by
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        """Status, code, detail and request id on one line."""
+        tail = f" (request {self.request_id})" if self.request_id else ""
+        return f"{self.status} {self.code}: {self.detail}{tail}"
+
+
+class BadRequestError(ProblemError):
+    """400."""
+
+
+class UnauthorizedError(ProblemError):
+    """401: no key, or a key that the service does not know."""
+
+
+class ForbiddenError(ProblemError):
+    """403: the key may not do this."""
+
+
+class NotFoundError(ProblemError):
+    """404."""
+
+
+class ConflictError(ProblemError):
+    """409."""
+
+
+class InUseError(ConflictError):
+    """409: something else uses it; `used_by` lists the ids."""
+
+
+class DatasetNotReadyError(ConflictError):
+    """409: a data set that is still being read, or was rejected, cannot be trained on."""
+
+
+class JobStateError(ConflictError):
+    """409: the job's state does not allow this, such as a second cancel."""
+
+
+class PayloadTooLargeError(ProblemError):
+    """413."""
+
+
+class ValidationFailedError(ProblemError):
+    """422."""
+
+
+class RateLimitedError(ProblemError):
+    """429."""
+
+
+class ServerError(ProblemError):
+    """5xx."""
+
+
+class ServiceUnavailableError(ServerError):
+    """503: a dependency of the service is down, or it is starting or stopping."""
+
+
+_BY_STATUS: dict[int, type[ProblemError]] = {
+    400: BadRequestError,
+    401: UnauthorizedError,
+    403: ForbiddenError,
+    404: NotFoundError,
+    409: ConflictError,
+    413: PayloadTooLargeError,
+    422: ValidationFailedError,
+    429: RateLimitedError,
+    503: ServiceUnavailableError,
+}
+
+
+def problem_from(response: httpx.Response, *, retry_after: float | None = None) -> ProblemError:
+    """Turn an error response, whose body has been read, into the exception of its status.
+
+    A body that is not problem+json (a proxy's HTML page, say) still gives the right class, with code
+    `http_<status>`.
+    """
+    try:
+        parsed = response.json()
+    except ValueError:
+        parsed = None
+    body: dict[str, Any] = parsed if isinstance(parsed, dict) else {}
+    status = response.status_code
+    code = str(body.get("code") or f"http_{status}")
+    used_by = body.get("used_by")
+    errors = body.get("errors")
+    return _kind(status, code)(
+        status=status,
+        code=code,
+        title=str(body.get("title") or response.reason_phrase or "Error"),
+        detail=str(body.get("detail") or body.get("title") or f"the service answered {status}"),
+        hint=str(body.get("hint") or ""),
+        request_id=body.get("request_id") or response.headers.get("X-Request-Id"),
+        retryable=bool(body.get("retryable", status in {429, 502, 503, 504})),
+        errors=tuple(FieldError.from_json(e) for e in errors if isinstance(e, dict))
+        if isinstance(errors, list)
+        else (),
+        used_by=tuple(str(identity) for identity in used_by) if isinstance(used_by, list) else (),
+        retry_after=retry_after,
+    )
+
+
+def _kind(status: int, code: str) -> type[ProblemError]:
+    if status == 409:
+        if code.endswith("in_use"):
+            return InUseError
+        return {"dataset_not_ready": DatasetNotReadyError, "job_state": JobStateError}.get(
+            code, ConflictError
+        )
+    return _BY_STATUS.get(status) or (ServerError if status >= 500 else ProblemError)

@@ -1,0 +1,122 @@
+"""Jobs: train the arms of a comparison on a data set, follow them, read the report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from app.sdk.errors import (
+    RateLimitedError,
+    ServerError,
+    ServiceUnreachableError,
+    WaitTimeoutError,
+)
+from app.sdk.objects import Checkpoint, Dataset, EpochMetrics, Event, Job
+from app.sdk.transport import Transport
+
+
+class Jobs:
+    """`client.jobs`."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def create(self, dataset: str | Dataset, **settings: Any) -> Job:
+        """Submit a training job; `settings` are the training settings by name (`client.capabilities()`).
+
+        `client.jobs.create("ds_…")` is a full job. ValidationFailedError points at each wrong setting,
+        DatasetNotReadyError says that the data set is still being read or was rejected.
+        """
+        body = {"dataset": _id(dataset), **settings}
+        return Job.from_json(self._transport.json("POST", "/v1/jobs", body=body))
+
+    def validate(self, dataset: str | Dataset, **settings: Any) -> dict[str, Any]:
+        """Check a job without submitting it: every setting as it would be run, and an estimate."""
+        body = {"dataset": _id(dataset), **settings}
+        query = {"validate_only": "true"}
+        return self._transport.json("POST", "/v1/jobs", params=query, body=body, repeatable=True)
+
+    def list(self, *, page_size: int | None = None) -> Iterator[Job]:
+        """All jobs, newest first, page after page as you read on."""
+        return map(Job.from_json, self._transport.pages("/v1/jobs", params={"limit": page_size}))
+
+    def get(self, job: str | Job) -> Job:
+        """One job."""
+        return Job.from_json(self._transport.json("GET", _path(job)))
+
+    def cancel(self, job: str | Job) -> Job:
+        """Cancel it: at once when queued, within a few batches when running. A second cancel is refused."""
+        return Job.from_json(self._transport.json("POST", f"{_path(job)}/cancel"))
+
+    def delete(self, job: str | Job, *, models: bool = False) -> dict[str, Any]:
+        """Delete a finished job, and its models too when `models`; says how many bytes came free."""
+        query = {"models": "true" if models else None}
+        return self._transport.json("DELETE", _path(job), params=query)
+
+    def events(self, job: str | Job, *, after: str | None = None) -> Iterator[Event]:
+        """What happened to it, oldest first; `after` is the id of the last event already seen."""
+        rows = self._transport.pages(f"{_path(job)}/events", params={"limit": 100, "after": after})
+        return map(Event.from_json, rows)
+
+    def metrics(self, job: str | Job, *, after: str | None = None) -> Iterator[EpochMetrics]:
+        """Loss and validation figures of every epoch, oldest first; `after` is the last row's id."""
+        rows = self._transport.pages(f"{_path(job)}/metrics", params={"limit": 100, "after": after})
+        return map(EpochMetrics.from_json, rows)
+
+    def report(self, job: str | Job) -> dict[str, Any]:
+        """The comparison of the arms: clean figures, figures under attack, baselines."""
+        return self._transport.json("GET", f"{_path(job)}/report")
+
+    def report_markdown(self, job: str | Job) -> str:
+        """The same report for people."""
+        return self._transport.text(f"{_path(job)}/report", params={"format": "md"}, accept="text/markdown")
+
+    def checkpoints(self, job: str | Job) -> Iterator[Checkpoint]:
+        """The training states that are kept."""
+        return map(Checkpoint.from_json, self._transport.pages(f"{_path(job)}/checkpoints"))
+
+    def wait(
+        self,
+        job: str | Job,
+        callback: Callable[[Job], None] | None = None,
+        *,
+        timeout: float | None = None,
+        interval: float = 1.0,
+        outage: float = 120.0,
+    ) -> Job:
+        """Wait until a job has ended, well or not, and return it: look at `status`, `error`, `models`.
+
+        Args:
+            job: The job or its id.
+            callback: Called with the job at every look; what it raises ends the waiting, not the job.
+            timeout: Seconds to wait (WaitTimeoutError), None for as long as it takes.
+            interval: Seconds between two looks.
+            outage: Seconds that the service may be unreachable meanwhile, such as during its restart.
+
+        """
+        started = heard = time.monotonic()
+        while True:
+            try:
+                found = self.get(job)
+            except (ServiceUnreachableError, ServerError, RateLimitedError) as down:
+                if time.monotonic() - heard > outage:
+                    raise
+                self._transport.sleep(max(interval, getattr(down, "retry_after", None) or 0.0))
+                continue
+            heard = time.monotonic()
+            if callback:
+                callback(found)
+            if found.is_terminal:
+                return found
+            if timeout is not None and time.monotonic() - started + interval > timeout:
+                raise WaitTimeoutError(f"job {found.id} is still {found.status} after {timeout:g} s")
+            self._transport.sleep(interval)
+
+
+def _id(thing: str | Dataset) -> str:
+    return thing if isinstance(thing, str) else thing.id
+
+
+def _path(job: str | Job) -> str:
+    return f"/v1/jobs/{job if isinstance(job, str) else job.id}"

@@ -1,0 +1,339 @@
+"""What the service's objects look like to a caller: frozen, typed, read from JSON.
+
+Each keeps the whole answer in `raw`, so that a newer service's fields can be read before the SDK knows them.
+Times are timezone-aware (UTC), sizes are bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+JSON = dict[str, Any]
+
+TERMINAL_STATUSES = frozenset({"succeeded", "failed", "cancelled"})
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something found while a data set was read. `line` counts from 1; `count` is how often it was met."""
+
+    code: str
+    message: str
+    severity: str
+    pointer: str = ""
+    hint: str = ""
+    line: int | None = None
+    count: int = 1
+
+    @classmethod
+    def from_json(cls, body: JSON) -> Problem:
+        """Read one entry of `problems[]`."""
+        return cls(
+            code=str(body.get("code") or ""),
+            message=str(body.get("message") or ""),
+            severity=str(body.get("severity") or "error"),
+            pointer=str(body.get("pointer") or ""),
+            hint=str(body.get("hint") or ""),
+            line=body.get("line"),
+            count=int(body.get("count") or 1),
+        )
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """An uploaded log of interactions; `status` is validating, ready or rejected."""
+
+    id: str
+    name: str
+    status: str
+    filename: str | None
+    bytes: int
+    sha256: str
+    format: str | None
+    columns: JSON
+    stats: JSON
+    problems: tuple[Problem, ...]
+    created_at: datetime | None
+    raw: JSON = field(repr=False, compare=False)
+
+    @classmethod
+    def from_json(cls, body: JSON) -> Dataset:
+        """Read the service's data set object."""
+        return cls(
+            id=str(body["id"]),
+            name=str(body.get("name") or ""),
+            status=str(body.get("status") or ""),
+            filename=body.get("filename"),
+            bytes=int(body.get("bytes") or 0),
+            sha256=str(body.get("sha256") or ""),
+            format=body.get("format"),
+            columns=dict(body.get("columns") or {}),
+            stats=dict(body.get("stats") or {}),
+            problems=tuple(Problem.from_json(p) for p in body.get("problems") or ()),
+            created_at=_time(body.get("created_at")),
+            raw=body,
+        )
+
+
+@dataclass(frozen=True)
+class JobProgress:
+    """How far a job is: `fraction` of the whole (0 to 1), the current arm's epoch, and when it should end."""
+
+    fraction: float = 0.0
+    epoch: int | None = None
+    step: int | None = None
+    total_steps: int | None = None
+    examples_per_second: float | None = None
+    eta_at: datetime | None = None
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any]) -> JobProgress:
+        """Read a job's `progress`."""
+        return cls(
+            fraction=float(body.get("fraction") or 0.0),
+            epoch=body.get("epoch"),
+            step=body.get("step"),
+            total_steps=body.get("total_steps"),
+            examples_per_second=body.get("examples_per_second"),
+            eta_at=_time(body.get("eta_at")),
+        )
+
+
+@dataclass(frozen=True)
+class JobError:
+    """Why a job failed. Branch on `code`; `hint` says what to change."""
+
+    code: str
+    message: str
+    hint: str = ""
+    phase: str | None = None
+    attempt: int | None = None
+    retryable: bool = False
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any]) -> JobError:
+        """Read a failed job's `error`."""
+        return cls(
+            code=str(body.get("code") or "internal"),
+            message=str(body.get("message") or ""),
+            hint=str(body.get("hint") or ""),
+            phase=body.get("phase"),
+            attempt=body.get("attempt"),
+            retryable=bool(body.get("retryable", False)),
+        )
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training job. `models` are ids; `spec` is every setting as it is run."""
+
+    id: str
+    status: str
+    phase: str | None
+    arm: str | None
+    dataset: str
+    model: str
+    arms: tuple[str, ...]
+    spec: JSON
+    progress: JobProgress
+    queue: JSON
+    attempts: tuple[JSON, ...]
+    status_history: tuple[JSON, ...]
+    error: JobError | None
+    models: tuple[str, ...]
+    labels: JSON
+    stop_reason: str | None
+    created_at: datetime | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    raw: JSON = field(repr=False, compare=False)
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.status in TERMINAL_STATUSES
+
+    @classmethod
+    def from_json(cls, body: JSON) -> Job:
+        """Read the service's job object."""
+        error = body.get("error")
+        return cls(
+            id=str(body["id"]),
+            status=str(body.get("status") or ""),
+            phase=body.get("phase"),
+            arm=body.get("arm"),
+            dataset=_id(body.get("dataset")),
+            model=str(body.get("model") or ""),
+            arms=tuple(body.get("arms") or ()),
+            spec=dict(body.get("spec") or {}),
+            progress=JobProgress.from_json(body.get("progress") or {}),
+            queue=dict(body.get("queue") or {}),
+            attempts=tuple(body.get("attempts") or ()),
+            status_history=tuple(body.get("status_history") or ()),
+            error=JobError.from_json(error) if error else None,
+            models=tuple(_id(model) for model in body.get("models") or ()),
+            labels=dict(body.get("labels") or {}),
+            stop_reason=body.get("stop_reason"),
+            created_at=_time(body.get("created_at")),
+            started_at=_time(body.get("started_at")),
+            ended_at=_time(body.get("ended_at")),
+            raw=body,
+        )
+
+
+@dataclass(frozen=True)
+class Event:
+    """One entry of a job's history; `sequence` counts from 1 within the job."""
+
+    id: str
+    sequence: int
+    type: str
+    level: str
+    message: str
+    data: JSON
+    created_at: datetime | None
+    raw: JSON = field(repr=False, compare=False)
+
+    @classmethod
+    def from_json(cls, body: JSON) -> Event:
+        """Read one event."""
+        return cls(
+            id=str(body["id"]),
+            sequence=int(body.get("sequence") or 0),
+            type=str(body.get("type") or ""),
+            level=str(body.get("level") or "info"),
+            message=str(body.get("message") or ""),
+            data=dict(body.get("data") or {}),
+            created_at=_time(body.get("created_at")),
+            raw=body,
+        )
+
+
+@dataclass(frozen=True)
+class EpochMetrics:
+    """One epoch of one arm; arm `warmup` is the part that all arms of a seed share."""
+
+    arm: str
+    seed: int
+    epoch: int
+    loss: float
+    validation: dict[str, float]
+    seconds: float
+    raw: JSON = field(repr=False, compare=False)
+
+    @classmethod
+    def from_json(cls, body: JSON) -> EpochMetrics:
+        """Read one row of a job's metrics."""
+        return cls(
+            arm=str(body.get("arm") or ""),
+            seed=int(body.get("seed") or 0),
+            epoch=int(body.get("epoch") or 0),
+            loss=float(body.get("loss") or 0.0),
+            validation=dict(body.get("validation") or {}),
+            seconds=float(body.get("seconds") or 0.0),
+            raw=body,
+        )
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A saved training state of a job."""
+
+    id: str
+    kind: str
+    arm: str
+    seed: int
+    epoch: int
+    step: int
+    bytes: int
+    sha256: str
+    created_at: datetime | None
+    raw: JSON = field(repr=False, compare=False)
+
+    @classmethod
+    def from_json(cls, body: JSON) -> Checkpoint:
+        """Read one checkpoint."""
+        return cls(
+            id=str(body["id"]),
+            kind=str(body.get("kind") or ""),
+            arm=str(body.get("arm") or ""),
+            seed=int(body.get("seed") or 0),
+            epoch=int(body.get("epoch") or 0),
+            step=int(body.get("step") or 0),
+            bytes=int(body.get("bytes") or 0),
+            sha256=str(body.get("sha256") or ""),
+            created_at=_time(body.get("created_at")),
+            raw=body,
+        )
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """One file of a model; `path` is relative to the model's folder."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+    @classmethod
+    def from_json(cls, body: JSON) -> ModelFile:
+        """Read one entry of `files[]`."""
+        return cls(path=str(body["path"]), bytes=int(body["bytes"]), sha256=str(body["sha256"]))
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained model: one arm and seed of a job."""
+
+    id: str
+    name: str
+    version: int | None
+    aliases: tuple[str, ...]
+    job: str
+    dataset: str
+    arm: str
+    seed: int
+    metrics: JSON
+    files: tuple[ModelFile, ...]
+    created_at: datetime | None
+    raw: JSON = field(repr=False, compare=False)
+
+    @classmethod
+    def from_json(cls, body: JSON) -> Model:
+        """Read the service's model object."""
+        return cls(
+            id=str(body["id"]),
+            name=str(body.get("name") or ""),
+            version=body.get("version"),
+            aliases=tuple(body.get("aliases") or ()),
+            job=_id(body.get("job")),
+            dataset=_id(body.get("dataset")),
+            arm=str(body.get("arm") or ""),
+            seed=int(body.get("seed") or 0),
+            metrics=dict(body.get("metrics") or {}),
+            files=tuple(ModelFile.from_json(f) for f in body.get("files") or ()),
+            created_at=_time(body.get("created_at")),
+            raw=body,
+        )
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """One recommended item and its score (higher is better; comparable within one answer only)."""
+
+    item: str
+    score: float
+
+
+def _id(value: Any) -> str:
+    """An id given plainly or inside an object."""
+    if isinstance(value, Mapping):
+        return str(value.get("id") or "")
+    return str(value or "")
+
+
+def _time(value: Any) -> datetime | None:
+    return datetime.fromisoformat(value) if isinstance(value, str) else None

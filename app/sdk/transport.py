@@ -1,0 +1,216 @@
+"""One HTTP connection to a service: the key, retries, errors, streams.
+
+Retried with exponential back-off and jitter (or after Retry-After): 429, 502, 503, 504 and lost connections
+of requests that may safely be sent twice. A request that creates something is sent again only where nothing
+can have happened: the connection was never made, or the service refused it (429, 503).
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx
+
+from app.sdk.discovery import Connection
+from app.sdk.errors import ServiceUnreachableError, problem_from
+
+RETRIED_STATUSES = frozenset({429, 502, 503, 504})
+REFUSED_STATUSES = frozenset({429, 503})
+LONGEST_RETRY_AFTER = 60.0
+_SAFE_METHODS = frozenset({"GET", "HEAD", "PUT", "DELETE"})
+_NOTHING_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+
+
+@dataclass(frozen=True)
+class Body:
+    """A request body. `open` gives its bytes anew for every try; `repeatable` says whether it can."""
+
+    open: Callable[[], Iterable[bytes]]
+    size: int | None
+    repeatable: bool
+    content_type: str = "application/octet-stream"
+
+
+class Transport:
+    """Sends requests to one service; not meant to be used directly, the resources do.
+
+    `max_retries` counts the tries after the first; `timeout` is in seconds, per read or write.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        timeout: float,
+        max_retries: int,
+        http: httpx.BaseTransport | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.base_url = connection.base_url
+        self._max_retries = max_retries
+        self.sleep = sleep
+        headers = {"Accept": "application/json", "User-Agent": "steadyrank-sdk"}
+        if connection.api_key:
+            headers["Authorization"] = f"Bearer {connection.api_key}"
+        # A proxy of the environment is for the outside world, never for a service on this machine.
+        direct: dict[str, httpx.BaseTransport | None] = {
+            "all://localhost": None,
+            "all://127.0.0.1": None,
+            "all://[::1]": None,
+        }
+        self._client = httpx.Client(
+            base_url=connection.base_url,
+            headers=headers,
+            timeout=httpx.Timeout(timeout, connect=min(timeout, 10.0)),
+            transport=http,
+            mounts=direct,
+        )
+
+    def __repr__(self) -> str:
+        """Show the address only."""
+        return f"Transport({self.base_url!r})"
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def json(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | None = None,
+        upload: Body | None = None,
+        repeatable: bool | None = None,
+    ) -> dict[str, Any]:
+        """Send and return the answer's JSON object; an empty answer gives {}.
+
+        `repeatable` marks a POST that changes nothing, or overrides what the method says.
+        """
+        response = self._send(method, path, params=params, body=body, upload=upload, repeatable=repeatable)
+        if not response.content:
+            return {}
+        try:
+            parsed = response.json()
+        except ValueError:
+            parsed = None
+        if not isinstance(parsed, dict):
+            raise ServiceUnreachableError(
+                f"{self.base_url} answered {response.status_code}, but not with SteadyRank's JSON.",
+                hint="Is this the address of a SteadyRank service?",
+            )
+        return parsed
+
+    def text(self, path: str, *, params: Mapping[str, Any] | None = None, accept: str = "text/plain") -> str:
+        """GET a text document."""
+        return self._send("GET", path, params=params, headers={"Accept": accept}).text
+
+    @contextmanager
+    def stream(self, path: str, *, headers: Mapping[str, str]) -> Iterator[httpx.Response]:
+        """GET a body piece by piece; the caller reads it and handles a cut (httpx.TransportError)."""
+        response = self._send(
+            "GET", path, headers={"Accept": "*/*", "Accept-Encoding": "identity", **headers}, stream=True
+        )
+        try:
+            yield response
+        finally:
+            response.close()
+
+    def pages(self, path: str, *, params: Mapping[str, Any] | None = None) -> Iterator[dict[str, Any]]:
+        """Walk a cursor list to its end, page after page, as the caller reads on."""
+        query = {name: value for name, value in (params or {}).items() if value is not None}
+        while True:
+            page = self.json("GET", path, params=query)
+            rows = page.get("data") or []
+            yield from rows
+            if not page.get("has_more") or not rows:
+                return
+            query["after"] = page.get("last_id") or rows[-1]["id"]
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | None = None,
+        upload: Body | None = None,
+        headers: Mapping[str, str] | None = None,
+        repeatable: bool | None = None,
+        stream: bool = False,
+    ) -> httpx.Response:
+        query = {name: value for name, value in (params or {}).items() if value is not None}
+        safe = method in _SAFE_METHODS if repeatable is None else repeatable
+        tried = 0
+        while True:
+            sent = dict(headers or {})
+            if upload is not None:
+                sent["Content-Type"] = upload.content_type
+                if upload.size is not None:
+                    sent["Content-Length"] = str(upload.size)
+            request = self._client.build_request(
+                method,
+                path,
+                params=query,
+                headers=sent,
+                json=body,
+                content=upload.open() if upload is not None else None,
+            )
+            may_retry = tried < self._max_retries and (upload is None or upload.repeatable)
+            try:
+                response = self._client.send(request, stream=stream)
+            except httpx.TransportError as lost:
+                if not may_retry or not (safe or isinstance(lost, _NOTHING_SENT)):
+                    raise self._unreachable(lost) from lost
+                self.sleep(_backoff(tried))
+            else:
+                if response.is_success or response.status_code == httpx.codes.PARTIAL_CONTENT:
+                    return response
+                retried = RETRIED_STATUSES if safe else REFUSED_STATUSES
+                wait = _retry_after(response)
+                if not may_retry or response.status_code not in retried:
+                    try:
+                        response.read()
+                    except httpx.TransportError as lost:
+                        raise self._unreachable(lost) from lost
+                    raise problem_from(response, retry_after=wait)
+                response.close()
+                self.sleep(wait if wait is not None and wait <= LONGEST_RETRY_AFTER else _backoff(tried))
+            tried += 1
+
+    def _unreachable(self, lost: httpx.TransportError) -> ServiceUnreachableError:
+        what = "did not answer in time" if isinstance(lost, httpx.TimeoutException) else "cannot be reached"
+        reason = f" ({lost})" if str(lost) else ""
+        return ServiceUnreachableError(
+            f"The SteadyRank service at {self.base_url} {what}{reason}.",
+            hint="Is it running? Start one here with `steadyrank up`, or check STEADYRANK_URL.",
+        )
+
+
+def _backoff(tried: int) -> float:
+    """Seconds before the next try: 0.5, 1, 2, 4, then 8, each shortened at random by up to half."""
+    return float(min(8.0, 0.5 * 2**tried) * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, no secret
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    """Seconds that the service asks to be left alone: a number or an HTTP date."""
+    given = response.headers.get("Retry-After")
+    if given is None:
+        return None
+    try:
+        return max(0.0, float(given))
+    except ValueError:
+        pass
+    try:
+        at = parsedate_to_datetime(given)
+    except ValueError:
+        return None
+    return max(0.0, (at - datetime.now(UTC)).total_seconds())
