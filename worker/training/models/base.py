@@ -1,0 +1,67 @@
+"""What training, evaluation and the adversary need of a model: item embeddings in, hidden states out.
+
+Shape letters: B sequences, L padded width of the batch, D embedding width, N positions, V items. Padding
+(item 0) stands at the right in memory and no real position ever reads it, so `encode` does not depend on L.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+INIT_STD = 0.02
+"""Standard deviation of fresh embeddings (ours): their length starts at 0.02·√D, 0.16 at D = 64."""
+
+
+class SequenceModel(nn.Module, ABC):
+    """A next-item model with one item table E for its inputs and its scores (tied).
+
+    n_items: V; max_length: most input positions; hidden_size: D; dropout: probability of zeroing.
+    State: ``item_embedding.weight`` [V + 1, D]; row 0 is padding and stays zero.
+    """
+
+    def __init__(self, n_items: int, max_length: int, hidden_size: int, dropout: float) -> None:
+        super().__init__()
+        self.n_items = n_items
+        self.max_length = max_length
+        self.hidden_size = hidden_size
+        self.dropout = dropout
+        self.item_embedding = nn.Embedding(n_items + 1, hidden_size, padding_idx=0)
+
+    def embed(self, x_BL: Tensor) -> Tensor:
+        """Return e_BLD = E[x]: raw, before the √D scaling, positions and dropout."""
+        e_BLD: Tensor = self.item_embedding(x_BL)
+        return e_BLD
+
+    @abstractmethod
+    def encode(self, e_BLD: Tensor, length_B: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Return h_BLD; position t has read the inputs 0 … t, padded positions hold no meaning.
+
+        length_B: int64 real inputs of each row, 1 … max_length. In training mode dropout masks are drawn
+        from `generator`, on the device of `e_BLD`; None trains without dropout. In eval mode it is not used.
+        """
+
+    def score(self, h_ND: Tensor) -> Tensor:
+        """Return the scores h · Eᵀ, [N, V + 1]; column 0 is padding and must never be ranked."""
+        return functional.linear(h_ND, self.item_embedding.weight)
+
+    @torch.no_grad()
+    def initialise(self, generator: torch.Generator) -> None:
+        """Draw fresh weights on the CPU from `generator`, in the order of `named_parameters`.
+
+        Embeddings N(0, 0.02²) with a zero padding row, other matrices Xavier uniform, biases 0, norms 1.
+        """
+        for name, parameter in self.named_parameters():
+            if "embedding" in name:
+                nn.init.normal_(parameter, std=INIT_STD, generator=generator)
+            elif parameter.ndim > 1:
+                self._initialise_matrix(name, parameter, generator)
+            else:
+                nn.init.constant_(parameter, 1.0 if "norm" in name and name.endswith("weight") else 0.0)
+        self.item_embedding.weight[0].zero_()
+
+    def _initialise_matrix(self, name: str, parameter: Tensor, generator: torch.Generator) -> None:
+        nn.init.xavier_uniform_(parameter, generator=generator)

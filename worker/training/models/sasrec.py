@@ -1,0 +1,117 @@
+"""SASRec: Kang and McAuley, "Self-Attentive Sequential Recommendation", ICDM 2018.
+
+From the paper: learned positions, causal self-attention, a point-wise feed-forward network, residual
+connections, layer normalisation, dropout, one item table for inputs and scores.
+
+From the authors' published code, where it goes beyond the paper or departs from it: item embeddings are
+scaled by √D; the attention's queries alone are normalised and the residual adds the *normalised* queries
+(likewise in the feed-forward network; the paper has x + Dropout(g(LayerNorm(x)))); dropout falls on the
+attention weights; a last layer norm; no output projection after the heads.
+
+Ours: positions are counted from the end, so that the last input always has the same position vector; fresh
+embeddings are N(0, 0.02²).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from worker.training.models.base import SequenceModel
+from worker.training.models.dropout import dropout
+
+NORM_EPSILON = 1e-8
+"""Added to the variance in every layer norm, as in the authors' code."""
+
+
+class SASRec(SequenceModel):
+    """Self-attentive sequential recommender.
+
+    The forward pass of one sequence of n inputs, with L = max_length, d = D / heads (``linear(x) = x Wᵀ +
+    b``; ``norm(x) = (x − mean) / √(var + 1e-8) · weight + bias``, var the biased variance over D)::
+
+        x = E[items] · √D + P[L − n … L − 1]                  item_embedding.weight, position_embedding.weight
+        for each block i (names below begin ``blocks.{i}.``):
+            q = norm(x)                                        attention_norm.{weight,bias}
+            Q, K, V = query(q), key(x), value(x)               query|key|value.{weight,bias}, each [D, D], [D]
+            per head: A = softmax(Q Kᵀ / √d) over keys s ≤ t;  heads are consecutive slices of d columns
+            x = q + concat(A V)
+            z = norm(x)                                        feed_forward_norm.{weight,bias}
+            x = z + contract(relu(expand(z)))                  expand|contract.{weight,bias}, each [D, D], [D]
+        h = norm(x)                                            final_norm.{weight,bias}
+        score of item i = h · E[i]
+
+    Dropout in training: after the positions were added, on A, after the relu, after ``contract``.
+    """
+
+    def __init__(
+        self, n_items: int, max_length: int, hidden_size: int, *, blocks: int, heads: int, dropout: float
+    ) -> None:
+        super().__init__(n_items, max_length, hidden_size, dropout)
+        self.position_embedding = nn.Embedding(max_length, hidden_size)
+        self.blocks = nn.ModuleList(SASRecBlock(hidden_size, heads, dropout) for _ in range(blocks))
+        self.final_norm = nn.LayerNorm(hidden_size, eps=NORM_EPSILON)
+
+    def encode(self, e_BLD: Tensor, length_B: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """See `SequenceModel.encode`."""
+        if not self.training:
+            generator = None
+        at_L = torch.arange(e_BLD.shape[1], device=e_BLD.device)
+        # Padding runs past the table's end; any valid row will do for it.
+        position_BL = (self.max_length - length_B[:, None] + at_L).clamp_(max=self.max_length - 1)
+        x_BLD = e_BLD * math.sqrt(self.hidden_size) + self.position_embedding(position_BL)
+        x_BLD = dropout(x_BLD, self.dropout, generator)
+        for block in self.blocks:
+            x_BLD = block(x_BLD, generator)
+        h_BLD: Tensor = self.final_norm(x_BLD)
+        return h_BLD
+
+
+class SASRecBlock(nn.Module):
+    """One layer of causal self-attention and its point-wise feed-forward network."""
+
+    def __init__(self, hidden_size: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.dropout = dropout
+        self.attention_norm = nn.LayerNorm(hidden_size, eps=NORM_EPSILON)
+        self.query = nn.Linear(hidden_size, hidden_size)
+        self.key = nn.Linear(hidden_size, hidden_size)
+        self.value = nn.Linear(hidden_size, hidden_size)
+        self.feed_forward_norm = nn.LayerNorm(hidden_size, eps=NORM_EPSILON)
+        self.expand = nn.Linear(hidden_size, hidden_size)
+        self.contract = nn.Linear(hidden_size, hidden_size)
+
+    def forward(self, x_BLD: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Return the block's output, [B, L, D]."""
+        q_BLD = self.attention_norm(x_BLD)
+        query_BHLd = self._split(self.query(q_BLD))
+        key_BHLd, value_BHLd = self._split(self.key(x_BLD)), self._split(self.value(x_BLD))
+        a_BHLd = causal_attention(query_BHLd, key_BHLd, value_BHLd, self.dropout, generator)
+        x_BLD = q_BLD + a_BHLd.transpose(1, 2).flatten(2)
+        z_BLD = self.feed_forward_norm(x_BLD)
+        inner_BLD = dropout(functional.relu(self.expand(z_BLD)), self.dropout, generator)
+        out_BLD: Tensor = z_BLD + dropout(self.contract(inner_BLD), self.dropout, generator)
+        return out_BLD
+
+    def _split(self, x_BLD: Tensor) -> Tensor:
+        return x_BLD.view(*x_BLD.shape[:2], self.heads, -1).transpose(1, 2)
+
+
+def causal_attention(
+    q_BHLd: Tensor, k_BHLd: Tensor, v_BHLd: Tensor, p: float, generator: torch.Generator | None
+) -> Tensor:
+    """Return softmax(q kᵀ / √d) v over keys s ≤ t, with dropout on the weights, [B, H, L, d].
+
+    Right padding needs no key mask: it stands after every real query.
+    """
+    if generator is None or p == 0.0:
+        return functional.scaled_dot_product_attention(q_BHLd, k_BHLd, v_BHLd, is_causal=True)
+    length, width = q_BHLd.shape[-2:]
+    future_LL = torch.ones(length, length, dtype=torch.bool, device=q_BHLd.device).triu_(1)
+    scores_BHLL = (q_BHLd / math.sqrt(width)) @ k_BHLd.transpose(-1, -2)
+    weights_BHLL = scores_BHLL.masked_fill(future_LL, -math.inf).softmax(-1)
+    return dropout(weights_BHLL, p, generator) @ v_BHLd
