@@ -1,0 +1,74 @@
+"""What users rely on is documented: settings, routes, training settings, and the two commands."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from fastapi.routing import APIRoute
+
+from app.config import Settings
+from app.main import create_app
+from worker.training.spec import TrainSpec
+
+ROOT = Path(__file__).resolve().parents[2]
+OPERATIONS = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+API_GUIDE = (ROOT / "docs/api.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def variable(field: str) -> str:
+    return {"database_url": "DATABASE_URL", "redis_url": "REDIS_URL"}.get(
+        field, f"STEADYRANK_{field.upper()}"
+    )
+
+
+@pytest.mark.parametrize("field", sorted(Settings.model_fields))
+def test_every_setting_is_explained(field: str) -> None:
+    assert Settings.model_fields[field].description
+    assert f"| `{variable(field)}` |" in OPERATIONS
+
+
+def test_no_setting_is_documented_that_does_not_exist() -> None:
+    documented = set(re.findall(r"^\| `([A-Z_]+)` \|", OPERATIONS, re.M))
+    assert documented == {variable(field) for field in Settings.model_fields}
+
+
+def test_every_route_is_in_the_guide_and_none_more() -> None:
+    settings = Settings(database_url="postgresql://nobody@localhost/none", redis_url="redis://localhost/0")
+    routes = {
+        (method, route.path)
+        for route in create_app(settings).routes
+        if isinstance(route, APIRoute) and route.include_in_schema
+        for method in route.methods - {"HEAD", "OPTIONS"}
+    }
+    assert len(routes) > 20
+    documented = {(method, path) for method, path in re.findall(r"^\| `([A-Z]+) (/\S*)` \|", API_GUIDE, re.M)}
+    assert documented == routes
+
+
+@pytest.mark.parametrize("field", sorted(TrainSpec.model_fields))
+def test_every_training_setting_has_a_sentence(field: str) -> None:
+    description = TrainSpec.model_fields[field].description
+    assert description
+    assert description.rstrip().endswith(".")
+
+
+def test_the_readme_names_both_commands() -> None:
+    assert "make demo" in README
+    assert "make test" in README
+
+
+@pytest.mark.parametrize(
+    "page", [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md"], ids=lambda p: p.name
+)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_commands_in_the_makefile_are_all_in_its_help() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (phony,) = re.findall(r"^\.PHONY: (.+)$", makefile, re.M)
+    assert set(phony.split()) == set(re.findall(r"^([a-z]+):.*## ", makefile, re.M))
