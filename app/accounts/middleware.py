@@ -1,0 +1,60 @@
+"""The key check, before anything else of a request is looked at.
+
+FastAPI reads a JSON body before it runs dependencies, so a dependency would check the key too late; this
+plain ASGI middleware stands in front of every `/v1` path, those that do not exist included.
+"""
+
+from __future__ import annotations
+
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.accounts import service
+from app.db.session import Database
+from app.errors import SteadyRankError, Unauthorized
+from app.problems import problem_response
+
+PRINCIPAL = "principal"
+_PROTECTED = "/v1/"
+
+
+class ApiKeyMiddleware:
+    """Puts the caller's Principal into the request's state, or answers 401.
+
+    Args:
+        app: What is protected.
+        database: Where the keys are.
+        require_keys: False makes every caller the default project.
+
+    """
+
+    def __init__(self, app: ASGIApp, *, database: Database, require_keys: bool) -> None:
+        self._app = app
+        self._database = database
+        self._require_keys = require_keys
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
+        if scope["type"] == "http" and (scope["path"] + "/").startswith(_PROTECTED):
+            try:
+                secret = _bearer(Headers(scope=scope)) if self._require_keys else None
+                principal = await run_in_threadpool(self._principal, secret)
+            except SteadyRankError as error:
+                await problem_response(scope, error)(scope, receive, send)
+                return
+            scope.setdefault("state", {})[PRINCIPAL] = principal
+        await self._app(scope, receive, send)
+
+    def _principal(self, secret: str | None) -> service.Principal:
+        with self._database.unit_of_work() as session:
+            if secret is None:
+                return service.Principal(service.project_id(session))
+            return service.authenticate(session, secret)
+
+
+def _bearer(headers: Headers) -> str:
+    scheme, _, secret = headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not secret.strip():
+        raise Unauthorized("This path needs an API key.")
+    return secret.strip()

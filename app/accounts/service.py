@@ -1,0 +1,98 @@
+"""API keys: made, listed, revoked, and checked. A secret is shown once and kept as its SHA-256.
+
+A key is 32 random bytes, so a slow password hash would cost time and protect nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from app.db.ids import new_id
+from app.db.models.api_key import ApiKey
+from app.db.models.project import DEFAULT_PROJECT, Project
+from app.errors import NotFoundError, Unauthorized
+
+KEY_PREFIX = "sr_"
+_HINT_LENGTH = 7
+_LAST_USED_STEP = timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Who calls: the project whose rows are seen, and the key; no key where the service requires none."""
+
+    project_id: str
+    key_id: str | None = None
+
+
+def create_key(session: Session, *, name: str, project: str = DEFAULT_PROJECT) -> tuple[ApiKey, str]:
+    """Make a key for a project (made too if it is new); returns the row and the secret, shown this once."""
+    secret = KEY_PREFIX + secrets.token_urlsafe(32)
+    key = ApiKey(
+        id=new_id(ApiKey.id_prefix),
+        project_id=project_id(session, project),
+        name=name,
+        hint=secret[:_HINT_LENGTH],
+        secret_sha256=_digest(secret),
+    )
+    session.add(key)
+    session.flush()
+    return key, secret
+
+
+def list_keys(session: Session, *, project: str | None = None) -> Sequence[ApiKey]:
+    """Every key, or those of one project, newest first; revoked ones too."""
+    statement = select(ApiKey).order_by(ApiKey.id.desc())
+    if project is not None:
+        statement = statement.join(Project, Project.id == ApiKey.project_id).where(Project.name == project)
+    return session.execute(statement).scalars().all()
+
+
+def revoke_key(session: Session, key_id: str) -> ApiKey:
+    """Make a key useless from now on; harmless on a revoked one. NotFoundError when there is none."""
+    key = session.get(ApiKey, key_id)
+    if key is None:
+        raise NotFoundError.of("api_key", key_id)
+    if key.revoked_at is None:
+        key.revoked_at = session.execute(select(func.now())).scalar_one()
+    return key
+
+
+def authenticate(session: Session, secret: str) -> Principal:
+    """The principal of a key's secret. Unauthorized when the key is not known or was revoked."""
+    digest = _digest(secret)
+    key = session.execute(select(ApiKey).where(ApiKey.secret_sha256 == digest)).scalar_one_or_none()
+    if key is None or not hmac.compare_digest(key.secret_sha256, digest):
+        raise Unauthorized("This API key is not known.")
+    if key.revoked_at is not None:
+        raise Unauthorized("This API key was revoked.")
+    now = session.execute(select(func.now())).scalar_one()
+    if key.last_used_at is None or now - key.last_used_at > _LAST_USED_STEP:
+        key.last_used_at = now
+    return Principal(project_id=key.project_id, key_id=key.id)
+
+
+def project_id(session: Session, name: str = DEFAULT_PROJECT) -> str:
+    """Id of the project with that name, made if it is new."""
+    found = session.execute(select(Project.id).where(Project.name == name)).scalar_one_or_none()
+    if found is not None:
+        return found
+    session.execute(
+        insert(Project)
+        .values(id=new_id(Project.id_prefix), name=name)
+        .on_conflict_do_nothing(index_elements=["name"])
+    )
+    return session.execute(select(Project.id).where(Project.name == name)).scalar_one()
+
+
+def _digest(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()

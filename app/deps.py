@@ -1,0 +1,75 @@
+"""What routes ask for: a session, the caller, the blobs, the queue, the page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, cast
+
+from fastapi import Depends, Query, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from sqlalchemy.orm import Session
+
+from app.accounts.middleware import PRINCIPAL
+from app.accounts.service import Principal
+from app.config import Settings
+from app.db.session import Database
+from app.errors import Unauthorized
+from app.pagination import DEFAULT_LIMIT, LARGEST_LIMIT, Page
+from app.queue import Queue
+from app.storage.blobs import BlobStore
+
+_bearer = HTTPBearer(auto_error=False, description="An API key: `Authorization: Bearer sr_…`")
+
+
+def get_settings(request: Request) -> Settings:
+    """The settings that the application was made with."""
+    return cast("Settings", request.app.state.settings)
+
+
+def get_database(request: Request) -> Database:
+    """For routes that open short units of work themselves (streams)."""
+    return cast("Database", request.app.state.database)
+
+
+def get_session(request: Request) -> Iterator[Session]:
+    """A unit of work around the route function; a connection is taken at the first query."""
+    with get_database(request).unit_of_work() as session:
+        yield session
+
+
+def get_principal(
+    request: Request, _: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+) -> Principal:
+    """The caller, whose key the middleware has checked; the bearer scheme is here for the OpenAPI page."""
+    principal = getattr(request.state, PRINCIPAL, None)
+    if not isinstance(principal, Principal):
+        raise Unauthorized("This path needs an API key.")
+    return principal
+
+
+def get_blobs(request: Request) -> BlobStore:
+    """Where large bytes are."""
+    return cast("BlobStore", request.app.state.blobs)
+
+
+def get_queue(request: Request) -> Queue:
+    """The way to the broker; services use `send_after_commit`, which ends there."""
+    return cast("Queue", request.app.state.queue)
+
+
+def get_page(
+    limit: Annotated[int, Query(ge=1, le=LARGEST_LIMIT, description="At most this many.")] = DEFAULT_LIMIT,
+    after: Annotated[str | None, Query(description="`last_id` of the page before.")] = None,
+) -> Page:
+    """The part of a list that is asked for."""
+    return Page(limit, after)
+
+
+SettingsDep = Annotated[Settings, Depends(get_settings)]
+DatabaseDep = Annotated[Database, Depends(get_database)]
+# scope="function": the commit comes before the response, so that a 201 is a promise kept.
+SessionDep = Annotated[Session, Depends(get_session, scope="function")]
+PrincipalDep = Annotated[Principal, Depends(get_principal)]
+BlobsDep = Annotated[BlobStore, Depends(get_blobs)]
+QueueDep = Annotated[Queue, Depends(get_queue)]
+PageDep = Annotated[Page, Depends(get_page)]

@@ -1,0 +1,162 @@
+"""Errors as `application/problem+json` (RFC 9457): the one place where an exception becomes a response."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import Scope
+
+from app.errors import NotFoundError, PayloadTooLarge, ServiceUnavailable, SteadyRankError, ValidationFailed
+from app.validation_errors import error_items
+
+logger = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class ProblemItem(BaseModel):
+    """One fault of a request."""
+
+    pointer: str = Field(examples=["/epochs"])
+    """JSON pointer into the body, or `?name` for a query parameter."""
+    code: str = Field(examples=["out_of_range"])
+    message: str
+    got: Any = None
+    hint: str | None = None
+
+
+class Problem(BaseModel):
+    """What every error looks like."""
+
+    type: str = Field(examples=["urn:steadyrank:problem:invalid_request"])
+    title: str
+    status: int
+    code: str
+    detail: str
+    instance: str
+    request_id: str
+    retryable: bool
+    hint: str | None = None
+    errors: list[ProblemItem] = []
+
+
+def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses=` of a route for these statuses; 401 and 500 are on every route."""
+    described: dict[int | str, dict[str, Any]] = {}
+    for status in sorted({401, 500, *statuses}):
+        described[status] = {
+            "model": Problem,
+            "description": HTTPStatus(status).phrase,
+            "content": {MEDIA_TYPE: {"example": _example(status)}},
+        }
+    return described
+
+
+def problem_response(scope: Scope, error: Exception) -> Response:
+    """The response for an exception; of one that nobody expected it tells nothing but the request's id."""
+    known = _known(error)
+    body: dict[str, Any] = {
+        "type": f"urn:steadyrank:problem:{known.code}",
+        "title": known.title,
+        "status": _status(known),
+        "code": known.code,
+        "detail": known.detail,
+        "instance": scope["path"],
+        "request_id": scope.get("state", {}).get("request_id", ""),
+        "retryable": known.retryable,
+        "hint": known.hint,
+        "errors": [item.as_json() for item in known.errors],
+        **known.extra,
+    }
+    return JSONResponse(body, status_code=_status(known), headers=known.headers, media_type=MEDIA_TYPE)
+
+
+def add_problem_handlers(app: FastAPI) -> None:
+    """Let every exception that reaches the application be answered as a problem.
+
+    Exceptions without a handler here end in `RequestContextMiddleware`, which answers 500.
+    """
+    for kind in (SteadyRankError, RequestValidationError, HTTPException, OperationalError, PoolTimeoutError):
+        app.add_exception_handler(kind, _handle)
+
+
+async def _handle(request: Request, error: Exception) -> Response:
+    if _status(_known(error)) >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        logger.error("request failed", exc_info=error)
+    return problem_response(request.scope, error)
+
+
+class _StatusOnlyError(SteadyRankError):
+    """What the framework itself answers (405, 400 …), in our words."""
+
+    def __init__(self, error: HTTPException) -> None:
+        phrase = HTTPStatus(error.status_code).phrase
+        super().__init__(
+            error.detail or phrase, code=phrase.lower().replace(" ", "_"), headers=error.headers or {}
+        )
+        self.title = phrase
+        self.http_status = error.status_code
+
+
+def _status(error: SteadyRankError) -> int:
+    return error.http_status if isinstance(error, _StatusOnlyError) else error.status
+
+
+def _known(error: Exception) -> SteadyRankError:
+    match error:
+        case SteadyRankError() if error.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+            known = _internal(error.code, error.title)
+        case SteadyRankError():
+            known = error
+        case RequestValidationError():
+            items = error_items(error.errors())
+            detail = "; ".join(f"{item.pointer or 'body'}: {item.message}" for item in items[:3])
+            known = ValidationFailed(detail or "The request is not valid.", errors=items)
+        case HTTPException(status_code=HTTPStatus.NOT_FOUND):
+            known = NotFoundError("There is nothing at this path.", hint="GET /docs shows every path.")
+        case HTTPException(status_code=HTTPStatus.REQUEST_ENTITY_TOO_LARGE):
+            known = PayloadTooLarge("The body is over the limit of this path.")
+        case HTTPException():
+            known = _StatusOnlyError(error)
+        case OperationalError() | PoolTimeoutError():
+            known = ServiceUnavailable("The database cannot be reached.")
+        case _:
+            known = _internal("internal", SteadyRankError.title)
+    return known
+
+
+def _internal(code: str, title: str) -> SteadyRankError:
+    error = SteadyRankError(
+        "Something went wrong on our side; the service's log has it under this request_id.", code=code
+    )
+    error.title = title
+    return error
+
+
+def _example(status: int) -> dict[str, Any]:
+    kind: dict[int, type[SteadyRankError]] = {
+        cls.status: cls for cls in reversed(SteadyRankError.__subclasses__()) if cls is not _StatusOnlyError
+    }
+    shown = kind.get(status, SteadyRankError)
+    return {
+        "type": f"urn:steadyrank:problem:{shown.code}",
+        "title": shown.title,
+        "status": status,
+        "code": shown.code,
+        "detail": HTTPStatus(status).phrase,
+        "instance": "/v1/…",
+        "request_id": "req_01k9z3v5m8qpx7c2h4t6w0ynrb",
+        "retryable": shown.retryable,
+        "hint": shown.hint,
+        "errors": [],
+    }
