@@ -109,7 +109,7 @@ class RequestContextMiddleware:
         except Exception as error:
             error_logger.exception("unexpected error")
             if status:
-                raise  # the response has begun: the server cuts the connection, so no client takes it for whole
+                raise  # begun already: the server cuts the connection, so no client takes it for whole
             await problem_response(scope, error)(scope, receive, send_with_id)
         finally:
             access_logger.info(

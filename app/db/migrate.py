@@ -1,0 +1,64 @@
+"""The schema's migrations, run from code: the same call for the embedded default, compose and the tests."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.pool import NullPool
+
+import migrations
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Any fixed number: two processes that start together must not both run the same migration.
+_LOCK = 0x57EAD1
+
+
+def upgrade(database_url: str, revision: str = "head") -> None:
+    """Bring the schema up to a revision; waits for another process that is doing the same."""
+    with _configured(database_url) as config:
+        command.upgrade(config, revision)
+
+
+def downgrade(database_url: str, revision: str) -> None:
+    """Take the schema back to a revision; `base` leaves nothing."""
+    with _configured(database_url) as config:
+        command.downgrade(config, revision)
+
+
+def head() -> str:
+    """The newest revision that this installation knows."""
+    revision = ScriptDirectory.from_config(_config()).get_current_head()
+    if revision is None:
+        raise RuntimeError("the installation has no migrations")
+    return revision
+
+
+def current(connection: Connection) -> str | None:
+    """The revision that a database is at; None when it is empty."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__path__[0])).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+@contextmanager
+def _configured(database_url: str) -> Iterator[Config]:
+    engine = create_engine(database_url, poolclass=NullPool)
+    config = _config()
+    with engine.begin() as connection:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        config.attributes["connection"] = connection
+        yield config

@@ -1,0 +1,86 @@
+"""The one chain: up, down, up again, and no difference from the tables in code."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import create_engine, inspect, text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.pool import NullPool
+
+from app.db import migrate
+from app.db.tables import metadata
+
+
+def _tables(url: str) -> set[str]:
+    with create_engine(url, poolclass=NullPool).connect() as connection:
+        return set(inspect(connection).get_table_names())
+
+
+def test_up_down_up(empty_database_url: str) -> None:
+    migrate.upgrade(empty_database_url)
+    assert _tables(empty_database_url) == {*metadata.tables, "alembic_version"}
+    migrate.downgrade(empty_database_url, "base")
+    assert _tables(empty_database_url) == {"alembic_version"}
+    migrate.upgrade(empty_database_url)
+    assert _tables(empty_database_url) == {*metadata.tables, "alembic_version"}
+    with create_engine(empty_database_url, poolclass=NullPool).connect() as connection:
+        assert migrate.current(connection) == migrate.head()
+
+
+def test_models_and_migrations_agree(database_url: str) -> None:
+    with create_engine(database_url, poolclass=NullPool).connect() as connection:
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "compare_server_default": True}
+        )
+        assert compare_metadata(context, metadata) == []
+
+
+def test_check_constraints_agree(database_url: str, empty_database_url: str) -> None:
+    """Autogenerate does not look at checks: compare them with those of tables made straight from the code."""
+    query = text(
+        "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint"
+        " WHERE contype = 'c' AND connamespace = 'public'::regnamespace ORDER BY 1, 2"
+    )
+    fresh = create_engine(empty_database_url, poolclass=NullPool)
+    metadata.create_all(fresh)
+    with fresh.connect() as connection:
+        in_code = connection.execute(query).all()
+    with create_engine(database_url, poolclass=NullPool).connect() as connection:
+        migrated = connection.execute(query).all()
+    assert migrated == in_code
+    assert len(migrated) > 10
+
+
+def test_two_processes_upgrade_at_once(empty_database_url: str) -> None:
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            migrate.upgrade(empty_database_url)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert "jobs" in _tables(empty_database_url)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO blobs (id, content_type, size) VALUES ('blob_1', 'x', 3)",
+        "INSERT INTO workers (id, queue, versions) VALUES ('w', 'other', '{}')",
+    ],
+)
+def test_the_database_refuses_broken_rows(database_url: str, statement: str) -> None:
+    engine = create_engine(database_url, poolclass=NullPool)
+    with pytest.raises(IntegrityError), engine.begin() as connection:
+        connection.execute(text(statement))
