@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -19,6 +20,12 @@ WEAK_PASSWORDS = frozenset(
 MIB = 1024 * 1024
 
 
+def _default_data_dir() -> Path:
+    """Where data of this user's programs goes by the XDG convention; the SDK looks there too."""
+    data_home = os.environ.get("XDG_DATA_HOME")
+    return (Path(data_home) if data_home else Path("~/.local/share")) / "steadyrank"
+
+
 class Settings(BaseSettings):
     """The settings of one process. Sizes are bytes and times are seconds, unless a field says otherwise."""
 
@@ -29,7 +36,7 @@ class Settings(BaseSettings):
     # --- where it runs
     environment: Literal["development", "production"] = "development"
     """`production` refuses to start with an absent or well-known database or broker password."""
-    data_dir: Path = Path("~/.local/share/steadyrank")
+    data_dir: Path = Field(default_factory=_default_data_dir, validate_default=True)
     """Folder of the embedded database, broker, logs and local API key; unused when both URLs are given."""
     database_url: str | None = Field(
         default=None, validation_alias=AliasChoices("DATABASE_URL", "database_url"), repr=False
@@ -79,6 +86,13 @@ class Settings(BaseSettings):
     """Where models train: `auto` (a GPU when there is one), `cpu`, `cuda` or `cuda:1`."""
     threads: int = Field(default=1, ge=1, le=1024)
     """CPU threads that one training process uses; part of what makes a run repeatable bit for bit."""
+
+    hang_seconds: float = Field(default=600.0, gt=0.0)
+    """A training process that makes no step for this many seconds is taken for hung and ended."""
+    cancel_grace_seconds: float = Field(default=5.0, gt=0.0)
+    """Seconds that a cancelled training process has to leave by itself before it is killed."""
+    shutdown_grace_seconds: float = Field(default=6.0, gt=0.0)
+    """Seconds that a training process has to write a checkpoint when its worker shuts down."""
 
     # --- telling
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -258,6 +258,7 @@ def upgrade() -> None:
         sa.Column("seed", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("arm", sa.String(), nullable=False),
         sa.Column("epoch", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("position", sa.BigInteger(), sa.Identity(always=True), nullable=False),
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("loss", sa.Double(), nullable=False),
         sa.Column("loss_match", sa.Double(), nullable=True),
@@ -269,6 +270,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("job_id", "seed", "arm", "epoch", name=op.f("pk_job_metrics")),
     )
+    op.create_index(op.f("ix_job_metrics_job_id_position"), "job_metrics", ["job_id", "position"])
     op.create_table(
         "models",
         sa.Column("id", sa.String(length=40), nullable=False),
