@@ -22,6 +22,7 @@ from app.embedded.processes import ProcessSpec
 
 USER = "steadyrank"
 DATABASE = "steadyrank"
+VERSION = "18"
 # What a test may lose and a service may not. Ten times faster at creating databases.
 LOSE_DATA_ON_POWER_CUT = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 
@@ -66,7 +67,7 @@ class Postgres:
         self.log = log
         self.durable = durable
         self.programs = programs()
-        self.identity = identity or choose()
+        self.identity = identity or choose(self.programs / "postgres", folder.parent)
 
     def prepare(self) -> None:
         """Make the cluster when there is none; a cluster half made by a killed process is made anew.
@@ -76,10 +77,16 @@ class Postgres:
         power cut or in a restarted container is likely.
 
         Raises:
-            StartError: initdb failed.
+            StartError: initdb failed, or another version of Postgres made the cluster.
         """
-        if not (self.folder / "PG_VERSION").exists():
+        version = self.folder / "PG_VERSION"
+        if not version.exists():
             self._initialise()
+        if (found := version.read_text().strip()) != VERSION:
+            raise StartError(
+                f"The database in {self.folder} was made by Postgres {found}, and the wheel has {VERSION}.",
+                "Install the wheel of that version and move the data with pg_dump.",
+            )
         self.identity.own(self.folder)
         for stale in (
             self.folder / "postmaster.pid",

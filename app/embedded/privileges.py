@@ -53,8 +53,11 @@ class Identity:
                 os.chown(os.path.join(path, name), self.owner, -1, follow_symlinks=False)
 
 
-def choose(way: Way | None = None) -> Identity:
-    """Find the way that works here, or take the one that is named.
+def choose(program: Path, folder: Path, way: Way | None = None) -> Identity:
+    """Find the way in which a program can be run and write to a folder, or take the one that is named.
+
+    A namespace's root may not enter what belongs to other users, so a wheel in somebody's private home
+    folder, say under sudo, works in one way and not in the other.
 
     Raises:
         PrivilegesError: root, and no way works, or not the named one.
@@ -62,7 +65,7 @@ def choose(way: Way | None = None) -> Identity:
     candidates = [way] if way else [Way.PLAIN] if os.geteuid() != 0 else [Way.NAMESPACE, Way.NOBODY]
     for candidate in candidates:
         identity = _identity(candidate)
-        if identity is not None and _works(identity):
+        if identity is not None and _works(identity, program, folder):
             return identity
     raise PrivilegesError(
         f"Postgres does not run as root, and these ways out are refused here: {', '.join(candidates)}.",
@@ -94,8 +97,13 @@ def _identity(way: Way) -> Identity | None:
     return None
 
 
-def _works(identity: Identity) -> bool:
+def _works(identity: Identity, program: Path, folder: Path) -> bool:
     if identity.way is Way.PLAIN:
         return os.geteuid() != 0
-    command = [part.format(signal="TERM") for part in identity.prefix] + ["true"]
-    return subprocess.run(command, capture_output=True, check=False, cwd="/").returncode == 0
+    prefix = [part.format(signal="TERM") for part in identity.prefix]
+    # touch fails unless the folder can be reached and written to; `test -w` asks without the capability
+    trials = ([str(program), "--version"], ["touch", "-c", f"{folder}/."])
+    return all(
+        subprocess.run([*prefix, *trial], capture_output=True, check=False, cwd="/").returncode == 0
+        for trial in trials
+    )

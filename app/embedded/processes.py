@@ -89,14 +89,19 @@ def start(spec: ProcessSpec, *, keep_open: Sequence[int] = ()) -> subprocess.Pop
         )
 
 
-def wait_ready(spec: ProcessSpec, process: subprocess.Popen[bytes], seconds: float) -> None:
-    """Wait until a process serves.
+def wait_ready(
+    spec: ProcessSpec,
+    process: subprocess.Popen[bytes],
+    seconds: float,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> None:
+    """Wait until a process serves, or until nobody waits for it any more.
 
     Raises:
         StartError: it ended, or did not serve in time; with the end of its log.
     """
     deadline = time.monotonic() + seconds
-    while spec.ready is not None and not spec.ready():
+    while spec.ready is not None and not cancelled() and not spec.ready():
         if process.poll() is not None:
             raise StartError(
                 f"{spec.name} ended while starting (exit {process.returncode}).", _log_hint(spec)

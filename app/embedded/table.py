@@ -1,0 +1,101 @@
+"""The process table of the service: what runs beside Postgres and Valkey."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+
+from app.embedded.processes import ProcessSpec
+
+POSTGRES, VALKEY, REAPER, WORKER, API = range(5)
+
+
+def service_table(
+    data: Path, *, host: str, port: int, workers: int, environment: Mapping[str, str]
+) -> list[ProcessSpec]:
+    """The service's own processes, in the order in which they are started.
+
+    Args:
+        data: the data folder.
+        workers: number of training processes; one more does the light work.
+        environment: addresses of the database and the broker, as environment variables.
+    """
+    logs = data / "logs"
+    # -P: a file named celery.py in the working folder must not be taken for Celery
+    python = (sys.executable, "-P", "-m")
+    variables = {**environment, "STEADYRANK_DATA_DIR": str(data), "PYTHONUNBUFFERED": "1"}
+
+    def worker(name: str, queue: str) -> ProcessSpec:
+        celery = (
+            "celery",
+            "-A",
+            "worker.celery_app",
+            "worker",
+            "--pool",
+            "solo",
+            "-Q",
+            queue,
+            "-n",
+            f"{name}@%h",
+        )
+        return ProcessSpec(
+            name=name,
+            command=(*python, *celery, "--loglevel", "INFO", "--without-gossip", "--without-mingle"),
+            log=logs / f"{name}.log",
+            folder=data,
+            stage=WORKER,
+            # a stop does not wait for the job at hand: the job goes on from its last checkpoint
+            environment={**variables, "REMAP_SIGTERM": "SIGQUIT"},
+            # Celery would go on with its task after a SIGTERM that it takes for a warm stop
+            death_signal=signal.SIGKILL,
+            stop_seconds=8.0,
+        )
+
+    reaper = ProcessSpec(
+        name="reaper",
+        command=(*python, "app.jobs.reaper"),
+        log=logs / "reaper.log",
+        folder=data,
+        stage=REAPER,
+        environment=variables,
+        stop_seconds=5.0,
+    )
+    api = ProcessSpec(
+        name="api",
+        command=(
+            *python,
+            *("uvicorn", "--factory", "app.main:create_app", "--host", host, "--port", str(port)),
+            *("--timeout-graceful-shutdown", "5", "--no-server-header"),
+        ),
+        log=logs / "api.log",
+        folder=data,
+        stage=API,
+        environment=variables,
+        stop_seconds=10.0,
+        ready=lambda: answers(f"{local_url(host, port)}/readyz"),
+    )
+    trainers = [worker(f"train{number}", "train") for number in range(1, workers + 1)]
+    return [reaper, *trainers, worker("light", "light"), api]
+
+
+def local_url(host: str, port: int) -> str:
+    """Address at which a service that listens on `host` is reached from this machine."""
+    reachable = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared
+    return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
+
+
+def answers(url: str) -> bool:
+    """Whether a GET is answered with 200 and JSON."""
+    # never through a proxy: this is our own machine
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=5) as response:
+            json.load(response)
+            return True
+    except (urllib.error.URLError, OSError, ValueError):
+        return False

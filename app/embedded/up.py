@@ -1,0 +1,212 @@
+"""`steadyrank up`: the whole service out of one data folder, until it is told to stop."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib.util import find_spec
+from pathlib import Path
+
+from pydantic import ValidationError
+from rich.console import Console
+from rich.logging import RichHandler
+
+from app.accounts.service import authenticate, create_key
+from app.config import Settings, get_settings
+from app.db.migrate import upgrade
+from app.db.session import Database
+from app.embedded import datafolder, table
+from app.embedded.datafolder import Hold, Running, held
+from app.embedded.errors import AlreadyRunningError, EmbeddedError, StartError
+from app.embedded.postgres import DATABASE, Postgres
+from app.embedded.processes import rotate
+from app.embedded.sockets import socket_folder
+from app.embedded.supervisor import Supervisor, logger
+from app.embedded.valkey import Valkey
+from app.errors import Unauthorized
+
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 8753
+OK, FAILED, ALREADY_RUNNING = 0, 1, 3
+
+
+def up(
+    data_dir: Path | None = None, host: str = DEFAULT_HOST, port: int | None = None, workers: int = 1
+) -> int:
+    """Run the service until SIGTERM or Ctrl-C.
+
+    Args:
+        data_dir: the data folder; STEADYRANK_DATA_DIR or the user's own when not given.
+        host: address to listen on.
+        port: TCP port; 8753 when not given, 0 for any free one.
+        workers: number of training processes.
+
+    Returns:
+        Exit code: 0 stopped when asked, 1 could not start, 3 already running on this folder.
+    """
+    console = Console(soft_wrap=True, highlight=False)
+    try:
+        settings = get_settings()
+        folder = datafolder.make(data_dir or settings.data_dir)
+        with held(folder) as hold, _logging(folder / "logs" / "up.log", console):
+            return _Service(settings, hold, console, host=host, port=port, workers=workers).run()
+    except AlreadyRunningError as error:
+        console.print(str(error), markup=False)
+        return ALREADY_RUNNING
+    except EmbeddedError as error:
+        console.print(error.message, style="bold red", markup=False)
+        console.print(error.hint, markup=False)
+        return FAILED
+    except ValidationError as error:
+        console.print(str(error), style="bold red", markup=False)
+        return FAILED
+
+
+class _Service:
+    """One run of the service on a data folder that is held."""
+
+    def __init__(
+        self, settings: Settings, hold: Hold, console: Console, *, host: str, port: int | None, workers: int
+    ) -> None:
+        self.settings = settings
+        self.hold = hold
+        self.folder = hold.folder
+        self.host = host
+        self.port = _free_port(host, port)
+        self.workers = workers
+        self.console = console
+        # a killed run's stays behind, and a client that finds it talks to nobody
+        (self.folder / "url").unlink(missing_ok=True)
+        self.supervisor = Supervisor(keep_open=[hold.processes])
+
+    def run(self) -> int:
+        if self.workers and find_spec("torch") is None:
+            raise EmbeddedError(
+                "Training needs torch, which is not installed.",
+                "Install it with `pip install 'steadyrank[worker]'`, or run the API alone with --workers 0.",
+            )
+        with self.supervisor.signals():
+            try:
+                self._start()
+                self.supervisor.run()
+                self.console.print("Stopping …")
+            finally:
+                (self.folder / "url").unlink(missing_ok=True)
+                self.supervisor.stop()
+        return OK
+
+    def _start(self) -> None:
+        began = time.monotonic()
+        with self.console.status("Starting Postgres and Valkey …"):
+            database_url = self.settings.database_url or self._start_postgres()
+            redis_url = self.settings.redis_url or self._start_valkey()
+        if self.supervisor.stopping:
+            return
+        with self.console.status("Bringing the tables up to date …"):
+            upgrade(database_url)
+            _ensure_key(database_url, self.folder / "api-key")
+        addresses = {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
+        with self.console.status("Starting the API and the workers …"):
+            for spec in table.service_table(
+                self.folder, host=self.host, port=self.port, workers=self.workers, environment=addresses
+            ):
+                self.supervisor.start(spec)
+        if self.supervisor.stopping:
+            return
+        url = table.local_url(self.host, self.port)
+        self.hold.tell(Running(os.getpid(), url, database_url, redis_url))
+        datafolder.write_private(self.folder / "url", url)
+        self._greet(url, time.monotonic() - began)
+
+    def _start_postgres(self) -> str:
+        server = Postgres(
+            self.folder / "postgres", socket_folder(self.folder), self.folder / "logs" / "postgres.log"
+        )
+        server.prepare()
+        self.supervisor.start(server.spec())
+        if not self.supervisor.stopping:
+            server.create_database(DATABASE)
+        return server.url()
+
+    def _start_valkey(self) -> str:
+        server = Valkey(
+            self.folder / "valkey", socket_folder(self.folder), self.folder / "logs" / "valkey.log"
+        )
+        server.prepare()
+        try:
+            self.supervisor.start(server.spec())
+        except StartError as error:
+            # Its messages are only wake-ups, which the reaper sends again: no reason not to start.
+            broken = self.folder / "valkey.broken"
+            logger.warning("%s Its folder is put aside as %s.", error.message, broken)
+            shutil.rmtree(broken, ignore_errors=True)
+            server.folder.rename(broken)
+            server.prepare()
+            self.supervisor.start(server.spec())
+        return server.url()
+
+    def _greet(self, url: str, seconds: float) -> None:
+        lines = {
+            "API": url,
+            "Docs": f"{url}/docs",
+            "Key": f"{self.folder / 'api-key'} (the command and the SDK on this machine find it)",
+            "Logs": str(self.folder / "logs"),
+        }
+        self.console.print(f"[bold green]SteadyRank is running[/] after {seconds:.1f} s. Ctrl-C stops it.")
+        for name, value in lines.items():
+            self.console.print(f"  {name:<5} {value}", markup=False)
+
+
+def _ensure_key(database_url: str, path: Path) -> None:
+    """See to it that the key file holds a key of this database."""
+    database = Database(database_url, pool_size=1)
+    try:
+        with database.unit_of_work() as session:
+            with suppress(FileNotFoundError, Unauthorized):
+                authenticate(session, path.read_text(encoding="utf-8").strip())
+                return
+            _, secret = create_key(session, name=f"local key of {socket.gethostname()}")
+        datafolder.write_private(path, secret + "\n")
+    finally:
+        database.dispose()
+
+
+def _free_port(host: str, port: int | None) -> int:
+    """The port to listen on. EmbeddedError when it is taken or the host is not ours."""
+    wanted = DEFAULT_PORT if port is None else port
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, wanted, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            return int(probe.getsockname()[1])
+    except OSError as error:
+        raise EmbeddedError(
+            f"Cannot listen on {host}, port {wanted}: {error.strerror}.",
+            "Give another --port (0 takes any free one) or --host.",
+        ) from error
+
+
+@contextmanager
+def _logging(path: Path, console: Console) -> Iterator[None]:
+    """Write the supervisor's messages to its log and the console while the block runs."""
+    rotate(path)
+    to_file = logging.FileHandler(path)
+    to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handlers = (to_file, RichHandler(console=console, show_path=False))
+    logger.setLevel(logging.INFO)
+    for handler in handlers:
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            logger.removeHandler(handler)
+            handler.close()
