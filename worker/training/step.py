@@ -1,0 +1,115 @@
+"""One training step, on one screen: the method as docs/method.md tells it.
+
+    L = L_rank + λ1 · L_match + λ2 · L_hist
+
+Shape letters: B sequences, L padded width, D embedding width, N real positions (= targets).
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from worker.training.adversary import Adversary, history_perturbation, perturb_points
+from worker.training.batching import Batch
+from worker.training.finite import FiniteGuard
+from worker.training.losses import Points, bce, gather_points
+from worker.training.models.base import SequenceModel
+
+
+@dataclass(frozen=True)
+class StepInputs:
+    """A batch with its negatives, real positions gathered: x_BL, length_B, w_BL, m_BL as in `Batch`.
+
+    real_N: int64 indices of the real positions into the flattened [B·L]; target_N, negative_N: int64 items.
+    """
+
+    x_BL: Tensor
+    length_B: Tensor
+    w_BL: Tensor
+    m_BL: Tensor
+    real_N: Tensor
+    target_N: Tensor
+    negative_N: Tensor
+
+    @classmethod
+    def of(cls, batch: Batch, neg_BL: Tensor, device: torch.device) -> StepInputs:
+        """Gather on the host, where `nonzero` waits for nothing, then copy to the device."""
+        real_N = batch.m_BL.view(-1).nonzero().squeeze(1)
+        target_N, negative_N = batch.y_BL.view(-1)[real_N], neg_BL.view(-1)[real_N]
+        host = (batch.x_BL, batch.length_B, batch.w_BL, batch.m_BL, real_N, target_N, negative_N)
+        if device.type == "cuda":
+            return cls(*(tensor.pin_memory().to(device, non_blocking=True) for tensor in host))
+        return cls(*(tensor.to(device) for tensor in host))
+
+
+@dataclass
+class Streams:
+    """Generators of dropout masks, on the model's device; perturbed passes have their own."""
+
+    dropout: torch.Generator
+    perturbed: torch.Generator
+
+
+def training_step(
+    model: SequenceModel,
+    optimiser: torch.optim.Optimizer,
+    inputs: StepInputs,
+    adversary: Adversary,
+    *,
+    streams: Streams,
+    guard: FiniteGuard,
+    step: int,
+    clip_norm: float = 0.0,
+    precision: AbstractContextManager[object] | None = None,
+) -> Tensor:
+    """Take optimiser step number `step`; return float32[3]: L_rank, L_match, L_hist (0 where a level is off).
+
+    Each is a mean over the batch's N targets. Raises DivergedError, before the optimiser moved anything, when
+    a loss or a gradient is not finite. `clip_norm` bounds the global gradient norm, 0 does not; `precision`
+    surrounds the forward passes (autocast).
+    """
+    precision = precision if precision is not None else nullcontext()
+    optimiser.zero_grad(set_to_none=True)
+    match = history = torch.zeros((), device=inputs.x_BL.device)
+
+    # Clean pass; the matching level perturbs its hidden states, so it costs no encoder pass of its own.
+    with precision:
+        e_BLD = model.embed(inputs.x_BL)
+        points = encode_points(model, e_BLD, inputs, streams.dropout)
+        rank = bce(points)
+        if adversary.matches:
+            match = bce(perturb_points(points, adversary.epsilon_match))
+    if adversary.rewrites_history:
+        e_BLD.retain_grad()
+    (rank + adversary.lambda_match * match if adversary.matches else rank).backward()  # type: ignore[no-untyped-call]
+
+    # Perturbed pass; the history moves along the gradient that the one backward pass has just left at it.
+    if adversary.rewrites_history:
+        delta_BLD = history_perturbation(
+            e_BLD.detach(), cast(Tensor, e_BLD.grad), inputs.w_BL, inputs.m_BL, adversary.epsilon_history
+        )
+        with precision:
+            perturbed_BLD = model.embed(inputs.x_BL) + delta_BLD
+            history = bce(encode_points(model, perturbed_BLD, inputs, streams.perturbed))
+        (adversary.lambda_history * history).backward()  # type: ignore[no-untyped-call]
+
+    losses = torch.stack([rank.detach(), match.detach(), history.detach()])
+    gradient_norm = torch.nn.utils.get_total_norm([p.grad for p in model.parameters() if p.grad is not None])
+    guard.check(step, losses, gradient_norm, optimiser)
+    if clip_norm > 0:
+        torch.nn.utils.clip_grads_with_norm_(model.parameters(), clip_norm, gradient_norm)
+    optimiser.step()
+    return losses
+
+
+def encode_points(
+    model: SequenceModel, e_BLD: Tensor, inputs: StepInputs, generator: torch.Generator | None
+) -> Points:
+    """Encode the inputs and gather what the scores of the N real positions are made of."""
+    h_BLD = model.encode(e_BLD, inputs.length_B, generator)
+    return gather_points(model, h_BLD, inputs.real_N, inputs.target_N, inputs.negative_N)
