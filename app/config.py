@@ -78,6 +78,8 @@ class Settings(BaseSettings):
     """A wake-up still not answered after this many seconds is sent again."""
     max_attempts: int = Field(default=3, ge=1, le=100)
     """How often a job or a data set check is begun before it fails for good."""
+    upload_idle_seconds: float = Field(default=120.0, gt=0.0)
+    """An upload is broken off when nothing arrives for this many seconds."""
     abandoned_upload_seconds: float = Field(default=3600.0, gt=0.0)
     """An unfinished upload is swept away when nothing was written to it for this many seconds."""
 
