@@ -1,0 +1,135 @@
+"""`steadyrank datasets …`."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+from app.cli.exits import show_problem
+from app.cli.output import (
+    AsJson,
+    Limit,
+    connect,
+    print_fields,
+    print_json,
+    print_rows,
+    size_text,
+    status_text,
+    time_text,
+)
+from app.sdk.objects import Dataset
+
+app = typer.Typer(no_args_is_help=True, help="Upload logs of interactions and see what was found in them.")
+DatasetId = Annotated[str, typer.Argument(metavar="DATASET", help="A data set's id (ds_…).")]
+
+
+@app.command()
+def upload(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="The log.")],
+    name: Annotated[str | None, typer.Option(help="Its name in lists; the file's name by default.")] = None,
+    format: Annotated[str | None, typer.Option(help="csv, tsv, jsonl, parquet, inter, …; guessed.")] = None,
+    user_column: Annotated[str | None, typer.Option(help="Column of user ids; guessed.")] = None,
+    item_column: Annotated[str | None, typer.Option(help="Column of item ids; guessed.")] = None,
+    time_column: Annotated[str | None, typer.Option(help="Column of times; guessed.")] = None,
+    rating_column: Annotated[str | None, typer.Option(help="Column of ratings; guessed.")] = None,
+    wait: Annotated[bool, typer.Option(help="Wait until the service has read it.")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Upload a log of interactions (csv, tsv, jsonl, parquet, .inter, plain or gzip)."""
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with connect(ctx) as client, Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(f"Uploading {file.name}", total=None)
+
+        def sent(done: int, total: int | None) -> None:
+            reading = wait and done == total
+            bar.update(task, completed=done, total=total, description="Reading" if reading else None)
+
+        dataset = client.datasets.upload(
+            file,
+            name=name,
+            format=format,
+            user_column=user_column,
+            item_column=item_column,
+            time_column=time_column,
+            rating_column=rating_column,
+            wait=wait,
+            on_bytes=sent,
+        )
+    _show(dataset, as_json)
+
+
+@app.command("list")
+def list_(ctx: typer.Context, limit: Limit = 20, as_json: AsJson = False) -> None:
+    """List data sets, newest first."""
+    with connect(ctx) as client:
+        found = list(islice(client.datasets.list(page_size=min(limit, 100)), limit))
+    if as_json:
+        print_json([dataset.raw for dataset in found])
+        return
+    print_rows(
+        ("id", "status", "name", "users", "items", "interactions", "size", "created"),
+        (
+            (
+                dataset.id,
+                status_text(dataset.status),
+                escape(dataset.name),
+                *(str(dataset.stats.get(count, "")) for count in ("users", "items", "interactions")),
+                size_text(dataset.bytes),
+                time_text(dataset.created_at),
+            )
+            for dataset in found
+        ),
+        empty="No data sets yet. `steadyrank datasets upload FILE` makes one.",
+    )
+
+
+@app.command()
+def show(ctx: typer.Context, dataset: DatasetId, as_json: AsJson = False) -> None:
+    """Show one data set: what was read, which columns were taken, and every problem found."""
+    with connect(ctx) as client:
+        _show(client.datasets.get(dataset), as_json)
+
+
+@app.command()
+def delete(ctx: typer.Context, dataset: DatasetId, as_json: AsJson = False) -> None:
+    """Delete a data set; what was trained on it keeps its hashes."""
+    with connect(ctx) as client:
+        answer = client.datasets.delete(dataset)
+    if as_json:
+        print_json(answer)
+    else:
+        typer.echo(f"Deleted {dataset}; {size_text(int(answer.get('bytes_freed') or 0))} came free.")
+
+
+def _show(dataset: Dataset, as_json: bool) -> None:
+    if as_json:
+        print_json(dataset.raw)
+        return
+    stats, columns = dataset.stats, dataset.columns
+    print_fields(
+        [
+            ("id", dataset.id),
+            ("name", escape(dataset.name)),
+            ("status", status_text(dataset.status)),
+            ("file", f"{escape(dataset.filename or '')} {size_text(dataset.bytes)} {dataset.format or ''}"),
+            ("columns", ", ".join(f"{role} = {escape(str(name))}" for role, name in columns.items() if name)),
+            (
+                "counts",
+                ", ".join(f"{stats[c]} {c}" for c in ("users", "items", "interactions") if c in stats),
+            ),
+            ("from", str(stats.get("first_at") or "")),
+            ("to", str(stats.get("last_at") or "")),
+            ("sha256", dataset.sha256),
+            ("created", time_text(dataset.created_at)),
+        ]
+    )
+    console = Console(highlight=False)
+    for problem in dataset.problems:
+        show_problem(console, problem)

@@ -1,0 +1,165 @@
+"""`steadyrank jobs …`."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from app.cli.exits import INTERRUPTED, exit_code_of_job
+from app.cli.output import (
+    AsJson,
+    Limit,
+    connect,
+    print_fields,
+    print_json,
+    print_rows,
+    status_text,
+    time_text,
+)
+from app.cli.settings_file import read_assignments, read_spec, split_names
+from app.cli.watch import follow
+from app.sdk.client import SteadyRank
+from app.sdk.objects import Job
+
+app = typer.Typer(no_args_is_help=True, help="Train the arms of a comparison, follow them, read the report.")
+JobId = Annotated[str, typer.Argument(metavar="JOB", help="A job's id (job_…).")]
+
+
+@app.command()
+def submit(
+    ctx: typer.Context,
+    dataset: Annotated[str, typer.Argument(help="A data set's id (ds_…).")],
+    spec: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Settings in a JSON or TOML file.")
+    ] = None,
+    assignments: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="One setting; may be repeated.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="sasrec or gru4rec.")] = None,
+    arms: Annotated[str | None, typer.Option(help="Of standard,adversarial,cascade.")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Follow it to its end; the exit code is its.")] = False,
+    validate: Annotated[
+        bool, typer.Option("--validate", help="Check only: print the settings as they would be run.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Submit a training job. `--set` wins over `--spec`; every setting has a default."""
+    settings: dict[str, Any] = read_spec(spec) if spec else {}
+    settings |= read_assignments(assignments or ())
+    named = {"model": model, "arms": split_names(arms)}
+    settings |= {name: value for name, value in named.items() if value is not None}
+    with connect(ctx) as client:
+        if validate:
+            print_json(client.jobs.validate(dataset, **settings))
+            return
+        job = client.jobs.create(dataset, **settings)
+        if wait:
+            _follow_to_the_end(client, job, as_json)
+    if as_json:
+        print_json(job.raw)
+    else:
+        typer.echo(job.id)
+
+
+@app.command("list")
+def list_(ctx: typer.Context, limit: Limit = 20, as_json: AsJson = False) -> None:
+    """List jobs, newest first."""
+    with connect(ctx) as client:
+        found = list(islice(client.jobs.list(page_size=min(limit, 100)), limit))
+    if as_json:
+        print_json([job.raw for job in found])
+        return
+    print_rows(
+        ("id", "status", "done", "model", "arms", "data set", "created"),
+        (
+            (
+                job.id,
+                status_text(job.status),
+                f"{100 * job.progress.fraction:.0f} %",
+                job.model,
+                ", ".join(job.arms),
+                job.dataset,
+                time_text(job.created_at),
+            )
+            for job in found
+        ),
+        empty="No jobs yet. `steadyrank jobs submit DATASET` makes one.",
+    )
+
+
+@app.command()
+def show(ctx: typer.Context, job: JobId, as_json: AsJson = False) -> None:
+    """Show one job."""
+    with connect(ctx) as client:
+        _show(client.jobs.get(job), as_json)
+
+
+@app.command()
+def watch(ctx: typer.Context, job: JobId, as_json: AsJson = False) -> None:
+    """Follow a job to its end. Exit code: 0 succeeded, 1 failed, 4 cancelled. Ctrl-C leaves it running."""
+    with connect(ctx) as client:
+        _follow_to_the_end(client, job, as_json)
+
+
+@app.command()
+def cancel(ctx: typer.Context, job: JobId, as_json: AsJson = False) -> None:
+    """Cancel a job: at once when queued, within a few batches when running."""
+    with connect(ctx) as client:
+        found = client.jobs.cancel(job)
+    if as_json:
+        print_json(found.raw)
+    else:
+        Console(highlight=False).print(f"{found.id} is {status_text(found.status)}")
+
+
+@app.command()
+def report(ctx: typer.Context, job: JobId, as_json: AsJson = False) -> None:
+    """Print a job's report: as Markdown, or as JSON."""
+    with connect(ctx) as client:
+        if as_json:
+            print_json(client.jobs.report(job))
+        else:
+            typer.echo(client.jobs.report_markdown(job))
+
+
+def _follow_to_the_end(client: SteadyRank, job: str | Job, as_json: bool) -> None:
+    """Follow, show the end, and leave with its exit code."""
+    console = Console(stderr=True, highlight=False)
+    identity = job if isinstance(job, str) else job.id
+    try:
+        ended = follow(client, job, console)
+    except KeyboardInterrupt:
+        console.print(f"{identity} goes on. Stop it with: steadyrank jobs cancel {identity}")
+        raise typer.Exit(INTERRUPTED) from None
+    _show(ended, as_json)
+    raise typer.Exit(exit_code_of_job(ended))
+
+
+def _show(job: Job, as_json: bool) -> None:
+    if as_json:
+        print_json(job.raw)
+        return
+    error = job.error
+    print_fields(
+        [
+            ("id", job.id),
+            ("status", status_text(job.status) + (f" ({escape(job.phase)})" if job.phase else "")),
+            ("done", f"{100 * job.progress.fraction:.0f} %"),
+            ("error", f"[red]{escape(f'{error.code}: {error.message}')}[/]" if error else ""),
+            ("hint", escape(error.hint) if error else ""),
+            ("stopped", escape(job.stop_reason or "")),
+            ("data set", job.dataset),
+            ("model", job.model),
+            ("arms", ", ".join(job.arms)),
+            ("attempts", str(len(job.attempts)) if len(job.attempts) > 1 else ""),
+            ("created", time_text(job.created_at)),
+            ("started", time_text(job.started_at)),
+            ("ended", time_text(job.ended_at)),
+            ("models", "\n".join(job.models)),
+        ]
+    )

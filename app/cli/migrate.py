@@ -1,0 +1,30 @@
+"""`steadyrank migrate`: bring the database to the newest schema."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.cli.database import database_address
+from app.cli.exits import ServiceFailedError
+
+
+def migrate(
+    data_dir: Annotated[
+        Path | None, typer.Option(file_okay=False, help="Data folder of a running `steadyrank up`.")
+    ] = None,
+) -> None:
+    """Bring the database named by DATABASE_URL to the newest schema (`up` does it by itself)."""
+    from sqlalchemy.exc import OperationalError
+
+    from app.db.migrate import head, upgrade
+
+    try:
+        upgrade(database_address(data_dir))
+    except OperationalError as down:
+        raise ServiceFailedError(
+            f"The database cannot be reached: {str(down.orig).strip()}", hint="Check DATABASE_URL."
+        ) from down
+    typer.echo(f"The database is at revision {head()}.")

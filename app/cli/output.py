@@ -1,0 +1,88 @@
+"""What commands write: tables for people, JSON for scripts (`--json`), both on stdout."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from app.sdk.client import SteadyRank
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the service's JSON instead of a table.")]
+Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="Show at most this many.")]
+
+_STATUS_COLOURS = {
+    "ready": "green",
+    "succeeded": "green",
+    "rejected": "red",
+    "failed": "red",
+    "cancelled": "yellow",
+    "cancelling": "yellow",
+    "running": "cyan",
+}
+
+
+def connect(ctx: typer.Context) -> SteadyRank:
+    """A client of the service that the command line names, or that is found."""
+    return SteadyRank(ctx.find_root().params.get("url"))
+
+
+def print_json(value: Any) -> None:
+    """Print JSON, never wrapped or coloured."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+def print_rows(headings: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str) -> None:
+    """Print a table; `empty` is said instead when there is no row. Cells may hold rich markup."""
+    console = Console(highlight=False)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        table.add_column(heading, overflow="fold", no_wrap=heading == "id")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table if table.row_count else empty)
+
+
+def print_fields(fields: Iterable[tuple[str, str]]) -> None:
+    """Print one thing's fields, one a line, leaving out empty ones. Values may hold rich markup."""
+    grid = Table.grid(padding=(0, 2))
+    for name, value in fields:
+        if value:
+            grid.add_row(f"[dim]{name}[/]", value)
+    Console(highlight=False).print(grid)
+
+
+def status_text(status: str) -> str:
+    """A status in its colour."""
+    colour = _STATUS_COLOURS.get(status)
+    return f"[{colour}]{status}[/]" if colour else escape(status)
+
+
+def time_text(at: datetime | None) -> str:
+    """A time on this machine's clock, to the second."""
+    return at.astimezone().strftime("%Y-%m-%d %H:%M:%S") if at else ""
+
+
+def size_text(size: int) -> str:
+    """Bytes for people: 1.9 MB."""
+    value = float(size)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000 or unit == "GB":
+            return f"{value:.0f} B" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    raise AssertionError("unreachable")
+
+
+def seconds_text(seconds: float) -> str:
+    """A length of time for people: 0:42, 12:05, 1:02:03."""
+    whole = max(0, round(seconds))
+    hours, rest = divmod(whole, 3600)
+    minutes, left = divmod(rest, 60)
+    return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"

@@ -1,0 +1,46 @@
+"""Training settings from `--spec` files and `--set name=value`; later ones win."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from app.cli.exits import UsageProblemError
+
+
+def read_spec(path: Path) -> dict[str, Any]:
+    """Read a JSON or TOML file of training settings; UsageProblemError when it is not one."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        parsed = tomllib.loads(text) if path.suffix.lower() == ".toml" else json.loads(text)
+    except (json.JSONDecodeError, tomllib.TOMLDecodeError, UnicodeDecodeError) as broken:
+        raise UsageProblemError(
+            f"{path}: not readable as {'TOML' if path.suffix.lower() == '.toml' else 'JSON'}: {broken}"
+        ) from broken
+    if not isinstance(parsed, dict):
+        raise UsageProblemError(f'{path}: must hold an object of settings, such as {{"epochs": 50}}')
+    return parsed
+
+
+def read_assignments(assignments: Sequence[str]) -> dict[str, Any]:
+    """Read `name=value` pairs. A value is JSON where it can be (20, 0.5, true, null, [1,2]), else text."""
+    settings: dict[str, Any] = {}
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
+        if not equals or not name.strip():
+            raise UsageProblemError(
+                f"--set {assignment!r}: not of the form name=value", hint="For example: --set epochs=20"
+            )
+        try:
+            settings[name.strip()] = json.loads(value)
+        except json.JSONDecodeError:
+            settings[name.strip()] = value
+    return settings
+
+
+def split_names(text: str | None) -> list[str] | None:
+    """`a,b` as a list; None stays None."""
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
