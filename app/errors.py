@@ -1,6 +1,7 @@
 """Every error that the service raises on purpose. `app/problems.py` turns them into problem+json, once.
 
     SteadyRankError                     500 internal
+    ├── UploadInterruptedError          400 upload_interrupted
     ├── Unauthorized                    401 unauthorized
     ├── NotFoundError                   404 not_found, dataset_not_found, job_not_found, …
     ├── ConflictError                   409 conflict
@@ -67,6 +68,16 @@ class SteadyRankError(Exception):
         self.errors = tuple(errors)
         self.headers = dict(headers or {})
         self.extra = dict(extra or {})
+
+
+class UploadInterruptedError(SteadyRankError):
+    """The client went away, or fell silent, before the end of its body; nothing was kept."""
+
+    status = 400
+    code = "upload_interrupted"
+    title = "Upload broken off"
+    hint = "Send the file again."
+    retryable = True
 
 
 class Unauthorized(SteadyRankError):  # noqa: N818 - named as the HTTP status is

@@ -47,7 +47,7 @@ class BlobWriter(Protocol):
         """Complete the blob within the caller's transaction."""
 
     def abort(self) -> None:
-        """Remove what was written; harmless after `finish` was committed or after another abort."""
+        """Remove what was written. Does nothing after `finish`: what a rolled-back caller leaves is swept."""
 
 
 class BlobStore(Protocol):

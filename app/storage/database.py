@@ -31,6 +31,7 @@ class DatabaseBlobWriter:
         self._whole = hashlib.sha256()
         self._size = 0
         self._next = 0
+        self._finished = False
         self._blob_id = new_id(Blob.id_prefix)
         with engine.begin() as connection:
             connection.execute(insert(Blob).values(id=self._blob_id, content_type=content_type))
@@ -54,6 +55,7 @@ class DatabaseBlobWriter:
         if self._buffer:
             self._store(bytes(self._buffer))
             self._buffer.clear()
+        self._finished = True
         info = BlobInfo(self._blob_id, self._size, self._whole.hexdigest(), self._content_type)
         finished = session.execute(
             update(Blob)
@@ -66,8 +68,12 @@ class DatabaseBlobWriter:
         return info
 
     def abort(self) -> None:
-        """Remove the blob and its chunks, unless it was completed."""
+        """Remove the blob and its chunks; does nothing after `finish`."""
         self._buffer.clear()
+        if (
+            self._finished
+        ):  # the caller's transaction may still hold the row's lock: deleting would wait for it
+            return
         with self._engine.begin() as connection:
             connection.execute(delete(Blob).where(Blob.id == self._blob_id, Blob.sha256.is_(None)))
 

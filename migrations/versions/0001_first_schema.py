@@ -99,6 +99,7 @@ def upgrade() -> None:
         sa.Column("canonical_blob", sa.String(length=40), nullable=True),
         sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
         sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("sent_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("validated_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
             "(status = 'validating') = (validated_at IS NULL)", name=op.f("ck_datasets_validated")
@@ -122,7 +123,7 @@ def upgrade() -> None:
     op.create_index(op.f("ix_datasets_original_blob"), "datasets", ["original_blob"])
     op.create_index(op.f("ix_datasets_project_id_id"), "datasets", ["project_id", "id"])
     op.create_index(
-        "ix_datasets_validating", "datasets", ["lease_until"], postgresql_where="status = 'validating'"
+        "ix_datasets_validating", "datasets", ["sent_at"], postgresql_where="status = 'validating'"
     )
     op.create_table(
         "jobs",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base, CreatedAt, PrefixedId
@@ -22,7 +22,7 @@ class Dataset(PrefixedId, CreatedAt, Base):
         Index(None, "project_id", "id"),
         Index(None, "original_blob"),
         Index(None, "canonical_blob"),
-        Index("ix_datasets_validating", "lease_until", postgresql_where="status = 'validating'"),
+        Index("ix_datasets_validating", "sent_at", postgresql_where="status = 'validating'"),
     )
     id_prefix = "ds"
 
@@ -40,6 +40,9 @@ class Dataset(PrefixedId, CreatedAt, Base):
     original_blob: Mapped[str] = mapped_column(ForeignKey("blobs.id"))
     canonical_blob: Mapped[str | None] = mapped_column(ForeignKey("blobs.id"))
     attempts: Mapped[int] = mapped_column(server_default="0")
+    """How often a worker began to read it; also the fencing token of the one that reads it now."""
     lease_until: Mapped[datetime | None]
-    """While validating: a worker's claim, or, before any claim, when the wake-up is sent again."""
+    """End of the reading worker's claim; null when no worker has it."""
+    sent_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    """When a wake-up was last sent; the reaper sends another when it is old."""
     validated_at: Mapped[datetime | None]

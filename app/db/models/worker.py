@@ -12,7 +12,7 @@ from app.db.base import Base
 
 
 class Worker(Base):
-    """One worker process on one of its queues (`id`: Celery node name/queue); alive while `seen_at` is recent."""
+    """One worker process on one of its queues: `id` is node name/queue. Alive while `seen_at` is recent."""
 
     __tablename__ = "workers"
     __table_args__ = (CheckConstraint("queue IN ('light', 'train')", name="queue"), Index(None, "seen_at"))

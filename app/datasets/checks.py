@@ -1,0 +1,168 @@
+"""Faults of an uploaded file that show while it arrives, so that they are answered at once.
+
+Only what needs no reading of content: no bytes at all, bytes that are not text, a gzip stream that is broken
+or grows too large. Everything else is found by the light worker and ends in the data set's `problems[]`.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+from app.errors import PayloadTooLarge, ValidationFailed
+
+GZIP, ZSTD, PARQUET = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PAR1"
+_MAGIC_BYTES = 4
+_TEXT_PROBE_BYTES = 64 * 1024
+_INFLATE_STEP = 1024 * 1024
+
+
+class _Plain:
+    """Text or parquet: refuses NUL bytes near the beginning of what is not parquet."""
+
+    def __init__(self) -> None:
+        self._seen = 0
+        self._head = b""
+        self._parquet = False
+        self._tail = b""
+
+    def feed(self, data: bytes) -> None:
+        if self._seen < _TEXT_PROBE_BYTES:
+            self._head = (self._head + data[:_TEXT_PROBE_BYTES])[:_TEXT_PROBE_BYTES]
+            self._parquet = self._head.startswith(PARQUET)
+            certain = self._parquet or len(self._head) >= _MAGIC_BYTES
+            if certain and not self._parquet and b"\0" in self._head:
+                raise _binary_file()
+        self._seen += len(data)
+        self._tail = (self._tail + data)[-_MAGIC_BYTES:]
+
+    def finish(self) -> None:
+        if self._seen == 0:
+            raise empty_file()
+        if not self._parquet and b"\0" in self._head:
+            raise _binary_file()
+        if self._parquet and (self._tail != PARQUET or self._seen < 3 * _MAGIC_BYTES):
+            raise ValidationFailed(
+                "The parquet file does not end as parquet files do: it is cut short.",
+                code="broken_parquet",
+                hint="Send the whole file.",
+            )
+
+
+class _Gzip:
+    """Inflates along, keeping nothing: counts the bytes and lets `_Plain` see them. Members may follow."""
+
+    def __init__(self, max_decompressed_bytes: int) -> None:
+        self._limit = max_decompressed_bytes
+        self._inflated = 0
+        self._plain = _Plain()
+        self._stream = zlib.decompressobj(wbits=31)
+        self._between_members = False
+
+    def feed(self, data: bytes) -> None:
+        while data:
+            if self._between_members:
+                data = data.lstrip(b"\0")  # padding after a member is allowed
+                if not data:
+                    return
+                self._stream, self._between_members = zlib.decompressobj(wbits=31), False
+            try:
+                text = self._stream.decompress(data, _INFLATE_STEP)
+            except zlib.error as error:
+                raise _broken_gzip(str(error)) from error
+            self._inflated += len(text)
+            if self._inflated > self._limit:
+                raise PayloadTooLarge(
+                    f"Decompressed, the file is larger than {self._limit} bytes.",
+                    code="decompressed_too_large",
+                )
+            self._plain.feed(text)
+            data = self._stream.unused_data if self._stream.eof else self._stream.unconsumed_tail
+            self._between_members = self._stream.eof
+
+    def finish(self) -> None:
+        if not self._between_members:
+            raise _broken_gzip("it ends before its last block")
+        self._plain.finish()
+
+
+class UploadCheck:
+    """Sees all bytes of one file in order; `feed` and `finish` raise what is wrong with it.
+
+    Args:
+        max_bytes: Most bytes of the file as sent.
+        max_decompressed_bytes: Most bytes after decompression.
+
+    """
+
+    def __init__(self, *, max_bytes: int, max_decompressed_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._max_decompressed_bytes = max_decompressed_bytes
+        self._received = 0
+        self._magic = b""
+        self._kind: _Plain | _Gzip | None = None
+        self._zstd = False
+
+    def feed(self, data: bytes) -> None:
+        """Look at the next bytes. PayloadTooLarge or ValidationFailed when they cannot be taken."""
+        self._received += len(data)
+        if self._received > self._max_bytes:
+            raise too_large(self._max_bytes)
+        if self._kind is None and not self._zstd:
+            self._magic += data
+            if len(self._magic) < _MAGIC_BYTES:
+                return
+            data = self._begin()
+        if self._kind is not None:
+            self._kind.feed(data)
+
+    def finish(self) -> None:
+        """Say that the file is at its end. ValidationFailed when it cannot end there."""
+        if self._received == 0:
+            raise empty_file()
+        if self._kind is None and not self._zstd:
+            data = self._begin()
+            if self._kind is not None:
+                self._kind.feed(data)
+        if self._kind is not None:
+            self._kind.finish()
+
+    def _begin(self) -> bytes:
+        data, self._magic = self._magic, b""
+        if data.startswith(ZSTD):
+            self._zstd = (
+                True  # the standard library cannot inflate it; the reader checks it, with the same limit
+            )
+        else:
+            self._kind = _Gzip(self._max_decompressed_bytes) if data.startswith(GZIP) else _Plain()
+        return data
+
+
+def too_large(max_bytes: int) -> PayloadTooLarge:
+    """The error for a file over the limit."""
+    return PayloadTooLarge(
+        f"The file is larger than {max_bytes} bytes.",
+        hint="Compress it with gzip or send parquet; the operator can raise STEADYRANK_MAX_UPLOAD_BYTES.",
+    )
+
+
+def empty_file() -> ValidationFailed:
+    """The error for a body, or a compressed file, without a byte in it."""
+    return ValidationFailed(
+        "The file is empty.", code="empty_file", hint="Send the file as the body: curl --data-binary @log.csv"
+    )
+
+
+def _binary_file() -> ValidationFailed:
+    return ValidationFailed(
+        "The file is neither text nor parquet.",
+        code="binary_file",
+        hint="Send csv, tsv, jsonl, .inter or other UTF-8 text, plain or gzip, or parquet; unzip archives.",
+    )
+
+
+def _broken_gzip(why: str) -> ValidationFailed:
+    return ValidationFailed(
+        f"The gzip file is broken: {why}.",
+        code="broken_gzip",
+        hint="`gzip -t file` tells whether the file is whole on your side.",
+    )

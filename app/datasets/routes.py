@@ -1,0 +1,169 @@
+"""Data sets over HTTP."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from app.datasets import service
+from app.datasets.receiving import received_file
+from app.datasets.schemas import EXAMPLE, DatasetDeleted, DatasetObject, DatasetReport, UploadOptions
+from app.deps import BlobsDep, PageDep, PrincipalDep, SessionDep, SettingsDep
+from app.pagination import ListOf, list_of
+from app.problems import problem_responses
+from app.storage.serving import serve_blob
+
+router = APIRouter(prefix="/datasets", tags=["datasets"])
+
+_FIELDS = {name: {"type": "string"} for name in UploadOptions.model_fields if name != "filename"}
+_UPLOAD_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/octet-stream": {
+                "schema": {"type": "string", "format": "binary"},
+                "example": "user_id,item_id,timestamp\n1,31,874965758\n1,7,874965954\n1,50,874965954\n",
+            },
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {"file": {"type": "string", "format": "binary"}, **_FIELDS},
+                },
+            },
+        },
+    }
+}
+_BINARY: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}},
+    206: {"description": "The range that was asked for"},
+    304: {"description": "Not changed"},
+}
+
+
+def _shown(example: Any) -> dict[int | str, dict[str, Any]]:
+    return {200: {"content": {"application/json": {"example": example}}}}
+
+
+@router.post(
+    "",
+    status_code=201,
+    responses={
+        201: {"content": {"application/json": {"example": {**EXAMPLE, "status": "validating"}}}},
+        **problem_responses(400, 413, 422, 503),
+    },
+    openapi_extra=_UPLOAD_BODY,
+)
+async def upload_dataset(
+    *,
+    request: Request,
+    options: Annotated[UploadOptions, Query()],
+    principal: PrincipalDep,
+    session: SessionDep,
+    blobs: BlobsDep,
+    settings: SettingsDep,
+) -> DatasetObject:
+    """Upload a log of interactions, as the raw body or as a multipart form with one file.
+
+    csv, tsv, jsonl, parquet, RecBole `.inter`, MovieLens `::`, sequence text and pairs, each plain or gzip.
+    The answer is `validating`; poll the data set until it is `ready` or `rejected` with `problems[]`.
+    """
+    async with received_file(request, blobs, settings, options) as file:
+        dataset = await run_in_threadpool(
+            service.create, session, principal.project_id, file.writer, file.options
+        )
+    return DatasetObject.of(dataset)
+
+
+@router.get(
+    "",
+    responses={
+        **_shown(
+            {
+                "object": "list",
+                "data": [EXAMPLE],
+                "first_id": EXAMPLE["id"],
+                "last_id": EXAMPLE["id"],
+                "has_more": False,
+            }
+        ),
+        **problem_responses(422),
+    },
+)
+def list_datasets(principal: PrincipalDep, session: SessionDep, page: PageDep) -> ListOf[DatasetObject]:
+    """List the project's data sets, newest first."""
+    rows, has_more = service.list_page(session, principal.project_id, page)
+    return list_of(rows, has_more, DatasetObject.of)
+
+
+@router.get("/{dataset_id}", responses={**_shown(EXAMPLE), **problem_responses(404)})
+def get_dataset(
+    dataset_id: str, response: Response, principal: PrincipalDep, session: SessionDep
+) -> DatasetObject:
+    """Show one data set; while it is `validating`, `Retry-After` says when to ask again."""
+    dataset = service.get(session, principal.project_id, dataset_id)
+    if dataset.status == "validating":
+        response.headers["Retry-After"] = "1"
+    return DatasetObject.of(dataset)
+
+
+@router.get(
+    "/{dataset_id}/report",
+    responses={
+        **_shown(
+            {
+                "object": "dataset_report",
+                "dataset": EXAMPLE["id"],
+                **{field: EXAMPLE[field] for field in ("status", "format", "columns", "stats")},
+                "options": {},
+                "errors": 0,
+                "warnings": 1,
+                "problems": [
+                    {
+                        "code": "duplicate_rows",
+                        "message": "1 row stands twice.",
+                        "pointer": "",
+                        "hint": None,
+                        "severity": "warning",
+                        "line": 17,
+                        "lines": [17],
+                        "count": 1,
+                    }
+                ],
+            }
+        ),
+        **problem_responses(404),
+    },
+)
+def get_dataset_report(dataset_id: str, principal: PrincipalDep, session: SessionDep) -> DatasetReport:
+    """Show what reading the data set found: counts, chosen columns, problems with line numbers."""
+    return DatasetReport.of(service.get(session, principal.project_id, dataset_id))
+
+
+@router.get(
+    "/{dataset_id}/content", response_class=Response, responses={**_BINARY, **problem_responses(404, 416)}
+)
+@router.head("/{dataset_id}/content", include_in_schema=False)
+def get_dataset_content(
+    dataset_id: str, request: Request, principal: PrincipalDep, session: SessionDep, blobs: BlobsDep
+) -> Response:
+    """Download the file as it was uploaded; resumable by Range, ETag is its SHA-256."""
+    dataset = service.get(session, principal.project_id, dataset_id)
+    return serve_blob(request, blobs, dataset.original_blob, filename=dataset.filename)
+
+
+@router.delete(
+    "/{dataset_id}",
+    responses={
+        **_shown({"id": EXAMPLE["id"], "object": "dataset", "deleted": True, "freed_bytes": 2583011}),
+        **problem_responses(404, 409),
+    },
+)
+def delete_dataset(
+    dataset_id: str, principal: PrincipalDep, session: SessionDep, blobs: BlobsDep
+) -> DatasetDeleted:
+    """Delete a data set and free its bytes; refused while jobs that have not ended use it."""
+    freed = service.delete(session, blobs, principal.project_id, dataset_id)
+    return DatasetDeleted(id=dataset_id, freed_bytes=freed)

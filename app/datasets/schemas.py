@@ -1,0 +1,149 @@
+"""Data sets as clients see them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.db.models.dataset import Dataset
+
+Format = Literal["csv", "tsv", "jsonl", "parquet", "inter", "movielens", "sequences", "pairs"]
+Status = Literal["validating", "ready", "rejected"]
+
+EXAMPLE = {
+    "id": "ds_01k9z3v5m8qpx7c2h4t6w0ynrb",
+    "object": "dataset",
+    "name": "log.csv",
+    "status": "ready",
+    "filename": "log.csv",
+    "bytes": 2079229,
+    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "format": "csv",
+    "columns": {"user": "user_id", "item": "item_id", "time": "timestamp", "rating": None, "guessed": True},
+    "stats": {
+        "users": 943,
+        "items": 1682,
+        "interactions": 100000,
+        "first_at": "1997-09-20T03:05:10Z",
+        "last_at": "1998-04-22T23:10:38Z",
+    },
+    "problems": [],
+    "created_at": "2025-11-23T13:48:00Z",
+    "validated_at": "2025-11-23T13:48:01Z",
+}
+
+
+class UploadOptions(BaseModel):
+    """What a client may say about a file; columns and format are guessed where it does not."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    filename: str | None = Field(default=None, min_length=1, max_length=1024, examples=["log.csv"])
+    """The file's name; its ending helps to guess the format."""
+    name: str | None = Field(default=None, min_length=1, max_length=255)
+    """What you call the data set; the file's name when left out."""
+    format: Format | None = None
+    """Format of the file, gzip aside."""
+    user_column: str | None = Field(default=None, min_length=1, max_length=255)
+    """Column of the user's id."""
+    item_column: str | None = Field(default=None, min_length=1, max_length=255)
+    """Column of the item's id."""
+    time_column: str | None = Field(default=None, min_length=1, max_length=255)
+    """Column of the time: ISO 8601, or seconds or milliseconds since 1970."""
+    rating_column: str | None = Field(default=None, min_length=1, max_length=255)
+    """Column of the rating."""
+
+
+class DatasetProblem(BaseModel):
+    """One thing that reading found; an error rejects the data set, a warning does not."""
+
+    model_config = ConfigDict(extra="allow")
+
+    code: str
+    message: str
+    pointer: str | None = None
+    hint: str | None = None
+    severity: Literal["error", "warning"] = "error"
+    line: int | None = None
+    lines: list[int] = []
+    count: int = 1
+
+
+class DatasetObject(BaseModel):
+    """A data set."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
+
+    id: str
+    object: Literal["dataset"] = "dataset"
+    name: str
+    status: Status
+    filename: str
+    bytes: int
+    sha256: str
+    format: str | None
+    columns: dict[str, Any] | None
+    stats: dict[str, Any] | None
+    problems: list[DatasetProblem]
+    created_at: datetime
+    validated_at: datetime | None
+
+    @classmethod
+    def of(cls, row: Dataset) -> Self:
+        """The object of a row."""
+        return cls(
+            id=row.id,
+            name=row.name,
+            status=row.status,  # type: ignore[arg-type] - text in the table, checked there and again here
+            filename=row.filename,
+            bytes=row.bytes,
+            sha256=row.sha256,
+            format=row.format,
+            columns=row.columns,
+            stats=row.stats,
+            problems=[DatasetProblem.model_validate(problem) for problem in row.problems],
+            created_at=row.created_at,
+            validated_at=row.validated_at,
+        )
+
+
+class DatasetReport(BaseModel):
+    """What reading a data set found."""
+
+    object: Literal["dataset_report"] = "dataset_report"
+    dataset: str
+    status: Status
+    format: str | None
+    columns: dict[str, Any] | None
+    options: dict[str, Any]
+    stats: dict[str, Any] | None
+    errors: int
+    warnings: int
+    problems: list[DatasetProblem]
+
+    @classmethod
+    def of(cls, row: Dataset) -> Self:
+        """The report of a row."""
+        shown = DatasetObject.of(row)
+        return cls(
+            dataset=row.id,
+            status=shown.status,
+            format=row.format,
+            columns=row.columns,
+            options=row.options,
+            stats=row.stats,
+            errors=sum(problem.count for problem in shown.problems if problem.severity == "error"),
+            warnings=sum(problem.count for problem in shown.problems if problem.severity == "warning"),
+            problems=shown.problems,
+        )
+
+
+class DatasetDeleted(BaseModel):
+    """A deleted data set, and the bytes that it freed."""
+
+    id: str
+    object: Literal["dataset"] = "dataset"
+    deleted: Literal[True] = True
+    freed_bytes: int

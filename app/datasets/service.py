@@ -1,0 +1,87 @@
+"""What can be done with data sets. Reading them is the light worker's: app/datasets/validation.py."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+from sqlalchemy.orm import Session
+
+from app.datasets import queries
+from app.datasets.schemas import UploadOptions
+from app.datasets.validation import recover_validating
+from app.db.models.dataset import Dataset
+from app.db.session import send_after_commit
+from app.errors import InUseError, NotFoundError
+from app.pagination import Page
+from app.queue import LIGHT_QUEUE, VALIDATE_DATASET
+from app.storage.blobs import BlobStore, BlobWriter
+
+__all__ = ["create", "delete", "get", "list_page", "recover_validating"]
+
+_DEFAULT_FILENAME = "upload"
+
+
+def create(session: Session, project_id: str, writer: BlobWriter, options: UploadOptions) -> Dataset:
+    """Store an uploaded file as a data set `validating`; the light worker is woken after the commit."""
+    info = writer.finish(session)
+    filename = _bare(options.filename)
+    dataset = Dataset(
+        project_id=project_id,
+        name=options.name or filename,
+        status="validating",
+        filename=filename,
+        bytes=info.size,
+        sha256=info.sha256,
+        options=options.model_dump(exclude_none=True, exclude={"filename", "name"}),
+        problems=[],
+        original_blob=info.id,
+    )
+    session.add(dataset)
+    session.flush()
+    send_after_commit(session, VALIDATE_DATASET, dataset.id, queue=LIGHT_QUEUE)
+    return dataset
+
+
+def get(session: Session, project_id: str, dataset_id: str) -> Dataset:
+    """One data set. NotFoundError (`dataset_not_found`) when the project has none with that id."""
+    dataset = queries.find(session, project_id, dataset_id)
+    if dataset is None:
+        raise NotFoundError.of("dataset", dataset_id)
+    return dataset
+
+
+def list_page(session: Session, project_id: str, page: Page) -> tuple[Sequence[Dataset], bool]:
+    """One page of the project's data sets, newest first, and whether there are more."""
+    return queries.page_of(session, project_id, page)
+
+
+def delete(session: Session, blobs: BlobStore, project_id: str, dataset_id: str) -> int:
+    """Delete a data set and its bytes; returns how many bytes that freed.
+
+    Raises:
+        NotFoundError: The project has no such data set.
+        InUseError: Jobs that have not ended use it (`dataset_in_use`, their ids in `used_by`).
+
+    """
+    dataset = queries.find(session, project_id, dataset_id, lock=True)
+    if dataset is None:
+        raise NotFoundError.of("dataset", dataset_id)
+    jobs = queries.unfinished_jobs(session, dataset_id)
+    if jobs:
+        raise InUseError(
+            f"{len(jobs)} job(s) that have not ended use this data set.",
+            code="dataset_in_use",
+            used_by=jobs,
+            hint="Wait for them, or cancel them first: POST /v1/jobs/{id}/cancel",
+        )
+    stored = [blob for blob in (dataset.original_blob, dataset.canonical_blob) if blob is not None]
+    session.delete(dataset)
+    session.flush()
+    return blobs.delete(session, *stored)
+
+
+def _bare(filename: str | None) -> str:
+    """The last part of a file's name, whichever way its folders are written, without control characters."""
+    last = PurePosixPath((filename or "").replace("\\", "/")).name
+    return "".join(letter for letter in last if letter.isprintable()) or _DEFAULT_FILENAME

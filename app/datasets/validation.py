@@ -1,0 +1,144 @@
+"""The life of a data set while it is read: claimed by a light worker, then accepted or rejected, once.
+
+As with jobs, the row is the truth and a message only a wake-up: a claim has a lease and a fencing token (the
+number of the attempt), and the reaper takes up what a vanished worker left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import func, or_, select, update
+from sqlalchemy.orm import Session
+
+from app.config import Settings
+from app.db.models.dataset import Dataset
+from app.db.session import send_after_commit
+from app.queue import LIGHT_QUEUE, VALIDATE_DATASET
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One attempt at reading one data set."""
+
+    dataset_id: str
+    attempt: int
+    original_blob: str
+    filename: str
+    options: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What reading found: format, chosen columns, counts, problems (none of them an error)."""
+
+    format: str
+    columns: Mapping[str, Any]
+    stats: Mapping[str, Any]
+    problems: Sequence[Mapping[str, Any]]
+
+
+def claim_validation(session: Session, dataset_id: str, *, lease_seconds: float) -> Claim | None:
+    """Take up a data set that waits; None when it does not wait (any more), and there is nothing to do."""
+    row = session.execute(
+        update(Dataset)
+        .where(Dataset.id == dataset_id, Dataset.status == "validating", Dataset.lease_until.is_(None))
+        .values(attempts=Dataset.attempts + 1, lease_until=func.now() + timedelta(seconds=lease_seconds))
+        .returning(Dataset.attempts, Dataset.original_blob, Dataset.filename, Dataset.options)
+    ).one_or_none()
+    return (
+        None if row is None else Claim(dataset_id, row.attempts, row.original_blob, row.filename, row.options)
+    )
+
+
+def renew(session: Session, claim: Claim, *, lease_seconds: float) -> bool:
+    """Say that the attempt is alive; False when the claim is no longer this attempt's."""
+    renewed = session.execute(
+        update(Dataset)
+        .where(*_held(claim))
+        .values(lease_until=func.now() + timedelta(seconds=lease_seconds))
+        .returning(Dataset.id)
+    ).one_or_none()
+    return renewed is not None
+
+
+def accept(session: Session, claim: Claim, reading: Reading, canonical_blob: str) -> bool:
+    """`validating` → `ready`; False (and nothing changed) when the claim was lost or the data set deleted."""
+    return _settle(
+        session,
+        claim,
+        status="ready",
+        format=reading.format,
+        columns=dict(reading.columns),
+        stats=dict(reading.stats),
+        problems=[dict(problem) for problem in reading.problems],
+        canonical_blob=canonical_blob,
+    )
+
+
+def reject(session: Session, claim: Claim, problems: Sequence[Mapping[str, Any]]) -> bool:
+    """`validating` → `rejected`; False when the claim was lost or the data set deleted."""
+    return _settle(session, claim, status="rejected", problems=[dict(problem) for problem in problems])
+
+
+def recover_validating(session: Session, settings: Settings) -> int:
+    """Take up data sets that nobody reads: wake-ups that got lost, and claims of workers that vanished.
+
+    Called by the reaper; several at once are harmless. Returns how many were taken up. One that was begun
+    `max_attempts` times is rejected, since it most likely kills its reader.
+    """
+    now = func.now()
+    statement = select(Dataset).where(
+        Dataset.status == "validating",
+        or_(
+            Dataset.lease_until < now,
+            Dataset.lease_until.is_(None)
+            & (Dataset.sent_at < now - timedelta(seconds=settings.resend_after_seconds)),
+        ),
+    )
+    stale = session.execute(statement.with_for_update(skip_locked=True)).scalars().all()
+    for dataset in stale:
+        dataset.lease_until = None
+        if dataset.attempts >= settings.max_attempts:
+            dataset.status = "rejected"
+            dataset.validated_at = session.execute(select(now)).scalar_one()
+            dataset.problems = [_unreadable(dataset.attempts)]
+        else:
+            dataset.sent_at = session.execute(select(now)).scalar_one()
+            send_after_commit(session, VALIDATE_DATASET, dataset.id, queue=LIGHT_QUEUE)
+    return len(stale)
+
+
+def _held(claim: Claim) -> tuple[Any, ...]:
+    return (
+        Dataset.id == claim.dataset_id,
+        Dataset.attempts == claim.attempt,
+        Dataset.status == "validating",
+        Dataset.lease_until.is_not(None),
+    )
+
+
+def _settle(session: Session, claim: Claim, **values: Any) -> bool:
+    settled = session.execute(
+        update(Dataset)
+        .where(*_held(claim))
+        .values(validated_at=func.now(), lease_until=None, **values)
+        .returning(Dataset.id)
+    ).one_or_none()
+    return settled is not None
+
+
+def _unreadable(attempts: int) -> dict[str, Any]:
+    return {
+        "code": "reader_lost",
+        "message": f"Reading the file was begun {attempts} times and never ended: the reader was killed.",
+        "pointer": "",
+        "hint": "Most likely it does not fit in the worker's memory: send fewer rows, or ask the operator.",
+        "severity": "error",
+        "line": None,
+        "lines": [],
+        "count": 1,
+    }

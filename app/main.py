@@ -1,0 +1,89 @@
+"""The web application: lifespan, middleware, error handlers, routers, in that order."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
+from starlette.middleware.cors import CORSMiddleware
+
+import app.db.tables  # noqa: F401 - foreign keys by name need every table
+from app import capabilities, health
+from app.accounts.middleware import ApiKeyMiddleware
+from app.config import Settings, get_settings
+from app.datasets import routes as datasets
+from app.db.session import Database
+from app.jobs import routes as jobs
+from app.models import routes as models
+from app.observability import RequestContextMiddleware, configure_logging
+from app.problems import add_problem_handlers
+from app.queue import CeleryQueue, make_celery
+from app.storage.database import DatabaseBlobStore
+
+DESCRIPTION = """\
+Training as a service for sequential recommenders whose rankings stay steady when a click is wrong.
+
+Upload a log of interactions, train on it in several arms, and compare how far the rankings move when items of a
+history are replaced. Every `/v1` path needs `Authorization: Bearer sr_…`. Every error is
+`application/problem+json`. Every response has `X-Request-Id`."""
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The application over a database and a broker; `uvicorn --factory app.main:create_app` serves it.
+
+    Without settings it is the application of a server process: they come from the environment, and the
+    process's log lines go out as they say.
+    """
+    if settings is None:
+        settings = get_settings()
+        configure_logging(settings)
+    celery = make_celery(settings)
+    queue = CeleryQueue(celery)
+    database = Database(settings.database, sender=queue, pool_size=settings.database_pool_size)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        celery.close()
+        database.dispose()
+
+    application = FastAPI(
+        title="SteadyRank",
+        version="0.1.0",
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        generate_unique_id_function=_operation_id,
+        redirect_slashes=False,
+    )
+    application.state.settings = settings
+    application.state.database = database
+    application.state.queue = queue
+    application.state.blobs = DatabaseBlobStore(database.engine)
+
+    # The last one added is the outermost.
+    application.add_middleware(ApiKeyMiddleware, database=database, require_keys=settings.require_keys)
+    if settings.cors_origins:
+        application.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.cors_origins),
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=["ETag", "X-Request-Id", "Retry-After", "Content-Range"],
+        )
+    application.add_middleware(RequestContextMiddleware)
+    add_problem_handlers(application)
+
+    version_1 = APIRouter(prefix="/v1")
+    version_1.include_router(datasets.router)
+    for part in (jobs.router, models.router, capabilities.router):
+        version_1.include_router(part, max_body_size=settings.max_json_bytes)
+    application.include_router(health.router)
+    application.include_router(version_1)
+    return application
+
+
+def _operation_id(route: APIRoute) -> str:
+    """Stable and readable in generated clients: the name of the route function."""
+    return route.name
