@@ -18,15 +18,15 @@ from app.db.session import Database
 from app.jobs import routes as jobs
 from app.models import routes as models
 from app.observability import RequestContextMiddleware, configure_logging
-from app.problems import add_problem_handlers
+from app.problems import add_problem_handlers, describe_problems
 from app.queue import CeleryQueue, make_celery
 from app.storage.database import DatabaseBlobStore
 
 DESCRIPTION = """\
 Training as a service for sequential recommenders whose rankings stay steady when a click is wrong.
 
-Upload a log of interactions, train on it in several arms, and compare how far the rankings move when items of a
-history are replaced. Every `/v1` path needs `Authorization: Bearer sr_…`. Every error is
+Upload a log of interactions, train on it in several arms, and compare how far the rankings move when items of
+a history are replaced. Every `/v1` path needs `Authorization: Bearer sr_…`. Every error is
 `application/problem+json`. Every response has `X-Request-Id`."""
 
 
@@ -74,6 +74,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         )
     application.add_middleware(RequestContextMiddleware)
     add_problem_handlers(application)
+    describe_problems(application)
 
     version_1 = APIRouter(prefix="/v1")
     version_1.include_router(datasets.router)

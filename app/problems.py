@@ -24,6 +24,9 @@ logger = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 
 
+_REFERENCE = {"$ref": "#/components/schemas/Problem"}
+
+
 class ProblemItem(BaseModel):
     """One fault of a request."""
 
@@ -55,9 +58,8 @@ def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     described: dict[int | str, dict[str, Any]] = {}
     for status in sorted({401, 500, *statuses}):
         described[status] = {
-            "model": Problem,
             "description": HTTPStatus(status).phrase,
-            "content": {MEDIA_TYPE: {"example": _example(status)}},
+            "content": {MEDIA_TYPE: {"schema": _REFERENCE, "example": _example(status)}},
         }
     return described
 
@@ -88,6 +90,29 @@ def add_problem_handlers(app: FastAPI) -> None:
     """
     for kind in (SteadyRankError, RequestValidationError, HTTPException, OperationalError, PoolTimeoutError):
         app.add_exception_handler(kind, _handle)
+
+
+def describe_problems(app: FastAPI) -> None:
+    """Let the OpenAPI page show our errors, and not the framework's, wherever it would show its own 422."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is not None:
+            return app.openapi_schema
+        document = generate()
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        for framework_schema in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(framework_schema, None)
+        ours = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas.update(ours.pop("$defs"))
+        schemas["Problem"] = ours
+        for path in document["paths"].values():
+            for operation in path.values():
+                if "application/json" in operation["responses"].get("422", {}).get("content", {}):
+                    operation["responses"]["422"] = problem_responses(422)[422]
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]
 
 
 async def _handle(request: Request, error: Exception) -> Response:

@@ -9,10 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.db.models.dataset import Dataset
 
-Format = Literal["csv", "tsv", "jsonl", "parquet", "inter", "movielens", "sequences", "pairs"]
-Status = Literal["validating", "ready", "rejected"]
+Format = Literal["csv", "tsv", "jsonl", "parquet", "inter", "movielens", "sequence", "pairs"]
 
-EXAMPLE = {
+EXAMPLE: dict[str, Any] = {
     "id": "ds_01k9z3v5m8qpx7c2h4t6w0ynrb",
     "object": "dataset",
     "name": "log.csv",
@@ -79,7 +78,7 @@ class DatasetObject(BaseModel):
     id: str
     object: Literal["dataset"] = "dataset"
     name: str
-    status: Status
+    status: str = Field(description="`validating`, `ready` or `rejected`")
     filename: str
     bytes: int
     sha256: str
@@ -96,7 +95,7 @@ class DatasetObject(BaseModel):
         return cls(
             id=row.id,
             name=row.name,
-            status=row.status,  # type: ignore[arg-type] - text in the table, checked there and again here
+            status=row.status,
             filename=row.filename,
             bytes=row.bytes,
             sha256=row.sha256,
@@ -114,7 +113,7 @@ class DatasetReport(BaseModel):
 
     object: Literal["dataset_report"] = "dataset_report"
     dataset: str
-    status: Status
+    status: str
     format: str | None
     columns: dict[str, Any] | None
     options: dict[str, Any]
