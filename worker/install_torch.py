@@ -2,8 +2,8 @@
 
 `pip install torch` takes a CUDA build of several GB on any Linux. Here a machine without an NVIDIA driver
 gets a CPU build: from PyTorch's own index of CPU wheels where that answers, else as the user's pip resolves
-the pin (a mirror or a folder of wheels may hold a CPU build). Only the standard library is used, since nothing
-is installed yet.
+the pin (a mirror or a folder of wheels may hold a CPU build). Only the standard library is used: nothing is
+installed yet.
 """
 
 from __future__ import annotations
