@@ -105,7 +105,7 @@ def delete(ctx: typer.Context, dataset: DatasetId, as_json: AsJson = False) -> N
     if as_json:
         print_json(answer)
     else:
-        typer.echo(f"Deleted {dataset}; {size_text(int(answer.get('bytes_freed') or 0))} came free.")
+        typer.echo(f"Deleted {dataset}; {size_text(int(answer['freed_bytes']))} came free.")
 
 
 def _show(dataset: Dataset, as_json: bool) -> None:
@@ -119,7 +119,13 @@ def _show(dataset: Dataset, as_json: bool) -> None:
             ("name", escape(dataset.name)),
             ("status", status_text(dataset.status)),
             ("file", f"{escape(dataset.filename or '')} {size_text(dataset.bytes)} {dataset.format or ''}"),
-            ("columns", ", ".join(f"{role} = {escape(str(name))}" for role, name in columns.items() if name)),
+            (
+                "columns",
+                ", ".join(
+                    f"{role} = {escape(name)}" for role, name in columns.items() if isinstance(name, str)
+                )
+                + (" (guessed)" if columns.get("guessed") else ""),
+            ),
             (
                 "counts",
                 ", ".join(f"{stats[c]} {c}" for c in ("users", "items", "interactions") if c in stats),

@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import socket
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import httpx
+import pytest
+
+from app.sdk.client import SteadyRank
+from app.sdk.errors import (
+    ConflictError,
+    DatasetNotReadyError,
+    ForbiddenError,
+    InUseError,
+    JobStateError,
+    NotFoundError,
+    PayloadTooLargeError,
+    ProblemError,
+    RateLimitedError,
+    ServerError,
+    ServiceUnavailableError,
+    ServiceUnreachableError,
+    UnauthorizedError,
+    ValidationFailedError,
+)
+
+JOB = {"id": "job_1", "status": "queued"}
+
+
+def test_the_key_is_sent_and_never_shown(script, client):
+    script.answers = [httpx.Response(200, json=JOB)]
+    client.jobs.get("job_1")
+    assert script.requests[0].headers["Authorization"] == "Bearer sr_secret"
+    assert "sr_secret" not in repr(client) + repr(client._transport) + repr(client._transport._client.headers)
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+def test_a_get_is_retried_with_growing_waits(script, client, status):
+    script.answers = [httpx.Response(status)] * 3 + [httpx.Response(200, json=JOB)]
+    assert client.jobs.get("job_1").id == "job_1"
+    assert len(script.requests) == 4
+    for wait, full in zip(script.slept, (0.5, 1.0, 2.0), strict=True):
+        assert full / 2 <= wait <= full
+
+
+def test_retries_end_with_the_last_error(script, client):
+    script.answers = [httpx.Response(503)] * 4
+    with pytest.raises(ServiceUnavailableError):
+        client.jobs.get("job_1")
+    assert len(script.requests) == 4
+
+
+@pytest.mark.parametrize("status", [400, 404, 409, 500])
+def test_other_errors_are_not_retried(script, client, status):
+    script.answers = [httpx.Response(status)]
+    with pytest.raises(ProblemError):
+        client.jobs.get("job_1")
+    assert script.slept == []
+
+
+def test_retry_after_is_obeyed_as_seconds_and_as_a_date(script, client):
+    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
+    script.answers = [
+        httpx.Response(429, headers={"Retry-After": "7"}),
+        httpx.Response(503, headers={"Retry-After": soon}),
+        httpx.Response(503, headers={"Retry-After": "86400"}),
+        httpx.Response(200, json=JOB),
+    ]
+    client.jobs.get("job_1")
+    assert script.slept[0] == 7.0
+    assert 25 < script.slept[1] <= 30
+    assert script.slept[2] <= 2.0, "a day's wait is not obeyed: the caller would hang"
+
+
+def test_a_lost_connection_of_a_get_is_retried(script, client):
+    script.answers = [httpx.ReadError("cut"), httpx.ConnectError("refused"), httpx.Response(200, json=JOB)]
+    assert client.jobs.get("job_1").id == "job_1"
+
+
+def test_creating_is_never_sent_again_when_it_may_have_happened(script, client):
+    script.answers = [httpx.ReadError("cut")]
+    with pytest.raises(ServiceUnreachableError):
+        client.jobs.create("ds_1")
+    script.answers = [httpx.Response(502)]
+    with pytest.raises(ServerError):
+        client.jobs.create("ds_1")
+    assert len(script.requests) == 2
+
+
+def test_creating_is_sent_again_when_nothing_can_have_happened(script, client):
+    script.answers = [
+        httpx.ConnectError("refused"),
+        httpx.Response(503),
+        httpx.Response(429),
+        httpx.Response(201, json=JOB),
+    ]
+    assert client.jobs.create("ds_1", epochs=2).id == "job_1"
+    assert script.bodies[-1] == b'{"dataset":"ds_1","epochs":2}'
+
+
+def test_an_upload_of_a_path_is_sent_whole_again(script, client, tmp_path):
+    log = tmp_path / "log.csv"
+    log.write_bytes(b"user,item\n1,2\n")
+    script.answers = [httpx.Response(503), httpx.Response(201, json={"id": "ds_1", "status": "ready"})]
+    client.datasets.upload(log, wait=False)
+    assert script.bodies == [b"user,item\n1,2\n"] * 2
+    assert script.requests[0].url.params["filename"] == "log.csv"
+    assert script.requests[0].headers["Content-Length"] == "14"
+
+
+def test_an_upload_that_cannot_be_read_again_is_not_retried(script, client):
+    script.answers = [httpx.Response(503)]
+    with pytest.raises(ServiceUnavailableError):
+        client.datasets.upload(iter([b"user,item\n", b"1,2\n"]), filename="log.csv", wait=False)
+    assert script.bodies == [b"user,item\n1,2\n"]
+    assert script.requests[0].headers["Transfer-Encoding"] == "chunked"
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "expected"),
+    [
+        (401, "unauthorized", UnauthorizedError),
+        (403, "forbidden", ForbiddenError),
+        (404, "job_not_found", NotFoundError),
+        (409, "conflict", ConflictError),
+        (409, "dataset_in_use", InUseError),
+        (409, "dataset_not_ready", DatasetNotReadyError),
+        (409, "job_state", JobStateError),
+        (413, "payload_too_large", PayloadTooLargeError),
+        (422, "invalid_request", ValidationFailedError),
+        (500, "internal", ServerError),
+        (418, "teapot", ProblemError),
+    ],
+)
+def test_problems_become_their_exception(script, client, status, code, expected):
+    problem = {
+        "title": "No",
+        "status": status,
+        "code": code,
+        "detail": "It is not so.",
+        "request_id": "req_9",
+        "retryable": False,
+        "used_by": ["job_7"],
+        "errors": [
+            {"pointer": "/epochs", "code": "less_than", "message": "too many", "got": 9, "hint": "fewer"}
+        ],
+    }
+    script.answers = [
+        httpx.Response(status, json=problem, headers={"Content-Type": "application/problem+json"})
+    ]
+    with pytest.raises(ProblemError) as caught:
+        client.jobs.create("ds_1")
+    error = caught.value
+    assert type(error) is expected
+    assert (error.status, error.code, error.request_id) == (status, code, "req_9")
+    assert (error.errors[0].pointer, error.errors[0].got, error.errors[0].hint) == ("/epochs", 9, "fewer")
+    assert error.used_by == ("job_7",)
+    assert str(error) == f"{status} {code}: It is not so. (request req_9)"
+
+
+def test_a_rate_limit_that_stays_says_when_to_come_back(script, client):
+    script.answers = [httpx.Response(429, headers={"Retry-After": "5"})] * 4
+    with pytest.raises(RateLimitedError) as caught:
+        client.jobs.get("job_1")
+    assert caught.value.retry_after == 5.0
+
+
+def test_an_error_that_is_not_ours_is_still_a_problem(script, client):
+    script.answers = [httpx.Response(400, text="<html>proxy</html>", headers={"X-Request-Id": "req_3"})]
+    with pytest.raises(ProblemError) as caught:
+        client.jobs.get("job_1")
+    assert (caught.value.code, caught.value.request_id) == ("http_400", "req_3")
+
+
+def test_an_answer_that_is_not_ours_is_not_taken_for_one(script, client):
+    script.answers = [httpx.Response(200, text="<html>hello</html>")]
+    with pytest.raises(ServiceUnreachableError, match="not with SteadyRank's JSON"):
+        client.jobs.get("job_1")
+
+
+def test_a_redirect_does_not_carry_the_key_elsewhere(script, client):
+    script.answers = [httpx.Response(307, headers={"Location": "http://elsewhere.test/"})]
+    with pytest.raises(ProblemError):
+        client.jobs.get("job_1")
+    assert len(script.requests) == 1
+
+
+def test_lists_walk_all_pages_lazily(script, client):
+    def page(ids: list[str], more: bool) -> httpx.Response:
+        rows = [{"id": identity, "status": "queued"} for identity in ids]
+        return httpx.Response(200, json={"data": rows, "last_id": ids[-1], "has_more": more})
+
+    script.answers = [page(["job_3", "job_2"], True), page(["job_1"], False)]
+    walk = client.jobs.list(page_size=2)
+    assert next(walk).id == "job_3"
+    assert len(script.requests) == 1
+    assert [job.id for job in walk] == ["job_2", "job_1"]
+    assert dict(script.requests[1].url.params) == {"limit": "2", "after": "job_2"}
+
+
+def test_a_port_that_nobody_listens_on_is_a_clear_error(unused_port):
+    with (
+        SteadyRank(f"http://127.0.0.1:{unused_port}", max_retries=0) as client,
+        pytest.raises(ServiceUnreachableError, match="cannot be reached") as caught,
+    ):
+        client.health()
+    assert "steadyrank up" in caught.value.hint
+
+
+@pytest.fixture
+def unused_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
