@@ -15,11 +15,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import psycopg
 import pytest
 import redis
-from psycopg import sql
+from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.pool import NullPool
 
 from app.embedded.postgres import Postgres
 from app.embedded.processes import ProcessSpec, start, stop, wait_ready
@@ -70,22 +70,21 @@ def redis_url(server_folder: Path) -> Iterator[str]:
         yield server.url()
 
 
-def _execute(url: str, statement: sql.Composed) -> None:
-    address = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-    with psycopg.connect(address, autocommit=True) as connection:
-        connection.execute(statement)
+def _execute(server: str, statement: str) -> None:
+    engine = create_engine(server, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with engine.connect() as connection:
+        connection.execute(text(statement))
 
 
 @contextmanager
 def _database(server: str, template: str) -> Iterator[str]:
     """A database that exists while the block runs; yields its address."""
     name = f"sr_{uuid.uuid4().hex[:12]}"
-    create = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
-    _execute(server, create.format(sql.Identifier(name), sql.Identifier(template)))
+    _execute(server, f"CREATE DATABASE {name} TEMPLATE {template}")
     try:
         yield make_url(server).set(database=name).render_as_string(hide_password=False)
     finally:
-        _execute(server, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+        _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(scope="session")
