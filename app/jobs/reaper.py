@@ -1,0 +1,134 @@
+"""The reaper: `python -m app.jobs.reaper`. It alone moves jobs whose worker is gone, and wakes workers again.
+
+Any number of reapers may run: rows are taken with SKIP LOCKED, and every move checks the row's state again.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Sequence
+from datetime import timedelta
+
+from sqlalchemy import func, select, update
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+import app.db.tables  # noqa: F401 - foreign keys by name need every table
+from app.config import Settings, get_settings
+from app.datasets.service import recover_validating
+from app.db.models.job import Job
+from app.db.session import Database, send_after_commit
+from app.jobs.claims import lose_attempt
+from app.jobs.life import HELD, Status
+from app.jobs.workers import forget_gone
+from app.observability import configure_logging
+from app.queue import RUN_JOB, TRAIN_QUEUE, CeleryQueue, make_celery
+from app.storage.blobs import BlobStore
+from app.storage.database import DatabaseBlobStore
+
+logger = logging.getLogger(__name__)
+
+_BATCH = 100
+_SLOWEST_RESEND = 10
+_LOST_HINT = "The worker died or lost its connection; its log, and that of its machine, say more."
+
+
+def reap_once(session: Session, settings: Settings) -> None:
+    """One look, in one transaction; what is queued here is sent after the caller's commit."""
+    expired = reap_expired(session)
+    resent = resend_waiting(session, settings)
+    recover_validating(session, settings)
+    forget_gone(session)
+    if expired or resent:
+        logger.info("reaped %s, sent again %s", list(expired), list(resent))
+
+
+def reap_expired(session: Session) -> Sequence[str]:
+    """Take the jobs whose lease ran out from workers that do not answer; returns the jobs' ids.
+
+    Cancelled if that was asked for, failed (`worker_lost`) if no attempt is left, else queued again.
+    """
+    jobs = session.execute(
+        select(Job)
+        .where(Job.status.in_(HELD), Job.lease_until < func.clock_timestamp())
+        .order_by(Job.lease_until)
+        .limit(_BATCH)
+        .with_for_update(skip_locked=True)
+        .execution_options(populate_existing=True)
+    )
+    found = jobs.scalars().all()
+    for job in found:
+        message = f"The worker of attempt {job.attempt} was lost."
+        lose_attempt(session, job, code="worker_lost", message=message, hint=_LOST_HINT)
+    return [job.id for job in found]
+
+
+def resend_waiting(session: Session, settings: Settings) -> Sequence[str]:
+    """Send a wake-up again for the longest waiting jobs whose last one is old; returns the jobs' ids.
+
+    The broker may have lost it. A job that waits long because workers are busy is sent ever less often, down
+    to a tenth, so that useless messages do not pile up.
+    """
+    waited = func.extract("epoch", func.clock_timestamp() - Job.queued_at)
+    since = func.extract("epoch", func.clock_timestamp() - Job.sent_at)
+    patience = func.least(
+        func.greatest(settings.resend_after_seconds, waited / 4),
+        _SLOWEST_RESEND * settings.resend_after_seconds,
+    )
+    stale = (
+        select(Job.id)
+        .where(Job.status == Status.QUEUED, since > patience)
+        .order_by(Job.queued_at)
+        .limit(_BATCH)
+        .with_for_update(skip_locked=True)
+    )
+    ids = session.execute(stale).scalars().all()
+    session.execute(
+        update(Job).where(Job.id.in_(ids)).values(sent_at=func.clock_timestamp(), updated_at=Job.updated_at)
+    )
+    for job_id in ids:
+        send_after_commit(session, RUN_JOB, job_id, queue=TRAIN_QUEUE)
+    return ids
+
+
+def run(settings: Settings, stopped: threading.Event) -> None:
+    """Look every `reaper_seconds` until stopped; a database that is away is logged and tried again."""
+    celery = make_celery(settings)
+    database = Database(settings.database, sender=CeleryQueue(celery), pool_size=2)
+    blobs = DatabaseBlobStore(database.engine)
+    try:
+        while not stopped.is_set():
+            look(database, blobs, settings)
+            stopped.wait(settings.reaper_seconds)
+    finally:
+        database.dispose()
+        celery.close()
+
+
+def look(database: Database, blobs: BlobStore, settings: Settings) -> None:
+    """One look and one sweep of abandoned uploads; errors of the database are logged, not raised."""
+    try:
+        with database.unit_of_work() as session:
+            reap_once(session, settings)
+        swept = blobs.sweep(timedelta(seconds=settings.abandoned_upload_seconds))
+        if swept:
+            logger.info("swept %d abandoned blobs", swept)
+    except SQLAlchemyError as error:
+        logger.warning("the reaper could not look: %s", error)
+
+
+def main() -> None:
+    """Reap until SIGTERM or SIGINT."""
+    settings = get_settings()
+    configure_logging(settings)
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    logger.info("the reaper looks every %.1f s", settings.reaper_seconds)
+    run(settings, stopped)
+
+
+if __name__ == "__main__":
+    main()

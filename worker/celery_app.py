@@ -1,0 +1,52 @@
+"""The Celery application of a worker process: `celery -A worker.celery_app worker -Q train` (or `-Q light`).
+
+Without `-Q` one process serves both queues, and then reading a data set waits behind training. The pool is
+`solo`: one slot, in the main thread, because the training itself is a process of its own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import Celery, signals
+from kombu.entity import Queue
+
+from app.config import get_settings
+from app.observability import configure_logging
+from app.queue import LIGHT_QUEUE, TRAIN_QUEUE, make_celery
+from worker.presence import Presence
+from worker.resources import process_resources
+from worker.shutdown import stopping
+
+app: Celery = make_celery(get_settings())
+app.conf.update(
+    imports=("worker.tasks",),
+    worker_pool="solo",
+    task_queues=tuple(Queue(name) for name in (TRAIN_QUEUE, LIGHT_QUEUE)),  # type: ignore[no-untyped-call]
+)
+
+_presence: list[Presence] = []
+
+
+@signals.setup_logging.connect  # type: ignore[untyped-decorator]
+def _log_as_the_service_does(**_: Any) -> None:
+    configure_logging(get_settings())
+
+
+@signals.worker_ready.connect  # type: ignore[untyped-decorator]
+def _show_up(sender: Any, **_: Any) -> None:
+    queues = [name for name in (TRAIN_QUEUE, LIGHT_QUEUE) if name in sender.app.amqp.queues.consume_from]
+    presence = Presence(process_resources(), node=str(sender.hostname), queues=queues)
+    presence.start()
+    _presence.append(presence)
+
+
+@signals.worker_shutting_down.connect  # type: ignore[untyped-decorator]
+def _stop_what_runs(**_: Any) -> None:
+    stopping.set()
+
+
+@signals.worker_shutdown.connect  # type: ignore[untyped-decorator]
+def _leave(**_: Any) -> None:
+    while _presence:
+        _presence.pop().stop()

@@ -1,0 +1,247 @@
+"""The training library's two ports, over the database: progress and checkpoints of one attempt.
+
+Every write is in a transaction that first locks the job's row by (id, attempt): once the lease is another
+worker's, `LeaseLost` ends this run.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from app.db.models.checkpoint import Checkpoint
+from app.db.models.job import Job
+from app.db.models.job_metric import JobMetric
+from app.db.session import Database
+from app.errors import BlobDamagedError
+from app.jobs.claims import Claim, hold
+from app.jobs.life import Level, record
+from app.storage.blobs import BlobStore
+from worker.training.progress import (
+    CheckpointKey,
+    CheckpointKind,
+    CheckpointUnreadableError,
+    Control,
+    EpochMetrics,
+    Phase,
+    StepProgress,
+)
+
+logger = logging.getLogger(__name__)
+
+CHECKPOINT_TYPE = "application/x-safetensors"
+WARNINGS = frozenset({"nothing_learnt", "checkpoint_unreadable"})
+
+_WRITE_SECONDS = 0.5
+_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+_KEPT = {"progress": 2, "warmup": 1, "best": 1}
+
+T = TypeVar("T")
+
+
+def durably(database: Database, work: Callable[[Session], T]) -> T:
+    """Do `work` in one transaction, again and again for half a minute while the database is away."""
+    for pause in _PAUSES:
+        try:
+            with database.unit_of_work() as session:
+                return work(session)
+        except OperationalError as error:
+            logger.warning("database unreachable, trying again in %.1f s: %s", pause, error)
+            time.sleep(pause)
+    with database.unit_of_work() as session:
+        return work(session)
+
+
+class JobProgress:
+    """Progress of one attempt: rows for epochs and events, a JSON for where it is, and a beat for the parent.
+
+    Args:
+        database: Where the rows are.
+        claimed: The attempt; every write is conditional on it.
+        beat: Called whenever training has moved.
+        control: What is wanted of the run; must be cheap.
+
+    """
+
+    def __init__(
+        self, database: Database, claimed: Claim, *, beat: Callable[[], None], control: Callable[[], Control]
+    ) -> None:
+        self._database = database
+        self._claimed = claimed
+        self._beat = beat
+        self._control = control
+        self._written_at = 0.0
+        self._began: tuple[float, float] | None = None
+
+    def phase(self, phase: Phase, *, arm: str | None = None, seed: int | None = None) -> None:
+        """Show the phase, and keep an event of its begin."""
+        self._beat()
+
+        def write(session: Session) -> None:
+            job = hold(session, self._claimed)
+            if (job.phase, job.arm, job.seed) != (phase, arm, seed):
+                job.phase, job.arm, job.seed = phase, arm, seed
+                of_arm = f", arm {arm}, seed {seed}" if arm is not None else ""
+                data = {"phase": phase, "arm": arm, "seed": seed, "attempt": self._claimed.attempt}
+                record(session, job, "job.phase", f"Phase {phase}{of_arm}.", data)
+
+        durably(self._database, write)
+
+    def step(self, at: StepProgress) -> Control:
+        """Show where the run is, at most twice a second, and say what is wanted of it."""
+        self._beat()
+        now = time.monotonic()
+        if now - self._written_at >= _WRITE_SECONDS:
+            self._written_at = now
+            try:
+                with self._database.unit_of_work() as session:
+                    self._show(hold(session, self._claimed), at, now)
+            except OperationalError as error:  # the next step shows more than this one would have
+                logger.warning("progress not written: %s", error)
+        return self._control()
+
+    def epoch(self, metrics: EpochMetrics) -> None:
+        """Keep the epoch's row; an epoch that an earlier attempt had begun or ended replaces its own."""
+        self._beat()
+        values = vars(metrics) | {"job_id": self._claimed.job_id, "attempt": self._claimed.attempt}
+        key = ("job_id", "seed", "arm", "epoch")
+        statement = insert(JobMetric).values(**values)
+        updated = {name: statement.excluded[name] for name in values if name not in key}
+
+        def write(session: Session) -> None:
+            hold(session, self._claimed)
+            session.execute(statement.on_conflict_do_update(index_elements=key, set_=updated))
+
+        durably(self._database, write)
+
+    def event(self, type: str, message: str, data: dict[str, Any] | None = None) -> None:
+        """Keep an event, as `training.<type>`."""
+        self._beat()
+
+        def write(session: Session) -> None:
+            job = hold(session, self._claimed)
+            level: Level = "warning" if type in WARNINGS else "info"
+            record(session, job, f"training.{type}", message, data, level=level)
+
+        durably(self._database, write)
+
+    def _show(self, job: Job, at: StepProgress, now: float) -> None:
+        if self._began is None:
+            self._began = (now, at.fraction)
+        began, from_fraction = self._began
+        done = at.fraction - from_fraction
+        left = (now - began) * (1.0 - at.fraction) / done if done > 0.0 else None
+        eta = None if left is None else (datetime.now(UTC) + timedelta(seconds=left)).isoformat()
+        job.progress = {
+            "fraction": at.fraction,
+            "arm": at.arm,
+            "seed": at.seed,
+            "epoch": at.epoch,
+            "epochs": at.epochs,
+            "step": at.step,
+            "total_steps": at.total_steps,
+            "examples_per_second": at.targets_per_second,
+            "eta_at": eta,
+        }
+
+
+class JobCheckpoints:
+    """Checkpoints of a job, as blobs. What earlier attempts saved is loaded; what is out of date is freed."""
+
+    def __init__(
+        self, database: Database, blobs: BlobStore, claimed: Claim, *, beat: Callable[[], None]
+    ) -> None:
+        self._database = database
+        self._blobs = blobs
+        self._claimed = claimed
+        self._beat = beat
+
+    def save(self, key: CheckpointKey, payload: bytes) -> None:
+        """Store it, and free all but the newest of its kind, arm and seed: two in mid-run, else one."""
+
+        def write(session: Session) -> None:
+            # The bytes are written on their own connections before the row is locked.
+            blob = self._blobs.put(session, payload, CHECKPOINT_TYPE)
+            hold(session, self._claimed)
+            session.add(
+                Checkpoint(
+                    job_id=self._claimed.job_id,
+                    attempt=self._claimed.attempt,
+                    kind=key.kind,
+                    seed=key.seed,
+                    arm=key.arm,
+                    epoch=key.epoch,
+                    step=key.step,
+                    blob_id=blob.id,
+                    bytes=blob.size,
+                    sha256=blob.sha256,
+                )
+            )
+            session.flush()
+            self._free(session, self._rows(session, key.kind, key.seed, key.arm)[_KEPT[key.kind] :])
+
+        durably(self._database, write)
+        self._beat()
+
+    def load(self, kind: CheckpointKind, seed: int, arm: str) -> list[tuple[CheckpointKey, bytes]]:
+        """What is kept of that kind, newest first, without what turns out damaged.
+
+        Raises:
+            CheckpointUnreadableError: There are checkpoints, and every one is damaged.
+
+        """
+        with self._database.unit_of_work() as session:
+            rows = self._rows(session, kind, seed, arm)
+        found: list[tuple[CheckpointKey, bytes]] = []
+        for row in rows:
+            try:
+                payload = b"".join(self._blobs.read(row.blob_id))
+            except BlobDamagedError as error:
+                logger.warning("checkpoint %s is damaged: %s", row.id, error)
+                continue
+            found.append((CheckpointKey(kind, seed, arm, row.epoch, row.step), payload))
+            self._beat()
+        if rows and not found:
+            raise CheckpointUnreadableError(
+                f"None of the {len(rows)} {kind} checkpoints of arm {arm}, seed {seed} can be read back.",
+                hint="Submit the job again; the stored bytes are damaged.",
+            )
+        return found
+
+    def discard(self, kind: CheckpointKind, seed: int, arm: str) -> None:
+        """Free what is kept of that kind."""
+
+        def write(session: Session) -> None:
+            hold(session, self._claimed)
+            self._free(session, self._rows(session, kind, seed, arm))
+
+        durably(self._database, write)
+
+    def _rows(self, session: Session, kind: str, seed: int, arm: str) -> list[Checkpoint]:
+        newest_first = (Checkpoint.attempt.desc(), Checkpoint.step.desc(), Checkpoint.id.desc())
+        return list(
+            session.execute(
+                select(Checkpoint)
+                .where(
+                    Checkpoint.job_id == self._claimed.job_id,
+                    Checkpoint.kind == kind,
+                    Checkpoint.seed == seed,
+                    Checkpoint.arm == arm,
+                )
+                .order_by(*newest_first)
+            ).scalars()
+        )
+
+    def _free(self, session: Session, rows: list[Checkpoint]) -> None:
+        for row in rows:
+            session.delete(row)
+        session.flush()
+        self._blobs.delete(session, *(row.blob_id for row in rows))

@@ -1,0 +1,25 @@
+"""Celery's tasks: ids in, three lines each, and running one twice is harmless."""
+
+from __future__ import annotations
+
+from app.queue import RUN_JOB, VALIDATE_DATASET
+from worker.celery_app import app
+from worker.resources import process_resources
+from worker.runner import run_job
+from worker.shutdown import stop_signals_heard
+
+
+@app.task(name=RUN_JOB, bind=True)  # type: ignore[untyped-decorator]
+def run_job_task(self: object, job_id: str) -> None:
+    """Make one attempt at a job, if it is waiting."""
+    with stop_signals_heard() as stopping:
+        worker = str(self.request.hostname)  # type: ignore[attr-defined]
+        run_job(job_id, resources=process_resources(), worker=worker, stopping=stopping)
+
+
+@app.task(name=VALIDATE_DATASET)  # type: ignore[untyped-decorator]
+def validate_dataset_task(dataset_id: str) -> None:
+    """Read and check a data set, if it is waiting."""
+    from worker.datasets import validate_dataset  # noqa: PLC0415 - polars only where files are read
+
+    validate_dataset(dataset_id, resources=process_resources())

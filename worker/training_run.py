@@ -1,0 +1,147 @@
+"""From a claimed job to stored models: load, train, store, verify, succeed. Runs in the training process."""
+
+from __future__ import annotations
+
+import logging
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import torch
+from sqlalchemy.orm import Session
+
+from app.db.models.dataset import Dataset
+from app.db.models.job import Job
+from app.jobs.claims import Claim, hold
+from app.jobs.results import FinishedModel, succeed
+from app.storage.blobs import BlobInfo, BlobStore, BlobWriter
+from worker.resources import Resources
+from worker.sinks import CHECKPOINT_TYPE, JobCheckpoints, JobProgress, durably
+from worker.training.experiment import ExperimentResult, Runtime, TrainedModel, run_experiment
+from worker.training.progress import Control, DataError
+from worker.training.spec import TrainSpec
+
+logger = logging.getLogger(__name__)
+
+_MEDIA_TYPES = {
+    ".safetensors": CHECKPOINT_TYPE,
+    ".json": "application/json",
+    ".md": "text/markdown; charset=utf-8",
+}
+_UPLOAD_AGAIN = "Upload the data set again, then submit the job again."
+
+
+def run_training(
+    claimed: Claim,
+    *,
+    resources: Resources,
+    folder: Path,
+    beat: Callable[[], None],
+    control: Callable[[], Control],
+    found: Callable[[dict[str, Any]], None],
+) -> None:
+    """Make the attempt, from its data to `succeeded`.
+
+    Args:
+        claimed: The attempt; LeaseLost is raised as soon as it is not the job's own any more.
+        resources: Settings, database, blobs.
+        folder: A temporary folder.
+        beat: Called whenever the run moves.
+        control: What the parent wants.
+        found: Told the device and the versions.
+
+    """
+    settings = resources.settings
+    progress = JobProgress(resources.database, claimed, beat=beat, control=control)
+    progress.phase("preparing")
+    with resources.database.unit_of_work() as session:
+        job = hold(session, claimed)
+        spec = TrainSpec.model_validate(job.spec)
+        blob_id = _interactions_of(session, job)
+    interactions = _read(resources.blobs, blob_id, folder / "interactions.parquet", beat)
+    runtime = Runtime(device=settings.device, threads=settings.threads)
+    found(environment(runtime))
+    result = run_experiment(
+        spec,
+        interactions,
+        progress=progress,
+        checkpoints=JobCheckpoints(resources.database, resources.blobs, claimed, beat=beat),
+        runtime=runtime,
+    )
+    progress.phase("packaging")
+    store(claimed, result, resources=resources, beat=beat)
+
+
+def environment(runtime: Runtime) -> dict[str, Any]:
+    """What a repetition would have to share to be equal bit for bit."""
+    return {
+        "device": runtime.device,
+        "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "threads": runtime.threads,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+    }
+
+
+def store(
+    claimed: Claim, result: ExperimentResult, *, resources: Resources, beat: Callable[[], None]
+) -> list[str]:
+    """Write every file, read every one back, and only then let the job succeed. Returns the models' ids."""
+    written = [_write(resources.blobs, model, beat) for model in result.models]
+
+    def finish(session: Session) -> list[str]:
+        finished = [entry.finish(session) for entry in written]
+        for model in finished:
+            for _, blob in model.files:
+                resources.blobs.verify(blob.id, expected=blob)
+                beat()
+        return succeed(
+            session, claimed, models=finished, report=result.report, report_markdown=result.report_markdown
+        )
+
+    return durably(resources.database, finish)
+
+
+@dataclass(frozen=True)
+class _Written:
+    """A model whose files are written but not yet complete."""
+
+    model: TrainedModel
+    files: tuple[tuple[str, BlobWriter], ...]
+
+    def finish(self, session: Session) -> FinishedModel:
+        files: list[tuple[str, BlobInfo]] = [(path, writer.finish(session)) for path, writer in self.files]
+        return FinishedModel(self.model.arm, self.model.seed, dict(self.model.metrics), tuple(files))
+
+
+def _write(blobs: BlobStore, model: TrainedModel, beat: Callable[[], None]) -> _Written:
+    files = []
+    for path, content in model.files.items():
+        writer = blobs.open_writer(_MEDIA_TYPES.get(Path(path).suffix, "application/octet-stream"))
+        writer.write(content)
+        beat()
+        files.append((path, writer))
+    return _Written(model, tuple(files))
+
+
+def _interactions_of(session: Session, job: Job) -> str:
+    """Blob of the data set's interactions, if it is still the one that the job was made for."""
+    dataset = session.get(Dataset, job.dataset_id) if job.dataset_id is not None else None
+    if dataset is None or dataset.canonical_blob is None:
+        raise DataError("the data set of this job no longer exists", hint=_UPLOAD_AGAIN)
+    if dataset.sha256 != job.dataset_facts.get("sha256"):
+        raise DataError("the data set is not the one that this job was made for", hint=_UPLOAD_AGAIN)
+    return dataset.canonical_blob
+
+
+def _read(blobs: BlobStore, blob_id: str, path: Path, beat: Callable[[], None]) -> pl.DataFrame:
+    """Stream the interactions to a file, each chunk checked against its digest, and read them."""
+    with path.open("wb") as file:
+        for piece in blobs.read(blob_id):
+            file.write(piece)
+            beat()
+    return pl.read_parquet(path)
