@@ -13,7 +13,6 @@ BENCHMARK = runpy.run_path(str(Path(__file__).resolve().parents[2] / "benchmarks
 
 
 def test_every_variant_is_measured_against_standard_training() -> None:
-    torch.set_num_threads(1)
     sequences = BENCHMARK["synthetic"](users=60, items=50)
     measured = BENCHMARK["measure"](sequences, TrainSpec(hidden_size=8, batch_size=16), rounds=2, steps=2)
     rows = {row["name"]: row for row in measured["variants"]}
