@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import pytest
+
+DATASET = {
+    "id": "ds_1",
+    "object": "dataset",
+    "name": "[bold]log[/]",
+    "status": "ready",
+    "filename": "log.csv",
+    "bytes": 1234,
+    "sha256": "ab",
+    "format": "csv",
+    "columns": {"user": "who", "item": "what", "time": None, "rating": None, "guessed": True},
+    "stats": {"users": 3, "items": 4, "interactions": 12},
+    "problems": [
+        {"code": "d", "message": "1 row twice", "severity": "warning", "line": 17, "count": 2, "hint": "fine"}
+    ],
+    "created_at": "2026-01-01T00:00:00Z",
+}
+JOB = {
+    "id": "job_1",
+    "status": "queued",
+    "dataset": "ds_1",
+    "model": "sasrec",
+    "arms": ["standard"],
+    "created_at": "2026-01-01T00:00:00Z",
+}
+
+
+@pytest.fixture
+def log(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("who,what\n1,2\n")
+    return path
+
+
+def test_an_uploaded_data_set_is_shown_with_its_guesses_and_warnings(peer, cli, log):
+    peer.on("POST /v1/datasets", (201, {**DATASET, "status": "validating"}))
+    peer.on("GET /v1/datasets/ds_1", (200, {**DATASET, "status": "validating"}), (200, DATASET))
+    result = cli("datasets", "upload", str(log))
+    assert result.exit_code == 0, result.output
+    for part in (
+        "[bold]log[/]",
+        "user = who, item = what (guessed)",
+        "12 interactions",
+        "line 17: 1 row twice",
+    ):
+        assert part in result.stdout
+
+
+def test_a_rejected_upload_lists_its_problems_and_is_1(peer, cli, log):
+    problems = [{"code": "m", "message": "no user id", "severity": "error", "line": 2, "hint": "Fill it in."}]
+    peer.on("POST /v1/datasets", (201, {**DATASET, "status": "validating"}))
+    peer.on("GET /v1/datasets/ds_1", (200, {**DATASET, "status": "rejected", "problems": problems}))
+    result = cli("datasets", "upload", str(log))
+    assert result.exit_code == 1
+    assert "line 2: no user id" in result.stderr
+    assert "Fill it in." in result.stderr
+
+
+def test_lists_and_objects_are_json_when_asked(peer, cli):
+    peer.on("GET /v1/datasets", (200, {"data": [DATASET], "has_more": False}))
+    peer.on("GET /v1/datasets/ds_1", (200, DATASET))
+    peer.on("DELETE /v1/datasets/ds_1", (200, {"id": "ds_1", "deleted": True, "freed_bytes": 99}))
+    assert cli.json("datasets", "list") == [DATASET]
+    assert cli.json("datasets", "show", "ds_1") == DATASET
+    assert cli.json("datasets", "delete", "ds_1")["freed_bytes"] == 99
+    assert "[bold]log[/]" in cli("datasets", "list").stdout
+
+
+def test_deleting_what_is_in_use_names_the_users(peer, cli):
+    problem = {"code": "dataset_in_use", "detail": "1 job uses it.", "used_by": ["job_8"]}
+    peer.on("DELETE /v1/datasets/ds_1", (409, problem))
+    result = cli("datasets", "delete", "ds_1")
+    assert result.exit_code == 2
+    assert "job_8" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("spec.json", '{"epochs": 5, "gamma": 0.5}'), ("spec.toml", "epochs = 5\ngamma = 0.5\n")],
+)
+def test_settings_come_from_file_set_and_options_in_this_order(peer, cli, tmp_path, name, text):
+    spec = tmp_path / name
+    spec.write_text(text)
+    peer.on("POST /v1/jobs", (201, JOB))
+    result = cli(
+        *("jobs", "submit", "ds_1", "--spec", str(spec), "--set", "epochs=7", "--set", "seeds=[1,2]"),
+        *("--set", "device=cpu", "--arms", "standard, cascade", "--model", "gru4rec"),
+    )
+    assert result.stdout.strip() == "job_1"
+    assert peer.bodies == [
+        {
+            "dataset": "ds_1",
+            "epochs": 7,
+            "gamma": 0.5,
+            "seeds": [1, 2],
+            "device": "cpu",
+            "model": "gru4rec",
+            "arms": ["standard", "cascade"],
+        }
+    ]
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", '"epochs"'])
+def test_a_broken_spec_file_is_named(peer, cli, tmp_path, text):
+    spec = tmp_path / "spec.json"
+    spec.write_text(text)
+    result = cli("jobs", "submit", "ds_1", "--spec", str(spec))
+    assert result.exit_code == 2
+    assert "spec.json" in result.stderr
+
+
+def test_submit_can_wait_for_the_end(peer, cli):
+    peer.on("POST /v1/jobs", (201, JOB))
+    metrics = [
+        {
+            "arm": "standard",
+            "seed": 0,
+            "epoch": epoch,
+            "loss": 1.0 / epoch,
+            "validation": {"ndcg@10": epoch / 100},
+        }
+        for epoch in (9, 10)
+    ]
+    running = {
+        **JOB,
+        "status": "running",
+        "phase": "training",
+        "arm": "standard",
+        "started_at": JOB["created_at"],
+    }
+    peer.on(
+        "GET /v1/jobs/job_1", (200, running), (200, {**running, "status": "failed", "error": {"code": "x"}})
+    )
+    peer.on("GET /v1/jobs/job_1/metrics", (200, {"data": metrics, "has_more": False}))
+    result = cli("jobs", "submit", "ds_1", "--wait")
+    assert result.exit_code == 1
+    assert "standard: epoch 10, loss 0.1000, validation NDCG@10 0.1000 (best 0.1000)" in result.stderr
+    assert "training standard" in result.stderr
+
+
+def test_the_report_is_markdown_or_json(peer, cli):
+    peer.on("GET /v1/jobs/job_1/report", (200, "# Report\n"))
+    assert cli("jobs", "report", "job_1").stdout == "# Report\n\n"
+    peer.on("GET /v1/jobs/job_1/report", (200, {"schema_version": 1}))
+    assert cli.json("jobs", "report", "job_1") == {"schema_version": 1}
+
+
+def test_recommend_takes_items_apart_and_replacements(peer, cli):
+    answer = {"data": [{"items": [{"item": "i9", "score": 1.5}]}]}
+    peer.on("POST /v1/models/mdl_1/recommend", (200, answer))
+    assert cli.json("models", "recommend", "mdl_1", "a", "b", "-k", "3", "--replace", "-1=c") == [
+        {"item": "i9", "score": 1.5}
+    ]
+    cli("models", "recommend", "mdl_1", "a,b", "--no-exclude-seen")
+    first, second = peer.bodies
+    assert (first["sequences"], first["k"]) == ([["a", "b"]], 3)
+    assert (second["sequences"], second["exclude_seen"]) == ([["a", "b"]], False)
+
+
+def test_version(cli):
+    assert cli("--version").stdout.startswith("steadyrank 0.")
