@@ -1,0 +1,136 @@
+"""From a block of scores to ranks and top-k lists, without a sort of the catalogue.
+
+Ties are broken by one fixed shuffle of the catalogue: among items of equal score, the one that comes first
+in the shuffle ranks first. A mere count of higher scores would call a constant model perfect.
+
+Shape letters: n rows (users) of the block, V items, K list length.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from worker.training.progress import TrainingError
+
+LIST_LENGTH = 10
+_CHUNK = 64
+_SHUFFLE_SEED = 20230405
+_NEVER = -torch.inf
+
+
+class NonFiniteScoresError(TrainingError):
+    """A scorer returned NaN or an infinity: its ranking would mean nothing."""
+
+    code = "diverged"
+    hint = "The model diverged. Lower learning_rate, epsilon_history or epsilon_match, or set clip_norm to 1."
+
+
+def catalogue_shuffle(n_items: int, device: torch.device | str = "cpu") -> torch.Tensor:
+    """int64[V+1]: each item's place in the fixed shuffle of the catalogue; the padding's place is last."""
+    places = np.random.default_rng(_SHUFFLE_SEED).permutation(n_items)
+    return torch.from_numpy(np.append(n_items, places)).to(device)
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The candidates' scores of a block, ready to be asked for ranks and lists.
+
+    scores [n, V+1], minus infinity at every item that is no candidate; places int64[V+1] of
+    `catalogue_shuffle`; targets int64[n].
+    """
+
+    scores: torch.Tensor
+    places: torch.Tensor
+    targets: torch.Tensor
+
+    @classmethod
+    def among_candidates(
+        cls,
+        scores: torch.Tensor,
+        places: torch.Tensor,
+        targets: torch.Tensor,
+        excluded_rows: torch.Tensor,
+        excluded_items: torch.Tensor,
+    ) -> Ranking:
+        """Leave the excluded (row, item) pairs and the padding out of `scores`, in place.
+
+        The target always stays a candidate, even where it is among the excluded (a user may come back to an
+        earlier item). Raises NonFiniteScoresError.
+        """
+        scores[:, 0] = 0.0
+        if scores.numel():
+            low, high = torch.aminmax(scores)
+            if not (torch.isfinite(low) and torch.isfinite(high)):
+                raise NonFiniteScoresError("a score is NaN or infinite, so the items cannot be ranked")
+        target_scores = scores.gather(1, targets[:, None])
+        scores[:, 0] = _NEVER
+        scores[excluded_rows, excluded_items] = _NEVER
+        scores.scatter_(1, targets[:, None], target_scores)
+        return cls(scores, places, targets)
+
+    @property
+    def target_scores(self) -> torch.Tensor:
+        """[n, 1]: taken from the same product as all the others."""
+        return self.scores.gather(1, self.targets[:, None])
+
+    def ranks(self) -> torch.Tensor:
+        """int64[n]: candidates before the target, 0-based."""
+        limit = self.target_scores
+        flags = torch.empty_like(self.scores)  # float flags sum several times faster than booleans
+        above = torch.gt(self.scores, limit, out=flags).sum(1).long()
+        tied_too = torch.ge(self.scores, limit, out=flags).sum(1).long() - above > 1
+        if tied_too.any():
+            above[tied_too] += self.before(tied_too)
+        return above
+
+    def before(self, rows: torch.Tensor) -> torch.Tensor:
+        """int64: for the rows of this mask, candidates of equal score that the shuffle puts first."""
+        equal = self.scores[rows] == self.target_scores[rows]
+        return (equal & (self.places < self.places[self.targets[rows]][:, None])).sum(1)
+
+    def lists(self, k: int = LIST_LENGTH) -> torch.Tensor:
+        """int64[n, k]: the k first candidates in order of rank; 0 where there are fewer.
+
+        Cut to k = V where the catalogue is smaller.
+        """
+        k = min(k, self.scores.shape[1] - 1)
+        values, items = largest(self.scores, k + 1)
+        crossing = (values[:, k - 1] == values[:, k]) & (values[:, k - 1] > _NEVER)
+        if crossing.any():
+            # A tie reaches over the list's end, where topk takes any of the tied.
+            items[crossing, :k] = self._first_of_tied(crossing, values[crossing, k - 1 : k], k)
+        values, items = self.scores.gather(1, items[:, :k]), items[:, :k]
+        by_place = self.places[items].argsort(1)
+        values, items = values.gather(1, by_place), items.gather(1, by_place)
+        by_score = values.argsort(dim=1, descending=True, stable=True)
+        items = items.gather(1, by_score)
+        return items.masked_fill(values.gather(1, by_score) == _NEVER, 0)
+
+    def _first_of_tied(self, rows: torch.Tensor, limit: torch.Tensor, k: int) -> torch.Tensor:
+        """int64[m, k]: everything above the limit, then the tied by their place in the shuffle."""
+        scores = self.scores[rows]
+        key = torch.where(scores == limit, -self.places, torch.iinfo(torch.int64).min)
+        return torch.where(scores > limit, 1, key).topk(k).indices
+
+
+def largest(scores: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Values and columns [n, k] of each row's k largest scores, in descending order; ties fall anyhow.
+
+    The k largest lie in the k chunks of columns with the largest maxima, so that a long row is read once for
+    the maxima and only those chunks are searched.
+    """
+    n, width = scores.shape
+    n_chunks = width // _CHUNK
+    if n_chunks < 8 * k:
+        values, columns = torch.topk(scores, k)
+        return values, columns
+    chunks = scores[:, : n_chunks * _CHUNK].view(n, n_chunks, _CHUNK)
+    best = torch.topk(chunks.amax(2), k, sorted=False).indices
+    offsets = torch.arange(_CHUNK, device=scores.device)
+    tail = torch.arange(n_chunks * _CHUNK, width, device=scores.device).expand(n, -1)
+    columns = torch.cat([(best[:, :, None] * _CHUNK + offsets).flatten(1), tail], 1)
+    values, at = torch.topk(scores.gather(1, columns), k)
+    return values, columns.gather(1, at)
