@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import Generic, Literal, Protocol, TypeVar, cast
 
 from pydantic import BaseModel
 from sqlalchemy import Select
@@ -27,7 +27,7 @@ class _Identified(Protocol):
 
 
 RowT = TypeVar("RowT")
-ItemT = TypeVar("ItemT", bound=_Identified)
+ItemT = TypeVar("ItemT", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,11 @@ def list_of(rows: Sequence[RowT], has_more: bool, present: Callable[[RowT], Item
     data = [present(row) for row in rows]
     return ListOf(
         data=data,
-        first_id=data[0].id if data else None,
-        last_id=data[-1].id if data else None,
+        first_id=_id(data[0]) if data else None,
+        last_id=_id(data[-1]) if data else None,
         has_more=has_more,
     )
+
+
+def _id(item: BaseModel) -> str:
+    return cast("_Identified", item).id

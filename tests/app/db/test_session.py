@@ -1,0 +1,110 @@
+"""The unit of work and its outbox: what leaves, when, and what never does."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import select, text
+from sqlalchemy.exc import IntegrityError
+
+from app.db.models.project import Project
+from app.db.session import Database, Message, pending_messages, send_after_commit
+from tests.factories import RecordingSender
+
+
+def _names(database: Database) -> list[str]:
+    with database.unit_of_work() as session:
+        return list(session.execute(select(Project.name).order_by(Project.name)).scalars())
+
+
+def test_sent_only_after_the_commit(database: Database, sender: RecordingSender) -> None:
+    with database.unit_of_work() as session:
+        session.add(Project(name="a"))
+        send_after_commit(session, "task", "id-1", queue="light")
+        assert sender.sent == []
+    assert sender.sent == [Message("task", ("id-1",), "light")]
+    assert _names(database) == ["a"]
+
+
+def test_a_rollback_forgets_and_stays_forgotten(database: Database, sender: RecordingSender) -> None:
+    with database.sessions() as session:
+        session.add(Project(name="a"))
+        send_after_commit(session, "ghost", queue="light")
+        session.rollback()
+        session.add(Project(name="b"))
+        session.commit()
+    assert sender.sent == []
+    assert _names(database) == ["b"]
+
+
+def test_a_raising_body_rolls_back(database: Database, sender: RecordingSender) -> None:
+    def body() -> None:
+        with database.unit_of_work() as session:
+            session.add(Project(name="a"))
+            send_after_commit(session, "ghost", queue="light")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        body()
+    assert sender.sent == []
+    assert _names(database) == []
+
+
+def test_a_failing_commit_sends_nothing(database: Database, sender: RecordingSender) -> None:
+    with database.unit_of_work() as session:
+        session.execute(text("CREATE TABLE late (n int UNIQUE DEFERRABLE INITIALLY DEFERRED)"))
+    session = database.sessions()
+    session.execute(text("INSERT INTO late VALUES (1), (1)"))
+    send_after_commit(session, "ghost", queue="light")
+    with pytest.raises(IntegrityError):
+        session.commit()
+    session.close()
+    assert sender.sent == []
+    with database.unit_of_work() as session:
+        session.execute(text("DROP TABLE late"))
+
+
+def test_savepoints(database: Database, sender: RecordingSender) -> None:
+    with database.unit_of_work() as session:
+        send_after_commit(session, "before", queue="light")
+        with session.begin_nested():
+            send_after_commit(session, "kept", queue="light")
+        assert sender.sent == []  # a released savepoint is not durable yet
+        inner = session.begin_nested()
+        send_after_commit(session, "dropped", queue="light")
+        inner.rollback()
+        send_after_commit(session, "after", queue="light")
+        assert [message.task_name for message in pending_messages(session)] == ["before", "kept", "after"]
+    assert [message.task_name for message in sender.sent] == ["before", "kept", "after"]
+
+
+def test_a_failed_flush_in_a_savepoint_drops_only_the_savepoint(
+    database: Database, sender: RecordingSender
+) -> None:
+    with database.unit_of_work() as session:
+        session.add(Project(name="a"))
+        session.flush()
+        send_after_commit(session, "kept", queue="light")
+        with pytest.raises(IntegrityError), session.begin_nested():
+            send_after_commit(session, "dropped", queue="light")
+            session.add(Project(name="a"))
+    assert [message.task_name for message in sender.sent] == ["kept"]
+
+
+def test_closing_a_session_forgets(database: Database, sender: RecordingSender) -> None:
+    session = database.sessions()
+    session.execute(select(Project))
+    send_after_commit(session, "ghost", queue="light")
+    session.close()
+    session.commit()
+    assert sender.sent == []
+
+
+def test_a_database_without_sender_says_so(database_url: str) -> None:
+    database = Database(database_url)
+    session = database.sessions()
+    session.execute(select(Project))
+    send_after_commit(session, "task", queue="light")
+    with pytest.raises(RuntimeError, match="no sender"):
+        session.commit()
+    session.close()
+    database.dispose()
