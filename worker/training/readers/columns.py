@@ -63,8 +63,8 @@ KNOWN_NAMES: dict[Role, tuple[str, ...]] = {
         *("reviewscore", "userrating", "ratingvalue", "reviewrating"),
     ),
 }
-# A name that no list holds may still begin or end as one of these do ("cust_user_id", "item_code"); names with
-# a digit may not: "user1" is a user, no column of users.
+# A name that no list holds may still begin or end as one of these do ("cust_user_id", "item_code"); names
+# with a digit may not: "user1" is a user, no column of users.
 AFFIXES: dict[Role, re.Pattern[str]] = {
     "user": re.compile(r"^(user|customer|reviewer|visitor|member)|(userid|customerid|memberid)$"),
     "item": re.compile(r"^(item|product|movie|track|article)|(itemid|productid|movieid|trackid|articleid)$"),

@@ -16,7 +16,8 @@ class ReadOptions:
     """What the caller knows better than a guess, and limits.
 
     format: one of sniff.FORMATS. *_column: a column's name, or column_1, column_2, … in a file without a
-    header; None guesses, "" takes none (for time and rating). max_rows: interactions; max_bytes: decompressed.
+    header; None guesses, "" takes none (time and rating only). max_rows: interactions. max_bytes: of the
+    plain, decompressed content.
     """
 
     format: str | None = None

@@ -1,7 +1,8 @@
 """Guess a text file's format from its first lines; the file name only breaks ties.
 
 Formats: "csv" (separated by , ; or |), "tsv" (tab or spaces), "inter" (RecBole: a header of name:type),
-"movielens" (separated by ::), "jsonl" (one object a line), "sequence" (`user item item …`), "pairs" (`user item`).
+"movielens" (separated by ::), "jsonl" (one object a line), "sequence" (`user item item …`) and "pairs" (`user
+item`).
 """
 
 from __future__ import annotations
@@ -54,6 +55,8 @@ def sniff(lines: Sequence[str], *, given: str | None, filename: str, wanted: Seq
         refuse(
             "json_array", "the file is one JSON array", "Write one JSON object a line (jsonl).", "/lines/1"
         )
+    if given is None and sample[0].lstrip().startswith("<"):
+        refuse("not_interactions", "the file is HTML or XML", "Upload a log of interactions.", "/lines/1")
     if given in ("sequence", "pairs"):
         return _tokens(sample, given, blank)
     for format, separator in _candidates(given, filename):

@@ -25,7 +25,7 @@ BAD_UTF8 = "Save the file as UTF-8."
 
 @dataclass(frozen=True)
 class Table:
-    """Columns named by role (user, item, maybe time and rating), as read, and `row`: each row's 0-based number.
+    """Columns named by role (user, item, maybe time and rating), as read, and `row`: 0-based row numbers.
 
     Blank lines have a number but are left out. lines_of: the 1-based lines of some row numbers (ascending).
     unit: what those are called, "line" or "row".
@@ -114,9 +114,11 @@ def read_tokens(plain: Path, layout: Layout, max_rows: int | None) -> tuple[Tabl
     total = int(lengths.sum()) - len(lengths)
     if max_rows is not None and total > max_rows:
         refuse("too_many_rows", f"{total:,} interactions; {max_rows:,} are allowed", "Upload fewer rows.")
-    frame = tokens.select(
-        "row", pl.col("tokens").list.first().alias("user"), pl.col("tokens").list.slice(1).alias("item")
-    ).explode("item")
+    # An empty list would vanish; a user without an item has to be told of.
+    items = pl.when(pl.col("tokens").list.len() > 1).then(pl.col("tokens").list.slice(1))
+    frame = tokens.select("row", pl.col("tokens").list.first().alias("user"), items.alias("item")).explode(
+        "item"
+    )
     table = Table(frame, lambda rows: [layout.skip + 1 + row for row in rows])
     return table, "pairs" if pairs else "sequence"
 

@@ -7,6 +7,8 @@ import polars as pl
 UTC_MICROSECONDS = pl.Datetime("us", "UTC")
 # (below this median, microseconds a unit): seconds until the year 5138, then milli-, micro- and nanoseconds.
 UNITS = ((1e11, 1_000_000.0), (1e14, 1_000.0), (1e17, 1.0), (float("inf"), 1e-3))
+UNIT_SAMPLE = 10_000
+"""Cells that tell a column's unit."""
 FIRST_MOMENT, LAST_MOMENT = -62_135_596_800e6, 253_402_300_799e6
 """The years 1 and 9999, in microseconds since 1970."""
 ISO_FORMATS = (
@@ -24,7 +26,7 @@ def as_ids(cells: pl.Series) -> pl.Series:
         whole = cells.cast(pl.Int64, strict=False)
         cells = whole if bool((whole.cast(cells.dtype) == cells).all()) else cells
     text = cells if cells.dtype == pl.String else cells.cast(pl.String, strict=False)
-    blank = text.str.strip_chars().str.len_bytes() == 0
+    blank = text.str.contains(r"^\s*$")
     return text.set(blank, None) if blank.any() else text
 
 
@@ -55,7 +57,7 @@ def as_times(cells: pl.Series) -> pl.Series:
 
 def _from_unix(numbers: pl.Series) -> pl.Series:
     """Int64 or Float64 → moments; null where not finite or outside the years 1 to 9999."""
-    middle = numbers.abs().median()
+    middle = numbers.drop_nulls().head(UNIT_SAMPLE).abs().median()
     scale = next(scale for limit, scale in UNITS if not isinstance(middle, float) or middle < limit)
     approximate = numbers.cast(pl.Float64) * scale
     inside = approximate.is_between(FIRST_MOMENT, LAST_MOMENT).fill_null(False)
