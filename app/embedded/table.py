@@ -16,13 +16,14 @@ POSTGRES, VALKEY, REAPER, WORKER, API = range(5)
 
 
 def service_table(
-    data: Path, *, host: str, port: int, workers: int, environment: Mapping[str, str]
+    data: Path, *, host: str, port: int, workers: int, grace: float, environment: Mapping[str, str]
 ) -> list[ProcessSpec]:
     """The service's own processes, in the order in which they are started.
 
     Args:
         data: the data folder.
         workers: number of training processes; one more does the light work.
+        grace: seconds that a worker takes at most to save the job at hand when it is told to stop.
         environment: addresses of the database and the broker, as environment variables.
     """
     logs = data / "logs"
@@ -49,11 +50,11 @@ def service_table(
             log=logs / f"{name}.log",
             folder=data,
             stage=WORKER,
-            # a stop does not wait for the job at hand: the job goes on from its last checkpoint
+            # a stop does not wait for the job at hand: it saves and goes on from there the next time
             environment={**variables, "REMAP_SIGTERM": "SIGQUIT"},
-            # Celery would go on with its task after a SIGTERM that it takes for a warm stop
+            # without a supervisor the database goes away too, and there is nothing to save to
             death_signal=signal.SIGKILL,
-            stop_seconds=8.0,
+            stop_seconds=grace + 4.0,
         )
 
     reaper = ProcessSpec(

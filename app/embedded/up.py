@@ -113,7 +113,12 @@ class _Service:
         addresses = {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
         with self.console.status("Starting the API and the workers …"):
             for spec in table.service_table(
-                self.folder, host=self.host, port=self.port, workers=self.workers, environment=addresses
+                self.folder,
+                host=self.host,
+                port=self.port,
+                workers=self.workers,
+                grace=self.settings.shutdown_grace_seconds,
+                environment=addresses,
             ):
                 self.supervisor.start(spec)
         if self.supervisor.stopping:

@@ -11,7 +11,9 @@ from app.embedded.table import answers, local_url, service_table
 
 
 def test_the_table_has_each_worker_once_and_starts_the_api_last(tmp_path: Path) -> None:
-    table = service_table(tmp_path, host="127.0.0.1", port=1, workers=2, environment={"DATABASE_URL": "d"})
+    table = service_table(
+        tmp_path, host="127.0.0.1", port=1, workers=2, grace=1, environment={"DATABASE_URL": "d"}
+    )
     assert [spec.name for spec in table] == ["reaper", "train1", "train2", "light", "api"]
     assert [spec.stage for spec in table] == sorted(spec.stage for spec in table)
     assert {spec.environment["DATABASE_URL"] for spec in table} == {"d"}
@@ -20,11 +22,12 @@ def test_the_table_has_each_worker_once_and_starts_the_api_last(tmp_path: Path) 
 
 
 def test_each_worker_takes_one_queue_and_stops_promptly(tmp_path: Path) -> None:
-    workers = service_table(tmp_path, host="127.0.0.1", port=1, workers=1, environment={})[1:3]
+    workers = service_table(tmp_path, host="127.0.0.1", port=1, workers=1, grace=6, environment={})[1:3]
     for spec, queue in zip(workers, ("train", "light"), strict=True):
         command = list(spec.command)
         assert command[command.index("-Q") + 1] == queue
         assert command[command.index("--pool") + 1] == "solo"
+        assert spec.stop_seconds > 6
         assert spec.environment["REMAP_SIGTERM"] == "SIGQUIT"
 
 
