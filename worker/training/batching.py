@@ -158,6 +158,7 @@ class BucketedBatches:
 
     def load(self, indices: Int64, *, pin: bool = False) -> Batch:
         """Gather the windows `indices` into tensors; `pin`: in page-locked memory, for CUDA copies."""
+        indices = np.array(indices, dtype=np.int64)
         length_B = self._lengths[indices]
         position_L = np.arange(length_B.max())
         m_BL = position_L < length_B[:, None]
@@ -168,6 +169,6 @@ class BucketedBatches:
             w_BL = m_BL.astype(np.float32)
         else:
             w_BL = self._weights[self.windows.offsets[indices][:, None] + position_L] * m_BL
-        arrays = (x_BL, y_BL, m_BL, w_BL, length_B, np.ascontiguousarray(indices))
+        arrays = (x_BL, y_BL, m_BL, w_BL, length_B, indices)
         tensors = [torch.from_numpy(array) for array in arrays]
         return Batch(*(tensor.pin_memory() if pin else tensor for tensor in tensors))
