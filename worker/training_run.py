@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-import platform
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-import torch
 from sqlalchemy.orm import Session
 
 from app.db.models.dataset import Dataset
@@ -20,8 +18,9 @@ from app.jobs.results import FinishedModel, succeed
 from app.storage.blobs import BlobInfo, BlobStore, BlobWriter
 from worker.resources import Resources
 from worker.sinks import CHECKPOINT_TYPE, JobCheckpoints, JobProgress, durably
-from worker.training.experiment import ExperimentResult, Runtime, TrainedModel, run_experiment
+from worker.training.experiment import ExperimentResult, TrainedModel, run_experiment
 from worker.training.progress import Control, DataError
+from worker.training.runtime import Runtime
 from worker.training.spec import TrainSpec
 
 logger = logging.getLogger(__name__)
@@ -63,7 +62,7 @@ def run_training(
         blob_id = _interactions_of(session, job)
     interactions = _read(resources.blobs, blob_id, folder / "interactions.parquet", beat)
     runtime = Runtime(device=settings.device, threads=settings.threads)
-    found(environment(runtime))
+    found(runtime.environment(runtime.prepare()))
     result = run_experiment(
         spec,
         interactions,
@@ -73,18 +72,6 @@ def run_training(
     )
     progress.phase("packaging")
     store(claimed, result, resources=resources, beat=beat)
-
-
-def environment(runtime: Runtime) -> dict[str, Any]:
-    """What a repetition would have to share to be equal bit for bit."""
-    return {
-        "device": runtime.device,
-        "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "threads": runtime.threads,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-    }
 
 
 def store(

@@ -1,0 +1,121 @@
+"""What this service can do: models, settings, attacks, limits, formats, and the workers that are alive."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal, get_args
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from app.config import Settings
+from app.datasets.schemas import Format
+from app.deps import PrincipalDep, SessionDep, SettingsDep
+from app.jobs.workers import alive
+from app.problems import problem_responses
+from worker.training.spec import Arm, AttackPosition, LossName, ModelName, Replacement, TrainSpec
+
+router = APIRouter(tags=["capabilities"])
+
+_DESCRIPTIONS = {
+    "sasrec": "self-attention over the history (SASRec)",
+    "gru4rec": "a recurrent network over the history (GRU4Rec, in its user-sequence form)",
+    "standard": "the ranking loss alone",
+    "adversarial": "generic adversarial training: every interaction is perturbed alike",
+    "cascade": "cascade-guided: perturbations re-scaled by each interaction's cascade effect",
+}
+_EXAMPLE: dict[str, Any] = {
+    "object": "capabilities",
+    "models": [{"name": "sasrec", "description": _DESCRIPTIONS["sasrec"]}],
+    "arms": [{"name": "cascade", "description": _DESCRIPTIONS["cascade"]}],
+    "losses": ["bce"],
+    "spec": {"type": "object", "properties": {"epochs": {"type": "integer", "default": 200, "minimum": 1}}},
+    "attacks": {"positions": ["end", "start", "random"], "replacements": ["uniform", "popularity"]},
+    "formats": ["csv", "tsv", "jsonl", "parquet"],
+    "limits": {"max_upload_bytes": 2147483648, "max_epochs": 10000},
+    "workers": [
+        {
+            "id": "train1@host/train",
+            "queue": "train",
+            "device": "cpu",
+            "versions": {"torch": "2.13.0"},
+            "seen_at": "2025-11-23T13:52:00Z",
+        }
+    ],
+    "devices": ["cpu"],
+}
+
+
+class Named(BaseModel):
+    """A choice, in words."""
+
+    name: str
+    description: str
+
+
+class WorkerObject(BaseModel):
+    """A worker process that was seen lately."""
+
+    id: str
+    queue: str
+    device: str | None
+    versions: dict[str, Any]
+    seen_at: datetime
+
+
+class Attacks(BaseModel):
+    """Item-replacement attacks that an evaluation can make."""
+
+    positions: list[str]
+    replacements: list[str]
+
+
+class Capabilities(BaseModel):
+    """What this service can do."""
+
+    object: Literal["capabilities"] = "capabilities"
+    models: list[Named]
+    arms: list[Named]
+    losses: list[str]
+    spec: dict[str, Any]
+    attacks: Attacks
+    formats: list[str]
+    limits: dict[str, float]
+    workers: list[WorkerObject]
+    devices: list[str]
+
+
+@router.get(
+    "/capabilities",
+    responses={200: {"content": {"application/json": {"example": _EXAMPLE}}}, **problem_responses()},
+)
+def get_capabilities(_: PrincipalDep, session: SessionDep, settings: SettingsDep) -> Capabilities:
+    """Show models, arms, training settings as JSON Schema, attacks, limits, formats, and live workers."""
+    workers = alive(session)
+    return Capabilities(
+        models=_named(ModelName),
+        arms=_named(Arm),
+        losses=list(get_args(LossName)),
+        spec=TrainSpec.model_json_schema(),
+        attacks=Attacks(positions=list(get_args(AttackPosition)), replacements=list(get_args(Replacement))),
+        formats=list(get_args(Format)),
+        limits=_limits(settings),
+        workers=[WorkerObject.model_validate(worker, from_attributes=True) for worker in workers],
+        devices=sorted({worker.device for worker in workers if worker.device is not None}),
+    )
+
+
+def _named(choices: Any) -> list[Named]:
+    return [Named(name=name, description=_DESCRIPTIONS[name]) for name in get_args(choices)]
+
+
+def _limits(settings: Settings) -> dict[str, float]:
+    return {
+        "max_upload_bytes": settings.max_upload_bytes,
+        "max_decompressed_bytes": settings.max_decompressed_bytes,
+        "max_json_bytes": settings.max_json_bytes,
+        "max_rows": settings.max_rows,
+        "max_epochs": settings.max_epochs,
+        "max_runtime_seconds": settings.max_runtime_seconds,
+        "max_attempts": settings.max_attempts,
+    }

@@ -1,0 +1,144 @@
+"""Reads of jobs and of what belongs to them; what a client asks for is limited to its project."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import func, select, tuple_
+from sqlalchemy.orm import Session, undefer
+
+from app.db.models.checkpoint import Checkpoint
+from app.db.models.dataset import Dataset
+from app.db.models.job import Job
+from app.db.models.job_attempt import JobAttempt
+from app.db.models.job_event import JobEvent
+from app.db.models.job_metric import JobMetric
+from app.db.models.model import Model
+from app.db.models.model_file import ModelFile
+from app.jobs.life import STATUS_EVENT, Status
+from app.jobs.workers import any_alive
+from app.pagination import Page, paginate
+from app.queue import TRAIN_QUEUE
+
+
+@dataclass
+class Surroundings:
+    """What a job object shows beside the row."""
+
+    attempts: list[JobAttempt] = field(default_factory=list)
+    moves: list[JobEvent] = field(default_factory=list)
+    models: list[str] = field(default_factory=list)
+    queue_position: int | None = None
+    worker_alive: bool = True
+
+
+def find(session: Session, project_id: str, job_id: str, *, report: bool = False) -> Job | None:
+    """The job, if it is the project's; with `report`, its report too."""
+    statement = select(Job).where(Job.id == job_id, Job.project_id == project_id)
+    if report:
+        statement = statement.options(undefer(Job.report), undefer(Job.report_markdown))
+    return session.execute(statement).scalar_one_or_none()
+
+
+def page_of(
+    session: Session, project_id: str, page: Page, *, status: str | None, dataset_id: str | None
+) -> tuple[Sequence[Job], bool]:
+    """One page of the project's jobs, newest first, and whether there are more."""
+    statement = select(Job).where(Job.project_id == project_id)
+    if status is not None:
+        statement = statement.where(Job.status == status)
+    if dataset_id is not None:
+        statement = statement.where(Job.dataset_facts["id"].astext == dataset_id)
+    return paginate(session, statement, Job.id, page)
+
+
+def usable_dataset(session: Session, project_id: str, dataset_id: str) -> Dataset | None:
+    """The data set, if it is the project's, held against its deletion until the transaction ends."""
+    return session.execute(
+        select(Dataset)
+        .where(Dataset.id == dataset_id, Dataset.project_id == project_id)
+        .with_for_update(read=True)
+    ).scalar_one_or_none()
+
+
+def surroundings_of(session: Session, jobs: Sequence[Job]) -> Mapping[str, Surroundings]:
+    """What the objects of these jobs show beside their rows, in a handful of queries for all of them."""
+    found: defaultdict[str, Surroundings] = defaultdict(Surroundings)
+    ids = [job.id for job in jobs]
+    attempts = select(JobAttempt).where(JobAttempt.job_id.in_(ids)).order_by(JobAttempt.attempt)
+    for attempt in session.execute(attempts).scalars():
+        found[attempt.job_id].attempts.append(attempt)
+    moves = select(JobEvent).where(JobEvent.job_id.in_(ids), JobEvent.type == STATUS_EVENT)
+    for move in session.execute(moves.order_by(JobEvent.sequence)).scalars():
+        found[move.job_id].moves.append(move)
+    models = select(Model.id, Model.job_id).where(Model.job_id.in_(ids)).order_by(Model.id)
+    for model_id, job_id in session.execute(models):
+        found[str(job_id)].models.append(model_id)
+    queued = [job.id for job in jobs if job.status == Status.QUEUED]
+    if queued:
+        alive = any_alive(session, TRAIN_QUEUE)
+        waiting = (
+            select(Job.id, func.row_number().over(order_by=(Job.queued_at, Job.id)).label("position"))
+            .where(Job.status == Status.QUEUED)
+            .subquery()
+        )
+        for job_id, position in session.execute(select(waiting).where(waiting.c.id.in_(queued))):
+            found[job_id].queue_position, found[job_id].worker_alive = position, alive
+    return found
+
+
+def event_sequence(session: Session, job_id: str, event_id: str) -> int | None:
+    """Sequence number of one of the job's events."""
+    return session.execute(
+        select(JobEvent.sequence).where(JobEvent.job_id == job_id, JobEvent.id == event_id)
+    ).scalar_one_or_none()
+
+
+def events_after(session: Session, job_id: str, sequence: int, limit: int) -> tuple[list[JobEvent], bool]:
+    """The job's events that follow number `sequence`, oldest first, and whether there are more."""
+    statement = select(JobEvent).where(JobEvent.job_id == job_id, JobEvent.sequence > sequence)
+    rows = list(session.execute(statement.order_by(JobEvent.sequence).limit(limit + 1)).scalars())
+    return rows[:limit], len(rows) > limit
+
+
+def metric_position(session: Session, job_id: str, key: tuple[int, str, int]) -> int | None:
+    """Position of the row of one (seed, arm, epoch)."""
+    return session.execute(
+        select(JobMetric.position).where(
+            JobMetric.job_id == job_id, tuple_(JobMetric.seed, JobMetric.arm, JobMetric.epoch) == key
+        )
+    ).scalar_one_or_none()
+
+
+def metrics_after(session: Session, job_id: str, position: int, limit: int) -> tuple[list[JobMetric], bool]:
+    """The job's epochs in the order in which they ended, and whether there are more."""
+    statement = select(JobMetric).where(JobMetric.job_id == job_id, JobMetric.position > position)
+    rows = list(session.execute(statement.order_by(JobMetric.position).limit(limit + 1)).scalars())
+    return rows[:limit], len(rows) > limit
+
+
+def checkpoints_page(session: Session, job_id: str, page: Page) -> tuple[Sequence[Checkpoint], bool]:
+    """One page of the job's checkpoints, newest first, and whether there are more."""
+    return paginate(session, select(Checkpoint).where(Checkpoint.job_id == job_id), Checkpoint.id, page)
+
+
+def find_checkpoint(session: Session, project_id: str, checkpoint_id: str) -> Checkpoint | None:
+    """The checkpoint, if its job is the project's."""
+    return session.execute(
+        select(Checkpoint)
+        .join(Job, Job.id == Checkpoint.job_id)
+        .where(Checkpoint.id == checkpoint_id, Job.project_id == project_id)
+    ).scalar_one_or_none()
+
+
+def checkpoint_blobs(session: Session, job_id: str) -> Sequence[str]:
+    """Blobs of the job's checkpoints."""
+    return session.execute(select(Checkpoint.blob_id).where(Checkpoint.job_id == job_id)).scalars().all()
+
+
+def model_blobs(session: Session, job_id: str) -> Sequence[str]:
+    """Blobs of the files of the job's models."""
+    statement = select(ModelFile.blob_id).join(Model, Model.id == ModelFile.model_id)
+    return session.execute(statement.where(Model.job_id == job_id)).scalars().all()

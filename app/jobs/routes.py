@@ -1,0 +1,235 @@
+"""Jobs and their checkpoints over HTTP."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Body, Query, Request, Response
+from fastapi.responses import JSONResponse, PlainTextResponse
+
+from app.deps import BlobsDep, PageDep, PrincipalDep, SessionDep, SettingsDep
+from app.jobs import examples, service
+from app.jobs.examples import listed, shown
+from app.jobs.life import TERMINAL, Status
+from app.jobs.schemas import (
+    CheckpointObject,
+    EpochObject,
+    EventObject,
+    JobCreate,
+    JobDeleted,
+    JobObject,
+    JobValidation,
+)
+from app.pagination import ListOf, list_of
+from app.problems import problem_responses
+from app.storage.serving import serve_blob
+
+MARKDOWN = "text/markdown"
+POLL_SECONDS = "2"
+
+_jobs = APIRouter(prefix="/jobs", tags=["jobs"])
+_checkpoints = APIRouter(prefix="/checkpoints", tags=["checkpoints"])
+
+AfterQuery = Annotated[str | None, Query(max_length=64, description="`last_id` of the page before.")]
+EventAfterQuery = Annotated[
+    str | None, Query(max_length=64, description="Sequence number or id of the last event already seen.")
+]
+LimitQuery = Annotated[int, Query(ge=1, le=1000, description="At most this many.")]
+CreateBody = Annotated[JobCreate, Body(openapi_examples={"job": {"value": examples.CREATE}})]
+
+
+@_jobs.post(
+    "",
+    status_code=201,
+    response_model=JobObject,
+    responses={
+        **shown({**examples.JOB, "status": "queued"}, 201),
+        200: {
+            "model": JobValidation,
+            "description": "With `validate_only`: the job would be accepted",
+            "content": {"application/json": {"example": examples.VALIDATION}},
+        },
+        **problem_responses(404, 409, 413, 422, 503),
+    },
+)
+def create_job(
+    body: CreateBody,
+    response: Response,
+    principal: PrincipalDep,
+    session: SessionDep,
+    settings: SettingsDep,
+    *,
+    validate_only: Annotated[bool, Query(description="Check only; nothing is submitted.")] = False,
+) -> Any:
+    """Submit a training job; `{"dataset": "ds_…"}` is enough, every training setting has a default."""
+    if validate_only:
+        spec, dataset = service.check(session, settings, principal.project_id, body)
+        checked = JobValidation(
+            dataset=dataset.id,
+            spec=spec.model_dump(mode="json"),
+            estimate=service.estimate(spec, dataset),
+        )
+        return JSONResponse(checked.model_dump(mode="json"))
+    job = service.create(session, settings, principal.project_id, body)
+    response.headers["Location"] = f"/v1/jobs/{job.id}"
+    return JobObject.of(job, service.surroundings_of(session, [job])[job.id])
+
+
+@_jobs.get("", responses={**shown(listed(examples.JOB)), **problem_responses(422)})
+def list_jobs(
+    principal: PrincipalDep,
+    session: SessionDep,
+    page: PageDep,
+    *,
+    status: Annotated[Status | None, Query(description="Only those with this status.")] = None,
+    dataset: Annotated[str | None, Query(max_length=64, description="Only those of this data set.")] = None,
+) -> ListOf[JobObject]:
+    """List the project's jobs, newest first."""
+    rows, has_more = service.list_page(session, principal.project_id, page, status=status, dataset_id=dataset)
+    beside = service.surroundings_of(session, rows)
+    return list_of(rows, has_more, lambda job: JobObject.of(job, beside[job.id]))
+
+
+@_jobs.get("/{job_id}", responses={**shown(examples.JOB), **problem_responses(404)})
+def get_job(job_id: str, response: Response, principal: PrincipalDep, session: SessionDep) -> JobObject:
+    """Show one job; while it has not ended, `Retry-After` says when to ask again."""
+    job = service.get(session, principal.project_id, job_id)
+    if Status(job.status) not in TERMINAL:
+        response.headers["Retry-After"] = POLL_SECONDS
+    return JobObject.of(job, service.surroundings_of(session, [job])[job.id])
+
+
+@_jobs.post(
+    "/{job_id}/cancel",
+    responses={**shown({**examples.JOB, "status": "cancelling"}), **problem_responses(404, 409)},
+)
+def cancel_job(job_id: str, principal: PrincipalDep, session: SessionDep) -> JobObject:
+    """Cancel a job: at once when queued, within a few batches when running. A second cancel is refused."""
+    job = service.cancel(session, principal.project_id, job_id)
+    return JobObject.of(job, service.surroundings_of(session, [job])[job.id])
+
+
+@_jobs.delete(
+    "/{job_id}",
+    responses={
+        **shown(
+            {"id": examples.JOB_ID, "object": "job", "deleted": True, "models": [], "freed_bytes": 5620260}
+        ),
+        **problem_responses(404, 409),
+    },
+)
+def delete_job(
+    job_id: str,
+    principal: PrincipalDep,
+    session: SessionDep,
+    blobs: BlobsDep,
+    *,
+    models: Annotated[bool, Query(description="Delete the job's models too.")] = False,
+) -> JobDeleted:
+    """Delete a finished job and its checkpoints, freeing bytes; its models stay unless `?models=true`."""
+    freed, gone = service.delete(session, blobs, principal.project_id, job_id, models=models)
+    return JobDeleted(id=job_id, models=gone, freed_bytes=freed)
+
+
+@_jobs.get("/{job_id}/events", responses={**shown(listed(examples.EVENT)), **problem_responses(404, 422)})
+def list_job_events(
+    job_id: str,
+    principal: PrincipalDep,
+    session: SessionDep,
+    *,
+    after: EventAfterQuery = None,
+    limit: LimitQuery = 100,
+) -> ListOf[EventObject]:
+    """List what happened to a job, oldest first; sequence numbers have no gaps."""
+    rows, has_more = service.events(session, principal.project_id, job_id, after=after, limit=limit)
+    return list_of(rows, has_more, EventObject.of)
+
+
+@_jobs.get("/{job_id}/metrics", responses={**shown(listed(examples.EPOCH)), **problem_responses(404, 422)})
+def list_job_metrics(
+    job_id: str,
+    principal: PrincipalDep,
+    session: SessionDep,
+    *,
+    after: AfterQuery = None,
+    limit: LimitQuery = 100,
+) -> ListOf[EpochObject]:
+    """List losses and validation metrics of every finished epoch, in the order in which they ended."""
+    rows, has_more = service.metrics(session, principal.project_id, job_id, after=after, limit=limit)
+    return list_of(rows, has_more, EpochObject.of)
+
+
+@_jobs.get(
+    "/{job_id}/report",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "The report",
+            "content": {
+                "application/json": {"example": examples.REPORT},
+                MARKDOWN: {"example": "# Report\n\n| arm | HR@10 | NDCG@10 |\n"},
+            },
+        },
+        **problem_responses(404, 409, 422),
+    },
+)
+def get_job_report(
+    job_id: str,
+    request: Request,
+    principal: PrincipalDep,
+    session: SessionDep,
+    *,
+    format: Annotated[
+        Literal["json", "md"] | None,
+        Query(description="By default as `Accept` asks for; JSON if it does not."),
+    ] = None,
+) -> Response:
+    """Compare the arms of a succeeded job: clean, under attack, beside baselines; JSON or Markdown."""
+    report, markdown = service.report(session, principal.project_id, job_id)
+    wanted = format or ("md" if MARKDOWN in request.headers.get("accept", "") else "json")
+    headers = {"Vary": "Accept"}
+    if wanted == "md":
+        return PlainTextResponse(markdown, media_type=MARKDOWN, headers=headers)
+    return JSONResponse(report, headers=headers)
+
+
+@_jobs.get(
+    "/{job_id}/checkpoints", responses={**shown(listed(examples.CHECKPOINT)), **problem_responses(404, 422)}
+)
+def list_job_checkpoints(
+    job_id: str, principal: PrincipalDep, session: SessionDep, page: PageDep
+) -> ListOf[CheckpointObject]:
+    """List the states that are kept of a job, newest first."""
+    rows, has_more = service.checkpoints(session, principal.project_id, job_id, page)
+    return list_of(rows, has_more, CheckpointObject.of)
+
+
+@_checkpoints.get("/{checkpoint_id}", responses={**shown(examples.CHECKPOINT), **problem_responses(404)})
+def get_checkpoint(checkpoint_id: str, principal: PrincipalDep, session: SessionDep) -> CheckpointObject:
+    """Show one checkpoint."""
+    return CheckpointObject.of(service.checkpoint(session, principal.project_id, checkpoint_id))
+
+
+@_checkpoints.get(
+    "/{checkpoint_id}/content",
+    response_class=Response,
+    responses={
+        200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}},
+        206: {"description": "The range that was asked for"},
+        304: {"description": "Not changed"},
+        **problem_responses(404, 416),
+    },
+)
+@_checkpoints.head("/{checkpoint_id}/content", include_in_schema=False)
+def get_checkpoint_content(
+    checkpoint_id: str, request: Request, principal: PrincipalDep, session: SessionDep, blobs: BlobsDep
+) -> Response:
+    """Download a checkpoint, a safetensors file; resumable by Range, ETag is its SHA-256."""
+    found = service.checkpoint(session, principal.project_id, checkpoint_id)
+    name = f"{found.kind}-{found.arm}-{found.seed}-{found.step}.safetensors"
+    return serve_blob(request, blobs, found.blob_id, filename=name)
+
+
+router = APIRouter()
+router.include_router(_jobs)
+router.include_router(_checkpoints)

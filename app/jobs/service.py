@@ -1,0 +1,273 @@
+"""What can be done with jobs. Their statuses change in app/jobs/life.py only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import delete as delete_from
+from sqlalchemy.orm import Session
+
+from app.config import Settings
+from app.db.ids import is_id
+from app.db.models.checkpoint import Checkpoint
+from app.db.models.dataset import Dataset
+from app.db.models.job import Job
+from app.db.models.job_event import JobEvent
+from app.db.models.job_metric import JobMetric
+from app.db.models.model import Model
+from app.errors import DatasetNotReadyError, ErrorItem, JobStateError, NotFoundError, ValidationFailed
+from app.jobs import queries
+from app.jobs.life import TERMINAL, Status, enqueue, lock, move
+from app.jobs.queries import Surroundings
+from app.jobs.schemas import JobCreate
+from app.pagination import Page
+from app.storage.blobs import BlobStore
+from worker.training.spec import TrainSpec
+
+_METRIC_KEY = re.compile(r"(\d{1,10})-([a-z]{1,32})-(\d{1,9})")
+_STARTED = frozenset({Status.CANCELLING, Status.CANCELLED})
+
+
+def check(
+    session: Session, settings: Settings, project_id: str, body: JobCreate
+) -> tuple[TrainSpec, Dataset]:
+    """The spec as it would be run, and its data set, held until the transaction ends.
+
+    Raises:
+        ValidationFailed: The spec is over this service's limits, or asks for what the data set has not.
+        NotFoundError: The project has no such data set.
+        DatasetNotReadyError: It is still being read (`dataset_not_ready`), or was rejected.
+
+    """
+    spec = TrainSpec.model_validate(body.model_dump(include=set(TrainSpec.model_fields)))
+    dataset = queries.usable_dataset(session, project_id, body.dataset)
+    if dataset is None:
+        raise NotFoundError.of("dataset", body.dataset)
+    if dataset.status == "rejected":
+        raise DatasetNotReadyError(
+            f"Data set {dataset.id} was rejected and cannot be trained on.",
+            code="dataset_rejected",
+            hint=f"GET /v1/datasets/{dataset.id}/report says why; mend the file and upload it again.",
+        )
+    if dataset.status != "ready":
+        raise DatasetNotReadyError(
+            f"Data set {dataset.id} is {dataset.status}.",
+            hint=f"Its status is {dataset.status}; poll GET /v1/datasets/{dataset.id} until it is ready.",
+        )
+    faults = list(_faults(spec, dataset, settings))
+    if faults:
+        raise ValidationFailed("; ".join(f"{item.pointer}: {item.message}" for item in faults), errors=faults)
+    return spec, dataset
+
+
+def create(session: Session, settings: Settings, project_id: str, body: JobCreate) -> Job:
+    """Queue a job; a worker is woken after the commit. Raises what `check` raises."""
+    spec, dataset = check(session, settings, project_id, body)
+    job = Job(
+        project_id=project_id,
+        name=body.name,
+        labels=dict(body.labels),
+        dataset_id=dataset.id,
+        dataset_facts={
+            "id": dataset.id,
+            "name": dataset.name,
+            "sha256": dataset.sha256,
+            "stats": dataset.stats,
+        },
+        spec=spec.model_dump(mode="json"),
+        max_attempts=settings.max_attempts,
+    )
+    enqueue(session, job)
+    return job
+
+
+def estimate(spec: TrainSpec, dataset: Dataset) -> dict[str, int]:
+    """How much work a job is, at most: early stopping ends an arm sooner."""
+    own_epochs = len(spec.arms) * (spec.epochs - spec.warmup_epochs)
+    interactions = int((dataset.stats or {}).get("interactions") or 0)
+    epochs = len(spec.seeds) * (spec.warmup_epochs + own_epochs)
+    return {
+        "models": len(spec.seeds) * len(spec.arms),
+        "epochs": epochs,
+        "interactions_per_epoch": interactions,
+        "interactions": epochs * interactions,
+    }
+
+
+def get(session: Session, project_id: str, job_id: str) -> Job:
+    """One job. NotFoundError (`job_not_found`) when the project has none with that id."""
+    job = queries.find(session, project_id, job_id)
+    if job is None:
+        raise NotFoundError.of("job", job_id)
+    return job
+
+
+def surroundings_of(session: Session, jobs: Sequence[Job]) -> Mapping[str, Surroundings]:
+    """What the objects of these jobs show beside their rows."""
+    return queries.surroundings_of(session, jobs)
+
+
+def list_page(
+    session: Session, project_id: str, page: Page, *, status: str | None = None, dataset_id: str | None = None
+) -> tuple[Sequence[Job], bool]:
+    """One page of the project's jobs, newest first, and whether there are more."""
+    return queries.page_of(session, project_id, page, status=status, dataset_id=dataset_id)
+
+
+def cancel(session: Session, project_id: str, job_id: str) -> Job:
+    """Cancel a queued job at once; ask a running one to stop.
+
+    Raises:
+        NotFoundError: The project has no such job.
+        JobStateError: It was cancelled already (`job_already_cancelled`), or has ended otherwise
+            (`job_not_cancellable`).
+
+    """
+    job = lock(session, get(session, project_id, job_id).id)
+    status = Status(job.status)
+    if status in _STARTED:
+        raise JobStateError(
+            f"Job {job_id} is {status} already.",
+            code="job_already_cancelled",
+            hint=f"GET /v1/jobs/{job_id} shows how far it is.",
+            extra={"job_status": status.value},
+        )
+    if status in TERMINAL:
+        raise JobStateError(
+            f"Job {job_id} has {status} and cannot be cancelled.",
+            code="job_not_cancellable",
+            hint=f"DELETE /v1/jobs/{job_id} removes it.",
+            extra={"job_status": status.value},
+        )
+    if status is Status.QUEUED:
+        job.cancel_requested = True
+        return move(session, job, Status.CANCELLED, message="The job was cancelled before it ran.")
+    return move(session, job, Status.CANCELLING, message="The job was asked to stop.")
+
+
+def delete(
+    session: Session, blobs: BlobStore, project_id: str, job_id: str, *, models: bool
+) -> tuple[int, list[str]]:
+    """Delete a finished job with its checkpoints, and its models if asked; the bytes freed, and those models.
+
+    Raises:
+        NotFoundError: The project has no such job.
+        JobStateError: It has not ended (`job_in_use`).
+
+    """
+    job = lock(session, get(session, project_id, job_id).id)
+    if Status(job.status) not in TERMINAL:
+        raise JobStateError(
+            f"Job {job_id} is {job.status}.",
+            code="job_in_use",
+            hint=f"Wait until it has ended, or cancel it first: POST /v1/jobs/{job_id}/cancel",
+            extra={"job_status": job.status},
+        )
+    stored = list(queries.checkpoint_blobs(session, job_id))
+    session.execute(delete_from(Checkpoint).where(Checkpoint.job_id == job_id))
+    gone: list[str] = []
+    if models:
+        stored += queries.model_blobs(session, job_id)
+        removed = session.execute(delete_from(Model).where(Model.job_id == job_id).returning(Model.id))
+        gone = sorted(removed.scalars())
+    session.delete(job)
+    session.flush()
+    return blobs.delete(session, *stored), gone
+
+
+def events(
+    session: Session, project_id: str, job_id: str, *, after: str | None, limit: int
+) -> tuple[list[JobEvent], bool]:
+    """The job's events after one of them (by number or id), oldest first, and whether more follow."""
+    get(session, project_id, job_id)
+    sequence: int | None = 0
+    if after is not None and after.isdecimal() and len(after) < 10:
+        sequence = int(after)
+    elif after is not None:
+        sequence = queries.event_sequence(session, job_id, after) if is_id("evt", after) else None
+    if sequence is None:
+        raise _unknown_cursor(after, "an event's sequence number or id")
+    return queries.events_after(session, job_id, sequence, limit)
+
+
+def metrics(
+    session: Session, project_id: str, job_id: str, *, after: str | None, limit: int
+) -> tuple[list[JobMetric], bool]:
+    """The job's epochs in the order in which they ended, and whether more follow."""
+    get(session, project_id, job_id)
+    position: int | None = -1
+    if after is not None:
+        key = _METRIC_KEY.fullmatch(after)
+        found = (int(key[1]), key[2], int(key[3])) if key else None
+        position = queries.metric_position(session, job_id, found) if found else None
+    if position is None:
+        raise _unknown_cursor(after, "the id of one of this job's epochs")
+    return queries.metrics_after(session, job_id, position, limit)
+
+
+def report(session: Session, project_id: str, job_id: str) -> tuple[dict[str, Any], str]:
+    """The report as JSON and as Markdown. JobStateError (`report_not_ready`) unless the job succeeded."""
+    job = queries.find(session, project_id, job_id, report=True)
+    if job is None:
+        raise NotFoundError.of("job", job_id)
+    if job.report is None:
+        raise JobStateError(
+            f"Job {job_id} is {job.status} and has no report.",
+            code="report_not_ready",
+            hint="A report is there once the job has succeeded.",
+            extra={"job_status": job.status},
+        )
+    return job.report, job.report_markdown or ""
+
+
+def checkpoints(
+    session: Session, project_id: str, job_id: str, page: Page
+) -> tuple[Sequence[Checkpoint], bool]:
+    """One page of the job's checkpoints, newest first, and whether there are more."""
+    get(session, project_id, job_id)
+    return queries.checkpoints_page(session, job_id, page)
+
+
+def checkpoint(session: Session, project_id: str, checkpoint_id: str) -> Checkpoint:
+    """One checkpoint. NotFoundError (`checkpoint_not_found`) when the project has none with that id."""
+    found = queries.find_checkpoint(session, project_id, checkpoint_id)
+    if found is None:
+        raise NotFoundError.of("checkpoint", checkpoint_id)
+    return found
+
+
+def _faults(spec: TrainSpec, dataset: Dataset, settings: Settings) -> Sequence[ErrorItem]:
+    faults = []
+    if spec.epochs > settings.max_epochs:
+        faults.append(
+            ErrorItem(
+                "/epochs",
+                "over_limit",
+                f"this service trains at most {settings.max_epochs} epochs",
+                spec.epochs,
+                f"Ask for at most {settings.max_epochs}; GET /v1/capabilities shows every limit.",
+            )
+        )
+    if spec.min_rating is not None and not (dataset.columns or {}).get("rating"):
+        faults.append(
+            ErrorItem(
+                "/min_rating",
+                "no_ratings",
+                "the data set has no rating column",
+                spec.min_rating,
+                "Leave min_rating out, or upload the file again with ?rating_column=.",
+            )
+        )
+    return faults
+
+
+def _unknown_cursor(after: str | None, what: str) -> ValidationFailed:
+    item = ErrorItem("?after", "unknown_cursor", f"not {what}", after)
+    return ValidationFailed(
+        f"`after` must be {what}.",
+        code="unknown_cursor",
+        errors=[item],
+        hint="Leave `after` out to begin at the first.",
+    )

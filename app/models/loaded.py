@@ -1,0 +1,44 @@
+"""Models that `recommend` keeps in memory: the most recently used ones, up to a number of bytes."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+
+from worker.training.portable import PortableModel, load_model
+
+LARGEST_CACHE_BYTES = 512 * 1024 * 1024
+
+
+class LoadedModels:
+    """A cache of loaded models by id, shared by request threads. A model never changes once it is stored."""
+
+    def __init__(self, largest_bytes: int = LARGEST_CACHE_BYTES) -> None:
+        self._largest_bytes = largest_bytes
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[str, tuple[PortableModel, int]] = OrderedDict()
+
+    def get(self, model_id: str) -> PortableModel | None:
+        """The model, if it is in memory."""
+        with self._lock:
+            if model_id not in self._kept:
+                return None
+            self._kept.move_to_end(model_id)
+            return self._kept[model_id][0]
+
+    def load(self, model_id: str, files: Mapping[str, bytes]) -> PortableModel:
+        """Load a model from its files, and keep it; those used longest ago go. ModelUnreadableError."""
+        model = load_model(files)
+        size = sum(map(len, files.values()))
+        with self._lock:
+            self._kept[model_id] = (model, size)
+            self._kept.move_to_end(model_id)
+            while sum(kept for _, kept in self._kept.values()) > self._largest_bytes and len(self._kept) > 1:
+                self._kept.popitem(last=False)
+        return model
+
+    def forget(self, model_id: str) -> None:
+        """Free a deleted model's memory."""
+        with self._lock:
+            self._kept.pop(model_id, None)

@@ -1,0 +1,40 @@
+"""Reads of models and their files; every one of them is limited to a project."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from app.db.models.model import Model
+from app.db.models.model_file import ModelFile
+from app.pagination import Page, paginate
+
+
+def find(session: Session, project_id: str, model_id: str, *, lock: bool = False) -> Model | None:
+    """The model, if it is the project's; with `lock`, held against every other writer."""
+    statement = select(Model).where(Model.id == model_id, Model.project_id == project_id)
+    return session.execute(statement.with_for_update() if lock else statement).scalar_one_or_none()
+
+
+def page_of(
+    session: Session, project_id: str, page: Page, *, job_id: str | None, arm: str | None
+) -> tuple[Sequence[Model], bool]:
+    """One page of the project's models, newest first, and whether there are more."""
+    statement = select(Model).where(Model.project_id == project_id)
+    if job_id is not None:
+        statement = statement.where(Model.job_facts["id"].astext == job_id)
+    if arm is not None:
+        statement = statement.where(Model.arm == arm)
+    return paginate(session, statement, Model.id, page)
+
+
+def files_of(session: Session, models: Sequence[Model]) -> Mapping[str, list[ModelFile]]:
+    """The files of these models, by model id."""
+    found: defaultdict[str, list[ModelFile]] = defaultdict(list)
+    statement = select(ModelFile).where(ModelFile.model_id.in_([model.id for model in models]))
+    for file in session.execute(statement.order_by(ModelFile.path)).scalars():
+        found[file.model_id].append(file)
+    return found

@@ -1,0 +1,125 @@
+"""Models over HTTP."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Depends, Query, Request, Response
+
+from app.deps import BlobsDep, PageDep, PrincipalDep, SessionDep
+from app.jobs.examples import MODEL_ID, listed, shown
+from app.models import service
+from app.models.loaded import LoadedModels
+from app.models.schemas import (
+    ANSWER_EXAMPLE,
+    EXAMPLE,
+    RECOMMEND_EXAMPLE,
+    ModelDeleted,
+    ModelObject,
+    Recommendation,
+    Recommendations,
+    RecommendedItem,
+    RecommendRequest,
+)
+from app.pagination import ListOf, list_of
+from app.problems import problem_responses
+from app.storage.serving import serve_blob
+
+router = APIRouter(prefix="/models", tags=["models"])
+
+
+def get_loaded_models(request: Request) -> LoadedModels:
+    """The application's models in memory."""
+    state = request.app.state
+    if not hasattr(state, "loaded_models"):
+        state.loaded_models = LoadedModels()
+    loaded: LoadedModels = state.loaded_models
+    return loaded
+
+
+LoadedDep = Annotated[LoadedModels, Depends(get_loaded_models)]
+
+
+@router.get("", responses={**shown(listed(EXAMPLE)), **problem_responses(422)})
+def list_models(
+    principal: PrincipalDep,
+    session: SessionDep,
+    page: PageDep,
+    *,
+    job: Annotated[str | None, Query(max_length=64, description="Only those of this job.")] = None,
+    arm: Annotated[str | None, Query(max_length=32, description="Only those of this arm.")] = None,
+) -> ListOf[ModelObject]:
+    """List the project's models, newest first."""
+    rows, has_more = service.list_page(session, principal.project_id, page, job_id=job, arm=arm)
+    files = service.files_of(session, rows)
+    return list_of(rows, has_more, lambda model: ModelObject.of(model, files[model.id]))
+
+
+@router.get("/{model_id}", responses={**shown(EXAMPLE), **problem_responses(404)})
+def get_model(model_id: str, principal: PrincipalDep, session: SessionDep) -> ModelObject:
+    """Show one model, its metrics and its files."""
+    model = service.get(session, principal.project_id, model_id)
+    return ModelObject.of(model, service.files_of(session, [model])[model.id])
+
+
+@router.get(
+    "/{model_id}/files/{path}",
+    response_class=Response,
+    responses={
+        200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}},
+        206: {"description": "The range that was asked for"},
+        304: {"description": "Not changed"},
+        **problem_responses(404, 416),
+    },
+)
+@router.head("/{model_id}/files/{path}", include_in_schema=False)
+def get_model_file(
+    model_id: str,
+    path: str,
+    *,
+    request: Request,
+    principal: PrincipalDep,
+    session: SessionDep,
+    blobs: BlobsDep,
+) -> Response:
+    """Download one file of a model; resumable by Range, ETag is its SHA-256."""
+    found = service.file(session, principal.project_id, model_id, path)
+    return serve_blob(request, blobs, found.blob_id, filename=found.path, content_type=found.media_type)
+
+
+@router.post("/{model_id}/recommend", responses={**shown(ANSWER_EXAMPLE), **problem_responses(404, 413, 422)})
+def recommend(
+    model_id: str,
+    *,
+    asked: Annotated[RecommendRequest, Body(openapi_examples={"what if": {"value": RECOMMEND_EXAMPLE}})],
+    principal: PrincipalDep,
+    session: SessionDep,
+    blobs: BlobsDep,
+    loaded: LoadedDep,
+) -> Recommendations:
+    """Recommend what comes next after each history; `replace` asks 'what if an item were another'."""
+    answers = service.recommend(
+        session, blobs, loaded, project_id=principal.project_id, model_id=model_id, asked=asked
+    )
+    return Recommendations(
+        model=model_id,
+        data=[
+            Recommendation(items=[RecommendedItem(item=item, score=score) for item, score in answer])
+            for answer in answers
+        ],
+    )
+
+
+@router.delete(
+    "/{model_id}",
+    responses={
+        **shown({"id": MODEL_ID, "object": "model", "deleted": True, "freed_bytes": 640112}),
+        **problem_responses(404),
+    },
+)
+def delete_model(
+    model_id: str, principal: PrincipalDep, session: SessionDep, blobs: BlobsDep, loaded: LoadedDep
+) -> ModelDeleted:
+    """Delete a model and free its bytes."""
+    freed = service.delete(session, blobs, loaded, principal.project_id, model_id)
+    return ModelDeleted(id=model_id, freed_bytes=freed)

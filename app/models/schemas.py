@@ -1,0 +1,148 @@
+"""Models as clients see them, and what they answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from app.db.models.model import Model
+from app.db.models.model_file import ModelFile
+from app.jobs.examples import DATASET_ID, JOB_ID, MODEL_ID, SHA256
+
+ItemId = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+History = Annotated[list[ItemId], Field(min_length=1, max_length=10_000)]
+Position = Annotated[str, StringConstraints(pattern=r"^-?\d{1,5}$")]
+
+EXAMPLE: dict[str, Any] = {
+    "id": MODEL_ID,
+    "object": "model",
+    "name": "movielens-sasrec-cascade",
+    "version": 1,
+    "aliases": [],
+    "job": JOB_ID,
+    "dataset": DATASET_ID,
+    "model": "sasrec",
+    "arm": "cascade",
+    "seed": 0,
+    "metrics": {"test": {"hr@10": 0.116, "ndcg@10": 0.0575}},
+    "files": [{"path": "weights.safetensors", "bytes": 612344, "sha256": SHA256}],
+    "created_at": "2025-11-23T13:53:00Z",
+}
+RECOMMEND_EXAMPLE: dict[str, Any] = {"history": ["50", "181", "174"], "k": 2, "replace": {"-1": "1"}}
+ANSWER_EXAMPLE: dict[str, Any] = {
+    "object": "list",
+    "model": MODEL_ID,
+    "data": [
+        {
+            "object": "recommendation",
+            "items": [{"item": "172", "score": 4.21}, {"item": "168", "score": 3.97}],
+        }
+    ],
+}
+
+
+class ModelFileObject(BaseModel):
+    """One file of a model; GET /v1/models/{id}/files/{path} downloads it."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+class ModelObject(BaseModel):
+    """A trained model: one arm and seed of a job."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
+
+    id: str
+    object: Literal["model"] = "model"
+    name: str
+    version: int
+    aliases: list[str]
+    job: str
+    dataset: str
+    model: str = Field(description="sasrec or gru4rec")
+    arm: str
+    seed: int
+    metrics: dict[str, Any]
+    files: list[ModelFileObject]
+    created_at: datetime
+
+    @classmethod
+    def of(cls, row: Model, files: Sequence[ModelFile]) -> Self:
+        """The object of a row and its files."""
+        return cls(
+            id=row.id,
+            name=row.name,
+            version=row.version,
+            aliases=row.aliases,
+            job=row.job_facts["id"],
+            dataset=row.dataset_facts["id"],
+            model=row.architecture,
+            arm=row.arm,
+            seed=row.seed,
+            metrics=row.metrics,
+            files=[ModelFileObject(path=file.path, bytes=file.bytes, sha256=file.sha256) for file in files],
+            created_at=row.created_at,
+        )
+
+
+class ModelDeleted(BaseModel):
+    """A deleted model, and the bytes that it freed."""
+
+    id: str
+    object: Literal["model"] = "model"
+    deleted: Literal[True] = True
+    freed_bytes: int
+
+
+class RecommendRequest(BaseModel):
+    """One history, or several: what comes next?"""
+
+    model_config = ConfigDict(
+        extra="forbid", use_attribute_docstrings=True, json_schema_extra={"examples": [RECOMMEND_EXAMPLE]}
+    )
+
+    history: History | None = None
+    """Item ids, oldest first; the last `max_length` are read."""
+    sequences: list[History] | None = Field(default=None, min_length=1, max_length=256)
+    """Several histories, answered in the same order; instead of `history`."""
+    k: int = Field(default=10, ge=1, le=1000)
+    """How many items to recommend."""
+    exclude_seen: bool = True
+    """Leave the items of the history out, replaced ones and replacements included."""
+    replace: dict[Position, ItemId] = Field(default_factory=dict, max_length=100)
+    """What if: items put at positions of every history, counted from 0, or from the end when negative."""
+
+    @model_validator(mode="after")
+    def _one_or_several(self) -> Self:
+        if (self.history is None) == (self.sequences is None):
+            raise ValueError("give either history or sequences")
+        return self
+
+
+class RecommendedItem(BaseModel):
+    """An item and its score, which compares within one answer only."""
+
+    item: str
+    score: float
+
+
+class Recommendation(BaseModel):
+    """The best next items for one history, best first."""
+
+    object: Literal["recommendation"] = "recommendation"
+    items: list[RecommendedItem]
+
+
+class Recommendations(BaseModel):
+    """One recommendation for each history, in the order in which they were asked."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [ANSWER_EXAMPLE]})
+
+    object: Literal["list"] = "list"
+    model: str
+    data: list[Recommendation]
