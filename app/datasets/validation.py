@@ -90,7 +90,7 @@ def recover_validating(session: Session, settings: Settings) -> int:
     Called by the reaper; several at once are harmless. Returns how many were taken up. One that was begun
     `max_attempts` times is rejected, since it most likely kills its reader.
     """
-    now = func.now()
+    now = session.execute(select(func.now())).scalar_one()  # the clock that leases were written by
     statement = select(Dataset).where(
         Dataset.status == "validating",
         or_(
@@ -104,10 +104,10 @@ def recover_validating(session: Session, settings: Settings) -> int:
         dataset.lease_until = None
         if dataset.attempts >= settings.max_attempts:
             dataset.status = "rejected"
-            dataset.validated_at = session.execute(select(now)).scalar_one()
+            dataset.validated_at = now
             dataset.problems = [_unreadable(dataset.attempts)]
         else:
-            dataset.sent_at = session.execute(select(now)).scalar_one()
+            dataset.sent_at = now
             send_after_commit(session, VALIDATE_DATASET, dataset.id, queue=LIGHT_QUEUE)
     return len(stale)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import random
 from datetime import timedelta
 
 import pytest
@@ -16,7 +15,7 @@ from app.storage.blobs import CHUNK_BYTES, BlobInfo, BlobStore
 from app.storage.database import DatabaseBlobStore
 from tests.app.storage.memory import MemoryBlobStore
 
-DATA = random.Random(5).randbytes(2 * CHUNK_BYTES + 12_345)
+DATA = hashlib.shake_128(b"contract").digest(2 * CHUNK_BYTES + 12_345)
 
 
 @pytest.fixture(params=["memory", "database"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+import hashlib
 from datetime import timedelta
 
 import pytest
@@ -13,7 +13,7 @@ from app.errors import BlobDamagedError
 from app.storage.blobs import CHUNK_BYTES
 from app.storage.database import DatabaseBlobStore
 
-DATA = random.Random(6).randbytes(2 * CHUNK_BYTES + 7)
+DATA = hashlib.shake_128(b"database").digest(2 * CHUNK_BYTES + 7)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,104 @@
+"""Claim, lease, fencing and recovery of data sets that are being read."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy.orm import Session
+
+from app.config import Settings
+from app.datasets.validation import (
+    Claim,
+    Reading,
+    accept,
+    claim_validation,
+    recover_validating,
+    reject,
+    renew,
+)
+from app.db.models.dataset import Dataset
+from app.db.session import pending_messages
+from app.storage.database import DatabaseBlobStore
+from tests.factories import age, make_dataset, make_ready_dataset
+
+SETTINGS = Settings(resend_after_seconds=30, max_attempts=2)
+READING = Reading(format="csv", columns={"user": "u"}, stats={"users": 1}, problems=[])
+PROBLEM = {"code": "missing_user", "message": "no user", "pointer": "/lines/2", "severity": "error"}
+
+
+@pytest.fixture
+def dataset(session: Session, blobs: DatabaseBlobStore) -> Dataset:
+    return make_dataset(session, blobs)
+
+
+def _claim(session: Session, dataset: Dataset) -> Claim:
+    claim = claim_validation(session, dataset.id, lease_seconds=10)
+    assert claim is not None
+    session.refresh(dataset)
+    return claim
+
+
+def test_one_claim_at_a_time(session: Session, dataset: Dataset) -> None:
+    claim = _claim(session, dataset)
+    assert (claim.attempt, claim.original_blob, claim.filename) == (1, dataset.original_blob, "log.csv")
+    assert claim_validation(session, dataset.id, lease_seconds=10) is None
+    assert claim_validation(session, "ds_unknown", lease_seconds=10) is None
+    assert renew(session, claim, lease_seconds=10)
+
+
+def test_accepted_for_good(session: Session, dataset: Dataset, blobs: DatabaseBlobStore) -> None:
+    claim = _claim(session, dataset)
+    canonical = blobs.put(session, b"PAR1").id
+    assert accept(session, claim, READING, canonical)
+    session.refresh(dataset)
+    assert (dataset.status, dataset.canonical_blob, dataset.lease_until) == ("ready", canonical, None)
+    assert dataset.validated_at is not None
+    assert not accept(session, claim, READING, canonical)
+    assert not reject(session, claim, [PROBLEM])
+    assert claim_validation(session, dataset.id, lease_seconds=10) is None
+
+
+def test_rejected_with_its_problems(session: Session, dataset: Dataset) -> None:
+    assert reject(session, _claim(session, dataset), [PROBLEM])
+    session.refresh(dataset)
+    assert (dataset.status, dataset.problems) == ("rejected", [PROBLEM])
+
+
+def test_an_older_attempt_changes_nothing(session: Session, dataset: Dataset) -> None:
+    old = _claim(session, dataset)
+    age(session, dataset, 60)
+    assert recover_validating(session, SETTINGS) == 1
+    assert not renew(session, old, lease_seconds=10)
+    assert not reject(session, old, [PROBLEM])
+    assert _claim(session, dataset).attempt == 2
+    assert not reject(session, old, [PROBLEM])
+    assert not renew(session, old, lease_seconds=10)
+
+
+def test_recovery_leaves_the_fresh_alone(
+    session: Session, dataset: Dataset, blobs: DatabaseBlobStore
+) -> None:
+    make_ready_dataset(session, blobs)
+    age(session, dataset, 29)
+    assert recover_validating(session, SETTINGS) == 0
+    _claim(session, dataset)
+    assert recover_validating(session, SETTINGS) == 0
+    assert pending_messages(session) == []
+
+
+def test_a_lost_wake_up_is_sent_again_once(session: Session, dataset: Dataset) -> None:
+    age(session, dataset, 31)
+    assert recover_validating(session, SETTINGS) == 1
+    assert recover_validating(session, SETTINGS) == 0
+    assert [message.args for message in pending_messages(session)] == [(dataset.id,)]
+
+
+def test_given_up_after_the_last_attempt(session: Session, dataset: Dataset) -> None:
+    for _ in range(SETTINGS.max_attempts):
+        _claim(session, dataset)
+        age(session, dataset, 1)
+        assert recover_validating(session, SETTINGS) == 1
+        session.flush()
+    assert dataset.status == "rejected"
+    assert [problem["code"] for problem in dataset.problems] == ["reader_lost"]
+    assert dataset.problems[0]["hint"]
+    assert len(pending_messages(session)) == SETTINGS.max_attempts - 1

@@ -1,0 +1,160 @@
+"""Every error is a problem: ours, the framework's, and the one that nobody expected."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from jsonschema import Draft202012Validator
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.deps import SessionDep
+from app.errors import SteadyRankError
+from app.observability import JsonFormatter
+from app.problems import Problem, problem_response
+from tests.serving import served
+
+
+class Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    epochs: int = Field(ge=1, le=10)
+    nested: dict[str, list[int]] = {}
+
+
+@pytest.fixture
+def odd(application: FastAPI) -> Iterator[httpx.Client]:
+    """The application with some routes that go wrong."""
+
+    @application.post("/odd/body")
+    def body(given: Body) -> Body:
+        return given
+
+    @application.get("/odd/crash")
+    def crash() -> None:
+        raise ZeroDivisionError("the password is hunter2")
+
+    @application.get("/odd/session-crash")
+    def session_crash(session: SessionDep) -> None:
+        raise ZeroDivisionError("the password is hunter2")
+
+    with served(application) as url, httpx.Client(base_url=url) as client:
+        yield client
+
+
+def _problem(response: httpx.Response, status: int, code: str) -> dict[str, object]:
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"
+    body: dict[str, object] = response.json()
+    assert (body["status"], body["code"]) == (status, code)
+    assert body["type"] == f"urn:steadyrank:problem:{code}"
+    assert body["request_id"] == response.headers["x-request-id"]
+    Draft202012Validator(Problem.model_json_schema()).validate(body)
+    return body
+
+
+def test_not_found_and_method_not_allowed(odd: httpx.Client) -> None:
+    assert _problem(odd.get("/nowhere"), 404, "not_found")["instance"] == "/nowhere"
+    response = odd.put("/healthz")
+    _problem(response, 405, "method_not_allowed")
+    assert response.headers["allow"] == "GET"
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer", "code"),
+    [
+        ({"epochs": 11}, "/epochs", "out_of_range"),
+        ({"epochs": "x"}, "/epochs", "wrong_type"),
+        ({}, "/epochs", "missing"),
+        ({"epochs": 1, "epoch": 2}, "/epoch", "unknown_field"),
+        ({"epochs": 1, "nested": {"a/b": [1, "x"]}}, "/nested/a~1b/1", "wrong_type"),
+        ([1], "", "wrong_type"),
+    ],
+)
+def test_validation_points_at_the_field(odd: httpx.Client, body: object, pointer: str, code: str) -> None:
+    problem = _problem(odd.post("/odd/body", json=body), 422, "invalid_request")
+    items = problem["errors"]
+    assert isinstance(items, list)
+    assert [(item["pointer"], item["code"]) for item in items] == [(pointer, code)]
+
+
+def test_what_was_got_and_what_to_do(odd: httpx.Client) -> None:
+    items = odd.post("/odd/body", json={"epochs": 11}).json()["errors"]
+    assert items[0]["got"] == 11
+    assert items[0]["hint"] == "It must be at most 10."
+    huge = odd.post("/odd/body", json={"epochs": "9" * 5000}).json()["errors"]
+    assert len(huge[0]["got"]) < 300
+
+
+def test_broken_json(odd: httpx.Client) -> None:
+    headers = {"Content-Type": "application/json"}
+    problem = _problem(odd.post("/odd/body", content=b"{,", headers=headers), 422, "invalid_request")
+    assert isinstance(problem["errors"], list)
+    assert problem["errors"][0]["code"] == "invalid_json"
+
+
+@pytest.mark.parametrize("path", ["/odd/crash", "/odd/session-crash"])
+def test_an_unexpected_error_leaks_nothing(
+    odd: httpx.Client, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    response = odd.get(path)
+    problem = _problem(response, 500, "internal")
+    assert "hunter2" not in response.text
+    assert "ZeroDivision" not in response.text
+    logged = [record for record in caplog.records if record.exc_info and record.name == "app.error"]
+    assert len(logged) == 1
+    assert problem["request_id"]
+
+
+def test_our_own_500_tells_its_code_and_no_detail() -> None:
+    class DiskError(SteadyRankError):
+        code = "disk"
+
+    body = json.loads(bytes(problem_response({"path": "/x"}, DiskError("/secret/path is full")).body))
+    assert body["code"] == "disk"
+    assert "/secret" not in json.dumps(body)
+
+
+def test_request_ids(odd: httpx.Client) -> None:
+    assert odd.get("/healthz", headers={"X-Request-Id": "abc-1.2:3"}).headers["x-request-id"] == "abc-1.2:3"
+    for insane in ("", "a b", "x" * 129, "{}"):
+        made = odd.get("/healthz", headers={"X-Request-Id": insane}).headers["x-request-id"]
+        assert made.startswith("req_")
+    assert odd.get("/healthz").headers["x-request-id"] != odd.get("/healthz").headers["x-request-id"]
+
+
+def test_log_lines_are_json_with_the_request_id(odd: httpx.Client, caplog: pytest.LogCaptureFixture) -> None:
+    lines: list[dict[str, object]] = []
+
+    class Collect(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(json.loads(JsonFormatter().format(record)))
+
+    handler = Collect()
+    logger = logging.getLogger("app.access")
+    logger.addHandler(handler)
+    caplog.set_level(logging.INFO)
+    try:
+        odd.get("/healthz?token=sr_abcdefghijklmnopqrstuvwxyz", headers={"X-Request-Id": "line-1"})
+    finally:
+        logger.removeHandler(handler)
+    assert lines[0]["request_id"] == "line-1"
+    assert (lines[0]["method"], lines[0]["path"], lines[0]["status"]) == ("GET", "/healthz", 200)
+    assert "sr_abcdefgh" not in json.dumps(lines)
+
+
+def test_secrets_are_removed_from_log_lines() -> None:
+    record = logging.makeLogRecord(
+        {
+            "msg": "key sr_AbCdEfGhIjKlMnOpQrStUvWxYz012345 at postgresql://sr:hunter2@db/x",
+            "levelname": "INFO",
+        }
+    )
+    line = JsonFormatter().format(record)
+    assert "hunter2" not in line
+    assert "IjKlMnOp" not in line
+    assert "postgresql://sr:***@db/x" in line
