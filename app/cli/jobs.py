@@ -40,6 +40,7 @@ def submit(
     assignments: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="One setting; may be repeated.")
     ] = None,
+    name: Annotated[str | None, typer.Option(help="Its name; its models are named after it.")] = None,
     model: Annotated[str | None, typer.Option(help="sasrec or gru4rec.")] = None,
     arms: Annotated[str | None, typer.Option(help="Of standard,adversarial,cascade.")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Follow it to its end; the exit code is its.")] = False,
@@ -51,7 +52,7 @@ def submit(
     """Submit a training job. `--set` wins over `--spec`; every setting has a default."""
     settings: dict[str, Any] = read_spec(spec) if spec else {}
     settings |= read_assignments(assignments or ())
-    named = {"model": model, "arms": split_names(arms)}
+    named = {"name": name, "model": model, "arms": split_names(arms)}
     settings |= {name: value for name, value in named.items() if value is not None}
     with connect(ctx) as client:
         if validate:
@@ -148,6 +149,7 @@ def _show(job: Job, as_json: bool) -> None:
     print_fields(
         [
             ("id", job.id),
+            ("name", escape(job.name or "")),
             ("status", status_text(job.status) + (f" ({escape(job.phase)})" if job.phase else "")),
             ("done", f"{100 * job.progress.fraction:.0f} %"),
             ("error", f"[red]{escape(f'{error.code}: {error.message}')}[/]" if error else ""),

@@ -31,7 +31,7 @@ def follow(client: SteadyRank, job: str | Job, console: Console, *, every_epochs
     def look(found: Job) -> None:
         if found.started_at is not None:
             try:
-                curves.take(client.jobs.metrics(found))
+                curves.take(client.jobs.metrics(found, after=curves.newest))
             except (ServiceUnreachableError, ServerError):
                 view.say("[dim]the service does not answer just now; waiting for it[/]")
         view.show(found, curves)
@@ -45,16 +45,18 @@ class Curves:
 
     def __init__(self) -> None:
         self.arms: dict[tuple[str, int], dict[int, EpochMetrics]] = {}
+        self.newest: str | None = None
 
     def take(self, rows: Iterable[EpochMetrics]) -> None:
         """Add rows; an epoch repeated after a resume replaces its row."""
         for row in rows:
             self.arms.setdefault((row.arm, row.seed), {})[row.epoch] = row
+            self.newest = row.id
 
     def best(self, arm: tuple[str, int]) -> float | None:
         """The arm's best validation NDCG@10 so far."""
-        seen = [row.validation[METRIC] for row in self.arms[arm].values() if METRIC in row.validation]
-        return max(seen, default=None)
+        seen = (_metric(row) for row in self.arms[arm].values())
+        return max((value for value in seen if value is not None), default=None)
 
     def last(self, arm: tuple[str, int]) -> EpochMetrics:
         """The arm's newest epoch."""
@@ -123,7 +125,7 @@ def _panel(job: Job, curves: Curves) -> RenderableType:
             _name(arm, job),
             str(last.epoch),
             f"{last.loss:.4f}",
-            f"{last.validation[METRIC]:.4f}" if METRIC in last.validation else "",
+            "" if (now := _metric(last)) is None else f"{now:.4f}",
             f"{best:.4f}" if best is not None else "",
         )
     bar = Table.grid(padding=(0, 1))
@@ -141,10 +143,9 @@ def _state(job: Job) -> str:
     if job.status == "running":
         return " ".join(filter(None, (job.phase or "starting", escape(job.arm or ""))))
     if job.status == "queued":
-        position = job.queue.get("position")
-        reason = job.queue.get("reason")
-        place = f", {position} ahead" if position else ""
-        return status_text("queued") + escape(f"{place} ({reason})" if reason else place)
+        ahead = int(job.queue.get("position") or 1) - 1
+        parts = ("queued", f"{ahead} ahead" if ahead else "", job.queue.get("reason") or "")
+        return escape(", ".join(filter(None, parts)))
     return status_text(job.status)
 
 
@@ -161,9 +162,13 @@ def _time(job: Job) -> str:
 def _figures(arm: tuple[str, int], curves: Curves) -> str:
     last, best = curves.last(arm), curves.best(arm)
     figures = f"loss {last.loss:.4f}"
-    if METRIC in last.validation:
-        figures += f", validation NDCG@10 {last.validation[METRIC]:.4f}"
+    if (now := _metric(last)) is not None:
+        figures += f", validation NDCG@10 {now:.4f}"
     return figures + (f" (best {best:.4f})" if best is not None else "")
+
+
+def _metric(row: EpochMetrics) -> float | None:
+    return (row.validation or {}).get(METRIC)
 
 
 def _name(arm: tuple[str, int], job: Job) -> str:

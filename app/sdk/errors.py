@@ -176,6 +176,7 @@ class ServiceUnavailableError(ServerError):
     """503: a dependency of the service is down, or it is starting or stopping."""
 
 
+_DATASET_NOT_READY = frozenset({"dataset_not_ready", "dataset_rejected"})
 _BY_STATUS: dict[int, type[ProblemError]] = {
     400: BadRequestError,
     401: UnauthorizedError,
@@ -204,7 +205,7 @@ def problem_from(response: httpx.Response, *, retry_after: float | None = None) 
     code = str(body.get("code") or f"http_{status}")
     used_by = body.get("used_by")
     errors = body.get("errors")
-    return _kind(status, code)(
+    return _kind(status, code, body)(
         status=status,
         code=code,
         title=str(body.get("title") or response.reason_phrase or "Error"),
@@ -220,11 +221,11 @@ def problem_from(response: httpx.Response, *, retry_after: float | None = None) 
     )
 
 
-def _kind(status: int, code: str) -> type[ProblemError]:
+def _kind(status: int, code: str, body: dict[str, Any]) -> type[ProblemError]:
     if status == 409:
-        if code.endswith("in_use"):
+        if "used_by" in body:
             return InUseError
-        return {"dataset_not_ready": DatasetNotReadyError, "job_state": JobStateError}.get(
-            code, ConflictError
-        )
+        if "job_status" in body:
+            return JobStateError
+        return DatasetNotReadyError if code in _DATASET_NOT_READY else ConflictError
     return _BY_STATUS.get(status) or (ServerError if status >= 500 else ProblemError)

@@ -19,9 +19,11 @@ class Models:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    def list(self, *, job: str | Job | None = None, page_size: int | None = None) -> Iterator[Model]:
-        """All models, or one job's, newest first, page after page as you read on."""
-        query = {"limit": page_size, "job": job.id if isinstance(job, Job) else job}
+    def list(
+        self, *, job: str | Job | None = None, arm: str | None = None, page_size: int | None = None
+    ) -> Iterator[Model]:
+        """All models, or one job's or arm's, newest first, page after page as you read on."""
+        query = {"limit": page_size, "job": job.id if isinstance(job, Job) else job, "arm": arm}
         return map(Model.from_json, self._transport.pages("/v1/models", params=query))
 
     def get(self, model: str | Model) -> Model:

@@ -131,9 +131,11 @@ class Job:
     """A training job. `models` are ids; `spec` is every setting as it is run."""
 
     id: str
+    name: str | None
     status: str
     phase: str | None
     arm: str | None
+    seed: int | None
     dataset: str
     model: str
     arms: tuple[str, ...]
@@ -162,10 +164,12 @@ class Job:
         error = body.get("error")
         return cls(
             id=str(body["id"]),
+            name=body.get("name"),
             status=str(body.get("status") or ""),
             phase=body.get("phase"),
             arm=body.get("arm"),
-            dataset=_id(body.get("dataset")),
+            seed=body.get("seed"),
+            dataset=str(body.get("dataset") or ""),
             model=str(body.get("model") or ""),
             arms=tuple(body.get("arms") or ()),
             spec=dict(body.get("spec") or {}),
@@ -174,7 +178,7 @@ class Job:
             attempts=tuple(body.get("attempts") or ()),
             status_history=tuple(body.get("status_history") or ()),
             error=JobError.from_json(error) if error else None,
-            models=tuple(_id(model) for model in body.get("models") or ()),
+            models=tuple(body.get("models") or ()),
             labels=dict(body.get("labels") or {}),
             stop_reason=body.get("stop_reason"),
             created_at=_time(body.get("created_at")),
@@ -214,13 +218,20 @@ class Event:
 
 @dataclass(frozen=True)
 class EpochMetrics:
-    """One epoch of one arm; arm `warmup` is the part that all arms of a seed share."""
+    """One epoch of one arm; arm `warmup` is the part that all arms of a seed share.
 
+    Losses are means over targets; the adversarial ones are None where their level is switched off, and
+    `validation` ("ndcg@10", "hr@10", …) where the epoch was not validated.
+    """
+
+    id: str
     arm: str
     seed: int
     epoch: int
     loss: float
-    validation: dict[str, float]
+    loss_match: float | None
+    loss_history: float | None
+    validation: dict[str, float] | None
     seconds: float
     raw: JSON = field(repr=False, compare=False)
 
@@ -228,11 +239,14 @@ class EpochMetrics:
     def from_json(cls, body: JSON) -> EpochMetrics:
         """Read one row of a job's metrics."""
         return cls(
+            id=str(body["id"]),
             arm=str(body.get("arm") or ""),
             seed=int(body.get("seed") or 0),
             epoch=int(body.get("epoch") or 0),
             loss=float(body.get("loss") or 0.0),
-            validation=dict(body.get("validation") or {}),
+            loss_match=body.get("loss_match"),
+            loss_history=body.get("loss_history"),
+            validation=body.get("validation"),
             seconds=float(body.get("seconds") or 0.0),
             raw=body,
         )
@@ -286,7 +300,7 @@ class ModelFile:
 
 @dataclass(frozen=True)
 class Model:
-    """A trained model: one arm and seed of a job."""
+    """A trained model: one arm and seed of a job; `model` is its architecture."""
 
     id: str
     name: str
@@ -294,6 +308,7 @@ class Model:
     aliases: tuple[str, ...]
     job: str
     dataset: str
+    model: str
     arm: str
     seed: int
     metrics: JSON
@@ -309,8 +324,9 @@ class Model:
             name=str(body.get("name") or ""),
             version=body.get("version"),
             aliases=tuple(body.get("aliases") or ()),
-            job=_id(body.get("job")),
-            dataset=_id(body.get("dataset")),
+            job=str(body.get("job") or ""),
+            dataset=str(body.get("dataset") or ""),
+            model=str(body.get("model") or ""),
             arm=str(body.get("arm") or ""),
             seed=int(body.get("seed") or 0),
             metrics=dict(body.get("metrics") or {}),
@@ -326,13 +342,6 @@ class Recommendation:
 
     item: str
     score: float
-
-
-def _id(value: Any) -> str:
-    """An id given plainly or inside an object."""
-    if isinstance(value, Mapping):
-        return str(value.get("id") or "")
-    return str(value or "")
 
 
 def _time(value: Any) -> datetime | None:

@@ -116,6 +116,7 @@ def test_submit_can_wait_for_the_end(peer, cli):
     peer.on("POST /v1/jobs", (201, JOB))
     metrics = [
         {
+            "id": f"0-standard-{epoch}",
             "arm": "standard",
             "seed": 0,
             "epoch": epoch,

@@ -118,22 +118,23 @@ def test_an_upload_that_cannot_be_read_again_is_not_retried(script, client):
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "expected"),
+    ("status", "code", "more", "expected"),
     [
-        (401, "unauthorized", UnauthorizedError),
-        (403, "forbidden", ForbiddenError),
-        (404, "job_not_found", NotFoundError),
-        (409, "conflict", ConflictError),
-        (409, "dataset_in_use", InUseError),
-        (409, "dataset_not_ready", DatasetNotReadyError),
-        (409, "job_state", JobStateError),
-        (413, "payload_too_large", PayloadTooLargeError),
-        (422, "invalid_request", ValidationFailedError),
-        (500, "internal", ServerError),
-        (418, "teapot", ProblemError),
+        (401, "unauthorized", {}, UnauthorizedError),
+        (403, "forbidden", {}, ForbiddenError),
+        (404, "job_not_found", {}, NotFoundError),
+        (409, "conflict", {}, ConflictError),
+        (409, "dataset_in_use", {"used_by": ["job_7"]}, InUseError),
+        (409, "dataset_not_ready", {}, DatasetNotReadyError),
+        (409, "dataset_rejected", {}, DatasetNotReadyError),
+        (409, "job_in_use", {"job_status": "running"}, JobStateError),
+        (413, "payload_too_large", {}, PayloadTooLargeError),
+        (422, "invalid_request", {}, ValidationFailedError),
+        (500, "internal", {}, ServerError),
+        (418, "teapot", {}, ProblemError),
     ],
 )
-def test_problems_become_their_exception(script, client, status, code, expected):
+def test_problems_become_their_exception(script, client, *, status, code, more, expected):
     problem = {
         "title": "No",
         "status": status,
@@ -141,7 +142,7 @@ def test_problems_become_their_exception(script, client, status, code, expected)
         "detail": "It is not so.",
         "request_id": "req_9",
         "retryable": False,
-        "used_by": ["job_7"],
+        **more,
         "errors": [
             {"pointer": "/epochs", "code": "less_than", "message": "too many", "got": 9, "hint": "fewer"}
         ],
@@ -155,7 +156,7 @@ def test_problems_become_their_exception(script, client, status, code, expected)
     assert type(error) is expected
     assert (error.status, error.code, error.request_id) == (status, code, "req_9")
     assert (error.errors[0].pointer, error.errors[0].got, error.errors[0].hint) == ("/epochs", 9, "fewer")
-    assert error.used_by == ("job_7",)
+    assert error.used_by == (("job_7",) if expected is InUseError else ())
     assert str(error) == f"{status} {code}: It is not so. (request req_9)"
 
 
