@@ -22,7 +22,7 @@ COMPOSE: dict[str, Any] = yaml.safe_load(COMPOSE_TEXT)
 SERVICES: dict[str, Any] = COMPOSE["services"]
 OURS = {name: service for name, service in SERVICES.items() if "build" in service}
 SECRETS = {"POSTGRES_PASSWORD", "REDIS_PASSWORD"}
-# Celery's own, not one of ours: SIGTERM then stops a worker at once instead of after its task.
+# Celery's own, not one of ours: SIGTERM then stops a worker without waiting for its task.
 NOT_SETTINGS = {"REMAP_SIGTERM"}
 
 
