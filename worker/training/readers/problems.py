@@ -49,18 +49,20 @@ def about_lines(
     unit: str = "line",
     severity: Literal["error", "warning"] = "error",
 ) -> Problem:
-    """Build the problem of `count` rows, the first of which stand at `lines` (ascending)."""
+    """Build the problem of `count` rows, the first of which stand at `lines` (ascending; [] if unknown)."""
     named = list(lines[:MAX_LINES_NAMED])
-    where = f"{unit} {named[0]}" if count == 1 else f"{unit}s {', '.join(map(str, named))}"
-    if count > len(named):
+    where = f"{unit}{'s' if len(named) > 1 else ''} {', '.join(map(str, named))}"
+    if not named:
+        where = f"{count} {unit}s"
+    elif count > len(named):
         where += f" and {count - len(named)} more"
     return Problem(
         code=code,
         message=f"{what} at {where}",
-        pointer=f"/{unit}s/{named[0]}",
+        pointer=f"/{unit}s/{named[0]}" if named else "/",
         hint=hint,
         severity=severity,
-        line=named[0],
+        line=named[0] if named else None,
         lines=named,
         count=count,
     )

@@ -157,7 +157,7 @@ def _jsonl(sample: Sequence[str]) -> Layout:
     for line in sample:
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(row, dict):
             names.update(dict.fromkeys(row))

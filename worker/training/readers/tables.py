@@ -5,22 +5,28 @@ Text cells stay strings, so that leading zeros and long numbers survive; parquet
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
 import polars as pl
 
-from worker.training.readers.problems import MAX_LINES_NAMED, Problem, UnreadableDataset, about_lines
+from worker.training.readers.faults import (
+    bad_objects,
+    broken_parquet,
+    misfit,
+    misfits,
+    rows_of,
+    undecodable,
+    unreadable,
+)
+from worker.training.readers.problems import MAX_LINES_NAMED, UnreadableDataset
 from worker.training.readers.sniff import Layout
 from worker.training.readers.source import refuse
 
 NO_SEPARATOR = "\x01"
 """Stands in no text file (source.py refuses such as binary): polars then reads whole lines."""
-BAD_UTF8 = "Save the file as UTF-8."
 
 
 @dataclass(frozen=True)
@@ -65,15 +71,15 @@ def read_table(plain: Path, layout: Layout, columns: Mapping[str, str], max_rows
             blank = rows.select(pl.all_horizontal(pl.all().is_null()).alias("blank")).collect()["blank"]
             frame = frame.filter(~blank)
     except pl.exceptions.PolarsError as error:
-        raise UnreadableDataset(_misfits(plain, layout, str(error))) from error
+        raise UnreadableDataset(misfits(plain, layout, str(error))) from error
 
     def lines_of(numbers: Sequence[int]) -> list[int]:
         if not layout.quoted:
             return [layout.skip + number + 1 for number in numbers]
-        ends = _row_ends(plain, layout)
-        found, at = [], -1
+        rows_before, at = rows_of(plain, layout), -1
+        found = []
         for number in numbers:
-            found.append(next(islice(ends, number - at - 1, None)))
+            found += [line for line, _ in islice(rows_before, number - at - 1, number - at)]
             at = number
         return found
 
@@ -94,7 +100,7 @@ def read_lines(plain: Path, skip: int, limit: int | None = None) -> pl.DataFrame
         )
         return lines.with_row_index("number").collect()
     except pl.exceptions.PolarsError as error:
-        raise UnreadableDataset(_undecodable(plain) or [_unreadable(str(error))]) from error
+        raise UnreadableDataset(undecodable(plain) or [unreadable(str(error))]) from error
 
 
 def read_tokens(plain: Path, layout: Layout, max_rows: int | None) -> tuple[Table, str]:
@@ -108,9 +114,9 @@ def read_tokens(plain: Path, layout: Layout, max_rows: int | None) -> tuple[Tabl
     lengths = tokens["tokens"].list.len()
     pairs = bool((lengths == 2).all())
     if layout.format == "pairs" and not pairs:
-        misfit = tokens.filter(lengths != 2)["row"]
-        numbers = [layout.skip + 1 + row for row in misfit.head(MAX_LINES_NAMED)]
-        raise UnreadableDataset([_misfit(replace(layout, names=["user", "item"]), numbers, len(misfit))])
+        wrong = tokens.filter(lengths != 2)["row"]
+        numbers = [layout.skip + 1 + row for row in wrong.head(MAX_LINES_NAMED)]
+        raise UnreadableDataset([misfit(replace(layout, names=["user", "item"]), numbers, len(wrong))])
     total = int(lengths.sum()) - len(lengths)
     if max_rows is not None and total > max_rows:
         refuse("too_many_rows", f"{total:,} interactions; {max_rows:,} are allowed", "Upload fewer rows.")
@@ -127,10 +133,10 @@ def _read_double_colon(plain: Path, layout: Layout, columns: Mapping[str, str], 
     lines = read_lines(plain, layout.skip, limit)
     width = len(layout.names)
     blank = pl.col("line").str.strip_chars().str.len_bytes() == 0
-    misfit = lines.filter(~blank & (pl.col("line").str.count_matches("::", literal=True) != width - 1))
-    if len(misfit):
-        numbers = [layout.skip + 1 + number for number in misfit["number"].head(MAX_LINES_NAMED)]
-        raise UnreadableDataset([_misfit(layout, numbers, len(misfit))])
+    wrong = lines.filter(~blank & (pl.col("line").str.count_matches("::", literal=True) != width - 1))
+    if len(wrong):
+        numbers = [layout.skip + 1 + number for number in wrong["number"].head(MAX_LINES_NAMED)]
+        raise UnreadableDataset([misfit(layout, numbers, len(wrong))])
     cells = pl.col("line").str.split_exact("::", width - 1).struct
     picked = [cells.field(f"field_{layout.names.index(name)}").alias(role) for role, name in columns.items()]
     frame = lines.filter(~blank).select(pl.col("number").alias("row"), *picked)
@@ -143,7 +149,7 @@ def _read_jsonl(plain: Path, columns: Mapping[str, str], limit: int | None) -> T
         picked = [pl.col(name).alias(role) for role, name in columns.items()]
         frame = rows.select(picked).collect().with_row_index("row")
     except pl.exceptions.PolarsError as error:
-        raise UnreadableDataset(_bad_objects(plain, str(error))) from error
+        raise UnreadableDataset(bad_objects(plain, str(error))) from error
 
     def lines_of(numbers: Sequence[int]) -> list[int]:
         wanted, found, row = set(numbers), [], -1
@@ -176,7 +182,7 @@ def read_parquet(
         picked = [pl.col(name).alias(role) for role, name in columns.items()]
         frame = scan.select(picked).collect().with_row_index("row")
     except pl.exceptions.PolarsError as error:
-        raise UnreadableDataset([_unreadable(str(error))]) from error
+        raise UnreadableDataset([broken_parquet(str(error))]) from error
     return Table(frame, lambda numbers: [number + 1 for number in numbers], unit="row")
 
 
@@ -185,107 +191,4 @@ def parquet_columns(plain: Path) -> list[str]:
     try:
         return pl.scan_parquet(plain).collect_schema().names()
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise UnreadableDataset([_unreadable(str(error))]) from error
-
-
-def _unreadable(reason: str) -> Problem:
-    first = reason.strip().splitlines()[0][:200] if reason.strip() else "no reason given"
-    return Problem(
-        "malformed_row", f"the file cannot be read: {first}", "/", "Write the file again, or name its format."
-    )
-
-
-def _misfit(layout: Layout, lines: Sequence[int], count: int) -> Problem:
-    return about_lines(
-        "malformed_row",
-        f"another number of columns than {len(layout.names)}, or a quote that is not closed,",
-        f"Give every line the {len(layout.names)} columns {', '.join(layout.names[:8])}, separated by "
-        f"{layout.separator!r}.",
-        lines,
-        count,
-    )
-
-
-def _misfits(plain: Path, layout: Layout, reason: str) -> list[Problem]:
-    """Find the lines that made polars give up on a delimited file."""
-    problems = _undecodable(plain)
-    if problems:
-        return problems
-    lines: list[int] = []
-    count = 0
-    for line, cells in _rows(plain, layout):
-        if cells is None or len(cells) > len(layout.names):
-            count += 1
-            lines.append(line)
-            del lines[MAX_LINES_NAMED:]
-    return [_misfit(layout, lines, count)] if count else [_unreadable(reason)]
-
-
-def _rows(plain: Path, layout: Layout) -> Iterator[tuple[int, list[str] | None]]:
-    """Yield each row's first line and its cells; None, and the end, where a quote goes wrong."""
-    with plain.open(encoding="utf-8", errors="replace", newline="") as file:
-        for _ in range(layout.skip):
-            file.readline()
-        reader = csv.reader(
-            file,
-            delimiter=layout.separator,
-            quoting=csv.QUOTE_MINIMAL if layout.quoted else csv.QUOTE_NONE,
-            strict=True,
-        )
-        while True:
-            line = layout.skip + reader.line_num + 1
-            try:
-                yield line, next(reader)
-            except StopIteration:
-                return
-            except csv.Error:
-                yield line, None
-                return
-
-
-def _row_ends(plain: Path, layout: Layout) -> Iterator[int]:
-    """Yield each row's first line, counting blank lines as rows, as polars does."""
-    return (line for line, _ in _rows(plain, layout))
-
-
-def _undecodable(plain: Path) -> list[Problem]:
-    """Name the lines that are not UTF-8."""
-    lines: list[int] = []
-    count = 0
-    with plain.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                line.decode("utf-8")
-            except UnicodeDecodeError:
-                count += 1
-                if len(lines) < MAX_LINES_NAMED:
-                    lines.append(number)
-    return [about_lines("bad_encoding", "text that is not UTF-8", BAD_UTF8, lines, count)] if count else []
-
-
-def _bad_objects(plain: Path, reason: str) -> list[Problem]:
-    """Name the lines that are not one JSON object."""
-    problems = _undecodable(plain)
-    if problems:
-        return problems
-    lines: list[int] = []
-    count = 0
-    with plain.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            try:
-                fits = isinstance(json.loads(line), dict)
-            except ValueError:
-                fits = False
-            if not fits:
-                count += 1
-                if len(lines) < MAX_LINES_NAMED:
-                    lines.append(number)
-    if not count:
-        return [_unreadable(reason)]
-    return [
-        about_lines(
-            "malformed_row", "no JSON object", "Write one whole JSON object on every line.", lines, count
-        )
-    ]
+        raise UnreadableDataset([broken_parquet(str(error))]) from error

@@ -3,11 +3,14 @@
 import gzip
 import io
 import os
+import tempfile
 import zipfile
 from pathlib import Path
 
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from worker.training.readers.problems import Problem
 from worker.training.readers.read import ReadOptions, UnreadableDataset, read_interactions
@@ -50,7 +53,7 @@ def zip_bytes() -> bytes:
         (zip_bytes(), "unsupported_compression"),
         (b'[{"user": 1, "item": 2}]', "json_array"),
         (b"<!DOCTYPE html>\n<p>not found here</p>", "not_interactions"),
-        (b"PAR1 and then nothing that parquet knows", "malformed_row"),
+        (b"PAR1 and then nothing that parquet knows", "broken_parquet"),
     ],
 )
 def test_no_interactions_at_all(tmp_path: Path, content: bytes, code: str) -> None:
@@ -169,7 +172,9 @@ def test_many_bad_lines_are_counted_and_ten_are_named(tmp_path: Path) -> None:
         ('user,item\na,1\na,2\na,"3\na,4\n', [4], 1),
         ('user,item\na,"1\nx"\na,2\na,"3"x\n', [5], 1),
         ("user:token\titem:token\na\t1\na\t2\t3\na\t3\n", [3], 1),
+        ("user,item,note\na,1\n\na,2\na,3\n", [2, 4, 5], 3),
         ("user::item\na::1\na::2::3\na\n", [3, 4], 2),
+        ('{"user":1,"item":2}\n{"user":1,"item":NaN}\n', [2], 1),
         ('{"user":1,"item":2}\n\n{"user":1,\n[1]\n{"user":1,"item":2}\n', [3, 4], 2),
     ],
 )
@@ -202,3 +207,49 @@ def test_fewer_than_three_interactions_for_everyone(tmp_path: Path) -> None:
     (problem,) = refused(tmp_path, "user,item\na,1\na,2\nb,1\nb,2\n")
     assert (problem.code, problem.pointer) == ("too_few_interactions", "/columns/user")
     assert refused(tmp_path, "1 2\n2 3\n3 4\n")[0].code == "too_few_interactions"
+
+
+FRAGMENTS = [
+    b"user,item,time\n",
+    b"1",
+    b" ",
+    b",",
+    b"\t",
+    b"::",
+    b"\n",
+    b'"',
+    b'{"user":1,"item":"x"}',
+    b"\r\n",
+]
+ODDITIES = [
+    b"\xff",
+    b"\x00",
+    b"nan",
+    b"1e400",
+    b"9" * 20,
+    b"null",
+    b"2014-01-01",
+    b"[" * 5000,
+    b"PAR1",
+    b"\x1f\x8b",
+]
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    st.lists(st.sampled_from(FRAGMENTS + ODDITIES), max_size=30),
+    st.sampled_from([None, "csv", "tsv", "inter", "movielens", "jsonl", "sequence", "pairs", "parquet"]),
+)
+def test_any_bytes_end_in_interactions_or_in_problems(parts: list[bytes], format: str | None) -> None:
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(b"".join(parts))
+        file.flush()
+        try:
+            result = read_interactions(Path(file.name), ReadOptions(format=format))
+        except UnreadableDataset as error:
+            problems = error.problems
+        else:
+            problems = result.problems
+            assert result.stats["interactions"] >= 3
+            assert result.interactions.null_count().sum_horizontal().item() == 0
+    assert all(problem.code and problem.message and problem.pointer and problem.hint for problem in problems)
