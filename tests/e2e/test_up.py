@@ -1,0 +1,172 @@
+"""`steadyrank up` as a user runs it: real processes, real signals."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+pytestmark = pytest.mark.slow
+
+COMMAND = str(Path(sys.executable).with_name("steadyrank"))
+START_SECONDS = 90.0
+
+
+@pytest.fixture
+def data() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(dir="/tmp", prefix="sr-")) / "data"
+    yield folder
+    shutil.rmtree(folder.parent)
+
+
+def environment() -> dict[str, str]:
+    ours = ("STEADYRANK_", "DATABASE_URL", "REDIS_URL", "TEST_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+
+
+def up(data: Path, *more: str) -> list[str]:
+    return [COMMAND, "up", "--data-dir", str(data), "--port", "0", *more]
+
+
+@contextmanager
+def service(data: Path, *more: str, **variables: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """A running service and its address; whatever happens, nothing of it is left."""
+    output = data.parent / "output"
+    with output.open("wb") as file:
+        process = subprocess.Popen(
+            up(data, *more), stdout=file, stderr=subprocess.STDOUT, env={**environment(), **variables}
+        )
+    try:
+
+        def started() -> bool:
+            assert process.poll() is None, output.read_text()
+            return (data / "url").exists() and (data / "url").read_text() in output.read_text()
+
+        until(started, START_SECONDS)
+        yield process, (data / "url").read_text().strip()
+    finally:
+        process.terminate()
+        try:
+            process.wait(40)
+        finally:
+            process.kill()
+            until(lambda: not processes_in(data), 20)
+
+
+def until(condition: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to be in time"
+        time.sleep(0.05)
+
+
+def processes_in(data: Path) -> dict[int, str]:
+    """Processes that work in the data folder, by pid; on Linux, elsewhere none are found."""
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if Path(os.readlink(entry / "cwd")).is_relative_to(data):
+                found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            continue
+    return found
+
+
+def status(url: str, key: str | None = None) -> int | None:
+    """Status of a GET; None when nobody answers."""
+    try:
+        return httpx.get(
+            url, headers={"Authorization": f"Bearer {key}"} if key else {}, timeout=10
+        ).status_code
+    except httpx.TransportError:
+        return None
+
+
+def test_it_starts_answers_restarts_what_dies_and_stops_without_a_trace(data: Path) -> None:
+    with service(data) as (process, url):
+        key = (data / "api-key").read_text().strip()
+        assert (data / "api-key").stat().st_mode & 0o777 == 0o600
+        assert data.stat().st_mode & 0o777 == 0o700
+        assert status(f"{url}/readyz") == 200
+        assert status(f"{url}/v1/datasets") == 401
+        assert status(f"{url}/v1/datasets", key) == 200
+
+        second = subprocess.run(up(data), capture_output=True, text=True, env=environment(), check=False)
+        assert second.returncode == 3
+        assert f"already running at {url} " in second.stdout
+
+        if sys.platform == "linux":
+            names = ("uvicorn", "-Q train", "-Q light", "app.jobs.reaper", "valkey-server", "postgres")
+            commands = processes_in(data)
+            assert all(any(name in line for line in commands.values()) for name in names), commands
+            api = next(pid for pid, line in commands.items() if "uvicorn" in line)
+            os.kill(api, signal.SIGKILL)
+            until(lambda: "api started again" in (data / "logs" / "up.log").read_text(), 20)
+            until(lambda: status(f"{url}/readyz") == 200, 30)
+
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(40) == 0
+        assert processes_in(data) == {}
+        assert not (data / "url").exists()
+        assert "ended" not in (data / "logs" / "up.log").read_text().replace("api ended (signal SIGKILL)", "")
+    assert "database system is shut down" in (data / "logs" / "postgres.log").read_text()
+
+
+def test_it_goes_on_after_a_power_cut(data: Path) -> None:
+    with service(data, "--workers", "0") as (process, _):
+        key = (data / "api-key").read_text()
+        # nobody has the time to tidy up
+        for pid in (process.pid, *processes_in(data)):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        process.wait()
+    assert (data / "url").exists()
+    with service(data, "--workers", "0") as (_, url):
+        assert (data / "api-key").read_text() == key
+        assert status(f"{url}/v1/datasets", key.strip()) == 200
+
+
+def test_a_killed_supervisor_takes_everything_with_it_and_the_next_one_waits_for_that(data: Path) -> None:
+    if sys.platform != "linux":
+        pytest.skip("only Linux ties a child's life to its parent's")
+    with service(data, "--workers", "0") as (process, _):
+        process.kill()
+        process.wait()
+        with service(data, "--workers", "0") as (_, url):
+            assert status(f"{url}/readyz") == 200
+
+
+def test_with_addresses_given_it_starts_no_servers(data: Path, database_url: str, broker_url: str) -> None:
+    given = {"DATABASE_URL": database_url, "REDIS_URL": broker_url}
+    with service(data, "--workers", "0", **given) as (_, url):
+        assert status(f"{url}/v1/datasets", (data / "api-key").read_text().strip()) == 200
+        assert not (data / "postgres").exists()
+        assert not (data / "valkey").exists()
+
+
+def test_a_taken_port_is_said_with_a_way_out(data: Path, broker_url: str) -> None:
+    with service(data, "--workers", "0") as (_, url):
+        port = url.rsplit(":", 1)[1]
+        other = data.parent / "other"
+        ran = subprocess.run(
+            [COMMAND, "up", "--data-dir", str(other), "--port", port],
+            capture_output=True,
+            text=True,
+            env=environment(),
+            check=False,
+        )
+    assert ran.returncode == 1
+    assert f"port {port}: Address already in use" in ran.stdout
+    assert "--port" in ran.stdout
