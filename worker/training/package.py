@@ -74,8 +74,8 @@ def model_card(report: Mapping[str, Any], arm: str, seed: int) -> str:
                 *warned,
                 f"Ranks the next item of a history among {data['items']:,} items; reads its last "
                 f"{spec['max_length']} items. Trained on {data['users']:,} users and "
-                f"{data['interactions']:,} interactions, the last two of each evaluated user held out; chosen at "
-                f"epoch {own['best_epoch']} of {own['epochs']} by validation NDCG@10 "
+                f"{data['interactions']:,} interactions, the last two of each evaluated user held out. "
+                f"Chosen at epoch {own['best_epoch']} of {own['epochs']} by validation NDCG@10 "
                 f"({own['validation']['ndcg@10']:.4f}).",
                 "## Figures",
                 "Test targets, full ranking over the catalogue. The last two columns: the last item of every "
