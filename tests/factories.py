@@ -9,9 +9,13 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.accounts import service as accounts
+from app.config import Settings
 from app.datasets import validation
 from app.db.models.dataset import Dataset
+from app.db.models.job import Job
 from app.db.session import Message
+from app.jobs import service as jobs
+from app.jobs.schemas import JobCreate
 from app.storage.blobs import BlobStore
 
 CSV = b"user_id,item_id,timestamp\n" + b"".join(
@@ -81,4 +85,16 @@ def age(session: Session, dataset: Dataset, seconds: float) -> None:
     dataset.sent_at = now - timedelta(seconds=seconds)
     if dataset.lease_until is not None:
         dataset.lease_until = now - timedelta(seconds=seconds)
+    session.flush()
+
+
+def make_job(session: Session, dataset: Dataset, *, max_attempts: int = 3, **spec: Any) -> Job:
+    """A queued job on that data set, made through the service."""
+    settings = Settings(max_attempts=max_attempts)
+    return jobs.create(session, settings, dataset.project_id, JobCreate(dataset=dataset.id, **spec))
+
+
+def expire(session: Session, job: Job) -> None:
+    """Let the job's lease have run out a second ago."""
+    job.lease_until = session.execute(select(func.clock_timestamp())).scalar_one() - timedelta(seconds=1)
     session.flush()

@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+import redis
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from app.config import Settings
+from app.db.models.job import Job
+from app.db.models.job_event import JobEvent
+from app.db.session import Database
+from app.jobs.claims import claim
+from app.jobs.reaper import look, reap_expired, reap_once, resend_waiting
+from app.jobs.service import cancel
+from app.queue import TRAIN_QUEUE, CeleryQueue, make_celery
+from app.storage.database import DatabaseBlobStore
+from tests.factories import RecordingSender, expire, make_job, make_ready_dataset
+from worker.trainer_process import as_environment
+
+LEASE = timedelta(seconds=30)
+Prepare = Callable[[Session, Job], None]
+
+
+def make(database: Database, blobs: DatabaseBlobStore, *, max_attempts: int = 3) -> Job:
+    with database.unit_of_work() as session:
+        return make_job(session, make_ready_dataset(session, blobs), max_attempts=max_attempts)
+
+
+def run(database: Database, job: Job, *, expired: bool = True) -> None:
+    with database.unit_of_work() as session:
+        assert claim(session, job.id, worker="w@host", lease=LEASE)
+    if expired:
+        with database.unit_of_work() as session:
+            expire(session, session.get_one(Job, job.id))
+
+
+def status_of(database: Database, job: Job) -> str:
+    with database.unit_of_work() as session:
+        return session.get_one(Job, job.id).status
+
+
+def test_an_expired_job_is_queued_again_and_sent_after_the_commit(
+    database: Database, blobs: DatabaseBlobStore, sender: RecordingSender
+) -> None:
+    job = make(database, blobs)
+    run(database, job)
+    sender.sent.clear()
+    with database.unit_of_work() as session:
+        assert reap_expired(session) == [job.id]
+        assert sender.sent == []
+    assert [(m.args, m.queue) for m in sender.sent] == [((job.id,), TRAIN_QUEUE)]
+    assert status_of(database, job) == "queued"
+
+
+def test_what_a_rolled_back_look_wanted_to_send_is_not_sent(
+    database: Database, blobs: DatabaseBlobStore, sender: RecordingSender
+) -> None:
+    job = make(database, blobs)
+    run(database, job)
+    sender.sent.clear()
+    with pytest.raises(ZeroDivisionError), database.unit_of_work() as session:
+        reap_expired(session)
+        raise ZeroDivisionError
+    assert sender.sent == []
+    assert status_of(database, job) == "running"
+
+
+def test_the_last_attempt_that_is_lost_fails_the_job(database: Database, blobs: DatabaseBlobStore) -> None:
+    job = make(database, blobs, max_attempts=1)
+    run(database, job)
+    with database.unit_of_work() as session:
+        reap_expired(session)
+    with database.unit_of_work() as session:
+        found = session.get_one(Job, job.id)
+        assert found.status == "failed"
+        assert found.error is not None
+        assert found.error["code"] == "worker_lost"
+
+
+def test_a_job_that_was_being_cancelled_is_cancelled(database: Database, blobs: DatabaseBlobStore) -> None:
+    job = make(database, blobs, max_attempts=1)
+    run(database, job, expired=False)
+    with database.unit_of_work() as session:
+        expire(session, cancel(session, job.project_id, job.id))
+    with database.unit_of_work() as session:
+        reap_expired(session)
+    assert status_of(database, job) == "cancelled"
+
+
+def test_a_job_whose_lease_lasts_is_left_alone(database: Database, blobs: DatabaseBlobStore) -> None:
+    job = make(database, blobs)
+    run(database, job, expired=False)
+    with database.unit_of_work() as session:
+        assert reap_expired(session) == []
+    assert status_of(database, job) == "running"
+
+
+def test_two_reapers_move_a_job_once(
+    database: Database, blobs: DatabaseBlobStore, settings: Settings
+) -> None:
+    jobs = [make(database, blobs) for _ in range(5)]
+    for job in jobs:
+        run(database, job)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: look(database, blobs, settings), range(4)))
+    with database.unit_of_work() as session:
+        requeued = select(func.count()).select_from(JobEvent).where(JobEvent.data["from"].astext == "running")
+        assert session.execute(requeued).scalar_one() == len(jobs)
+    assert {status_of(database, job) for job in jobs} == {"queued"}
+
+
+def test_a_locked_row_is_another_reapers(database: Database, blobs: DatabaseBlobStore) -> None:
+    job = make(database, blobs)
+    run(database, job)
+    with database.unit_of_work() as first, database.unit_of_work() as second:
+        assert reap_expired(first) == [job.id]
+        assert reap_expired(second) == []
+
+
+def wait_for(session: Session, job: Job, *, queued: float, sent: float) -> None:
+    now = session.execute(select(func.clock_timestamp())).scalar_one()
+    found = session.get_one(Job, job.id)
+    found.queued_at, found.sent_at = now - timedelta(seconds=queued), now - timedelta(seconds=sent)
+
+
+@pytest.mark.parametrize(
+    ("queued", "sent", "again"),
+    [
+        (5, 5, False),
+        (31, 31, True),
+        (100, 31, True),
+        (1000, 31, False),  # workers are busy: less often
+        (1000, 251, True),
+        (1_000_000, 299, False),
+        (1_000_000, 301, True),  # but never less than every tenth time
+    ],
+)
+def test_a_waiting_job_is_sent_again_when_its_wakeup_is_old(
+    database: Database,
+    blobs: DatabaseBlobStore,
+    settings: Settings,
+    sender: RecordingSender,
+    *,
+    queued: float,
+    sent: float,
+    again: bool,
+) -> None:
+    assert settings.resend_after_seconds == 30
+    job = make(database, blobs)
+    with database.unit_of_work() as session:
+        wait_for(session, job, queued=queued, sent=sent)
+    sender.sent.clear()
+    with database.unit_of_work() as session:
+        resend_waiting(session, settings)
+    assert [message.args for message in sender.sent] == ([(job.id,)] if again else [])
+    sender.sent.clear()
+    with database.unit_of_work() as session:
+        assert resend_waiting(session, settings) == []
+
+
+def test_a_flushed_broker_loses_nothing(
+    database_url: str, blobs: DatabaseBlobStore, settings: Settings, broker_url: str
+) -> None:
+    celery = make_celery(settings)
+    sending = Database(database_url, sender=CeleryQueue(celery))
+    broker = redis.Redis.from_url(broker_url)
+    try:
+        job = make(sending, blobs)
+        assert broker.llen(TRAIN_QUEUE) == 1
+        broker.flushdb()
+        with sending.unit_of_work() as session:
+            wait_for(session, job, queued=40, sent=40)
+        with sending.unit_of_work() as session:
+            reap_once(session, settings)
+            assert broker.llen(TRAIN_QUEUE) == 0
+        assert broker.llen(TRAIN_QUEUE) == 1
+    finally:
+        broker.close()
+        sending.dispose()
+        celery.close()
+
+
+def test_a_database_that_is_away_is_survived(caplog: pytest.LogCaptureFixture, settings: Settings) -> None:
+    away = Database("postgresql+psycopg://nobody@127.0.0.1:1/none")
+    look(away, DatabaseBlobStore(away.engine), settings)
+    assert "could not look" in caplog.text
+
+
+def test_the_process_reaps_and_ends_promptly(
+    database: Database, blobs: DatabaseBlobStore, database_url: str, broker_url: str
+) -> None:
+    job = make(database, blobs)
+    run(database, job)
+    settings = Settings(database_url=database_url, redis_url=broker_url, reaper_seconds=60.0)
+    reaper = subprocess.Popen(
+        [sys.executable, "-m", "app.jobs.reaper"], env=as_environment(settings), stderr=subprocess.DEVNULL
+    )
+    try:
+        deadline = time.monotonic() + 20
+        while status_of(database, job) != "queued":
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        reaper.send_signal(signal.SIGTERM)
+        assert reaper.wait(5) == 0
+    finally:
+        reaper.kill()
+        reaper.wait()
