@@ -1,0 +1,154 @@
+"""A whole job on a small Markov log: learns, reports, packs, stops and goes on to the same bits."""
+
+import json
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from worker.training.experiment import ExperimentResult, run_experiment
+from worker.training.portable import load_model
+from worker.training.progress import (
+    Control,
+    EpochMetrics,
+    MemoryCheckpoints,
+    SilentProgress,
+    StepProgress,
+    Stopped,
+)
+from worker.training.runtime import Runtime
+from worker.training.spec import TrainSpec
+
+SMALL: dict[str, Any] = {
+    "max_length": 10,
+    "hidden_size": 16,
+    "blocks": 1,
+    "dropout": 0.1,
+    "batch_size": 32,
+    "learning_rate": 5e-3,
+    "epochs": 24,
+    "warmup_epochs": 6,
+    "min_epochs": 10,
+    "patience": 5,
+    "attack_counts": [1],
+    "attack_repeats": 1,
+}
+
+
+def markov_log(users: int = 200, items: int = 40, seed: int = 0) -> pl.DataFrame:
+    """Each item is followed by one of two fixed successors nine times out of ten."""
+    rng = np.random.default_rng(seed)
+    successors = np.stack([rng.permutation(items), rng.permutation(items)])
+    rows = []
+    for user in range(users):
+        item = int(rng.integers(items))
+        for _ in range(int(rng.integers(5, 16))):
+            rows.append((f"u{user}", f"i{item}"))
+            item = int(rng.integers(items)) if rng.random() < 0.1 else int(successors[rng.integers(2), item])
+    return pl.DataFrame(rows, schema=["user", "item"], orient="row")
+
+
+def run(spec: TrainSpec, progress: SilentProgress, checkpoints: MemoryCheckpoints) -> ExperimentResult:
+    return run_experiment(
+        spec, markov_log(), progress=progress, checkpoints=checkpoints, runtime=Runtime("cpu", 1)
+    )
+
+
+def without_seconds(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: without_seconds(one) for key, one in value.items() if key != "seconds"}
+    return [without_seconds(one) for one in value] if isinstance(value, list) else value
+
+
+class Recorder(SilentProgress):
+    """Keeps what it hears; says `control` at the nth step."""
+
+    def __init__(self, stop_at: int | None = None, control: Control = Control.CONTINUE) -> None:
+        self.phases: list[tuple[str, str | None]] = []
+        self.epochs: dict[tuple[str, int], tuple[float, float | None]] = {}
+        self.fractions: list[float] = []
+        self._stop_at = stop_at
+        self._control = control
+
+    def phase(self, phase: str, *, arm: str | None = None, seed: int | None = None) -> None:
+        self.phases.append((phase, arm))
+
+    def step(self, at: StepProgress) -> Control:
+        self.fractions.append(at.fraction)
+        return self._control if self._stop_at and len(self.fractions) >= self._stop_at else Control.CONTINUE
+
+    def epoch(self, metrics: EpochMetrics) -> None:
+        ndcg = metrics.validation["ndcg@10"] if metrics.validation else None
+        self.epochs[metrics.arm, metrics.epoch] = (metrics.loss, ndcg)
+
+
+@pytest.mark.parametrize("model", ["sasrec", "gru4rec"])
+def test_all_arms_learn_are_reported_and_packed(model: str) -> None:
+    spec = TrainSpec.model_validate({**SMALL, "model": model})
+    heard = Recorder()
+    checkpoints = MemoryCheckpoints()
+    result = run(spec, heard, checkpoints)
+    popularity = result.report["baselines"]["popularity"]["test"]["ndcg@10"]
+    for arm in spec.arms:
+        body = result.report["arms"][arm]
+        assert body["test"]["ndcg@10"] > 1.5 * popularity, arm
+        (attack,) = [
+            row
+            for row in body["attacks"]
+            if (row["position"], row["count"], row["replacement"]) == ("end", 1, "uniform")
+        ]
+        assert 0 <= attack["overlap"] < 1
+        losses = [heard.epochs[arm, epoch][0] for epoch in (7, body["epochs"])]
+        assert losses[1] < losses[0], arm
+    assert heard.fractions == sorted(heard.fractions)
+    assert heard.phases[0][0] == "preparing"
+    assert heard.phases[-1][0] == "packaging"
+    assert "popularity" in result.report_markdown
+    assert checkpoints.load("warmup", 0, "warmup") == []
+    json.dumps(result.report, allow_nan=False)
+    for trained in result.models:
+        loaded = load_model(trained.files)
+        assert len(loaded.recommend(["i1", "i2"], k=5)) == 5
+
+
+RESUMED = TrainSpec.model_validate(
+    {**SMALL, "epochs": 8, "warmup_epochs": 3, "arms": ["standard", "cascade"], "seeds": [3, 4]}
+)
+
+
+@pytest.fixture(scope="module")
+def undisturbed() -> tuple[ExperimentResult, Recorder]:
+    ear = Recorder()
+    return run(RESUMED, ear, MemoryCheckpoints()), ear
+
+
+@pytest.mark.parametrize("stop_at", [7, 60, 150])
+def test_stopped_and_taken_up_again_ends_in_the_same_bits(
+    stop_at: int, undisturbed: tuple[ExperimentResult, Recorder]
+) -> None:
+    whole, whole_ear = undisturbed
+    checkpoints = MemoryCheckpoints()
+    first = Recorder(stop_at, Control.SAVE_AND_STOP)
+    with pytest.raises(Stopped) as stopped:
+        run(RESUMED, first, checkpoints)
+    assert stopped.value.saved
+    second = Recorder()
+    resumed = run(RESUMED, second, checkpoints)
+    assert without_seconds(resumed.report) == without_seconds(whole.report)
+    assert [model.files["weights.safetensors"] for model in resumed.models] == [
+        model.files["weights.safetensors"] for model in whole.models
+    ]
+    assert {**first.epochs, **second.epochs} == whole_ear.epochs
+
+
+def test_a_cancel_is_obeyed_during_evaluation_too() -> None:
+    spec = TrainSpec.model_validate({**SMALL, "epochs": 1, "warmup_epochs": 0, "arms": ["standard"]})
+
+    class CancelInEvaluation(Recorder):
+        def step(self, at: StepProgress) -> Control:
+            evaluating = bool(self.phases) and self.phases[-1][0] == "evaluating"
+            return Control.STOP if evaluating else Control.CONTINUE
+
+    with pytest.raises(Stopped):
+        run(spec, CancelInEvaluation(), MemoryCheckpoints())

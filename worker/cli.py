@@ -1,0 +1,158 @@
+"""`steadyrank train`: the training library on a file, with no service.
+
+Plugged into the command by an entry point, so that `app` never imports torch.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.markup import escape
+
+from app.cli.exits import BAD_INPUT, FAILED, INTERRUPTED, OK, UsageProblemError
+from app.cli.settings_file import read_assignments, read_spec, split_names
+from worker.training.checkpoint_folder import FolderCheckpoints
+from worker.training.experiment import ExperimentResult, run_experiment
+from worker.training.progress import Control, EpochMetrics, Phase, StepProgress, Stopped, TrainingError
+from worker.training.readers.problems import UnreadableDataset
+from worker.training.readers.read import ReadOptions, read_interactions
+from worker.training.runtime import Runtime
+from worker.training.spec import TrainSpec
+
+Column = Annotated[str | None, typer.Option(show_default="guessed")]
+
+
+def train(
+    data: Annotated[Path, typer.Argument(help="Interaction log: csv, tsv, jsonl, parquet, .inter, …")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Result folder.")] = Path("train-output"),
+    spec: Annotated[Path | None, typer.Option(help="JSON or TOML file of training settings.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="One setting, name=value; may be repeated.")
+    ] = None,
+    arms: Annotated[str | None, typer.Option(help="Comma-separated arms.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 is all cores.")] = 0,
+    file_format: Annotated[str | None, typer.Option("--format", show_default="guessed")] = None,
+    user_column: Column = None,
+    item_column: Column = None,
+    time_column: Column = None,
+    rating_column: Column = None,
+) -> None:
+    """Train on a file: writes report.json, report.md and models/<arm>-seed<n>/ into the output folder.
+
+    Interrupted (Ctrl-C, a power cut) and started again with the same settings, it goes on where it was.
+    Exit codes: 0 done, 1 training failed, 2 bad input, 130 interrupted.
+    """
+    console = Console(stderr=True, highlight=False)
+    wanted = read_training_spec(spec, settings or [], split_names(arms))
+    options = ReadOptions(file_format, user_column, item_column, time_column, rating_column)
+    try:
+        read = read_interactions(data, options)
+    except UnreadableDataset as error:
+        for problem in error.problems:
+            where = f"line {problem.line}: " if problem.line else ""
+            console.print(f"[red]{problem.severity}[/] {escape(where + problem.message)}")
+            console.print(f"  [cyan]Hint[/] {escape(problem.hint)}")
+        raise typer.Exit(BAD_INPUT) from error
+    console.print(f"{data.name}: {read.format}, columns {read.columns}, {read.stats}")
+    checkpoints = FolderCheckpoints(output / "checkpoints")
+    with _interruptible(console) as progress:
+        try:
+            result = run_experiment(
+                wanted,
+                read.interactions,
+                progress=progress,
+                checkpoints=checkpoints,
+                runtime=Runtime(device, threads),
+            )
+        except Stopped:
+            console.print(f"Stopped. Run the same command again to go on from {output / 'checkpoints'}.")
+            raise typer.Exit(INTERRUPTED) from None
+        except TrainingError as error:
+            console.print(f"[bold red]Error[/] {escape(str(error))} ({error.code})")
+            console.print(f"  [cyan]Hint[/] {escape(error.hint)}" if error.hint else "")
+            raise typer.Exit(FAILED) from error
+    write_result(result, output)
+    Console(highlight=False).print(Markdown(result.report_markdown))
+    console.print(f"Written to {output}")
+    raise typer.Exit(OK)
+
+
+def read_training_spec(path: Path | None, assignments: list[str], arms: list[str] | None) -> TrainSpec:
+    """Settings of the file, then `--set`, then `--arms`; later ones win. Raises UsageProblemError."""
+    given: dict[str, Any] = {**(read_spec(path) if path else {}), **read_assignments(assignments)}
+    if arms is not None:
+        given["arms"] = arms
+    try:
+        return TrainSpec.model_validate(given)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc'])) or 'spec'}: {fault['msg']} (got {fault['input']!r})"
+            if fault["loc"]
+            else fault["msg"]
+            for fault in error.errors()
+        )
+        hint = "docs/api.md lists the settings, as GET /v1/capabilities does."
+        raise UsageProblemError(faults, hint=hint) from None
+
+
+def write_result(result: ExperimentResult, folder: Path) -> None:
+    """Write the report (JSON, Markdown) and each model's files, over what an earlier run left."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "report.json").write_text(json.dumps(result.report, indent=2, ensure_ascii=False), "utf-8")
+    (folder / "report.md").write_text(result.report_markdown, "utf-8")
+    for model in result.models:
+        for name, content in model.files.items():
+            path = folder / "models" / f"{model.arm}-seed{model.seed}" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+
+
+@contextmanager
+def _interruptible(console: Console) -> Iterator[_ConsoleProgress]:
+    """Ctrl-C and SIGTERM ask for a checkpoint and a stop; a second Ctrl-C ends the process at once."""
+    progress = _ConsoleProgress(console)
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        progress.control = Control.SAVE_AND_STOP
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield progress
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class _ConsoleProgress:
+    """A line for every phase, validated epoch and event."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self.control = Control.CONTINUE
+
+    def phase(self, phase: Phase, *, arm: str | None = None, seed: int | None = None) -> None:
+        self._console.print(f"[bold]{phase}[/]" + (f" {arm}, seed {seed}" if arm else ""))
+
+    def step(self, at: StepProgress) -> Control:
+        return self.control
+
+    def epoch(self, metrics: EpochMetrics) -> None:
+        ndcg = f", validation NDCG@10 {metrics.validation['ndcg@10']:.4f}" if metrics.validation else ""
+        self._console.print(
+            f"  {metrics.arm} epoch {metrics.epoch}: loss {metrics.loss:.4f}{ndcg} ({metrics.seconds:.1f} s)"
+        )
+
+    def event(self, type: str, message: str, data: dict[str, Any] | None = None) -> None:
+        self._console.print(f"  [yellow]{type}[/] {escape(message)}")

@@ -1,0 +1,171 @@
+"""A whole job: every arm and seed trained on one split, measured clean and under attack, reported and packed.
+
+Taken up again on the same checkpoints it goes on where it was: finished arms are read back, the one that was
+interrupted continues, and evaluation and attacks, which are functions of the weights, are simply run again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+import torch
+
+from worker.training.baselines import Markov, Popularity
+from worker.training.data import build_sequences
+from worker.training.evaluate import evaluate, model_scorer
+from worker.training.models.base import SequenceModel
+from worker.training.models.build import build_model
+from worker.training.package import model_files
+from worker.training.progress import (
+    CheckpointStore,
+    Control,
+    EpochMetrics,
+    Phase,
+    Progress,
+    StepProgress,
+    Stopped,
+)
+from worker.training.report import build_report
+from worker.training.report_markdown import render_markdown
+from worker.training.results import ArmResult, dataset_facts, measure
+from worker.training.runtime import Runtime
+from worker.training.spec import TrainSpec
+from worker.training.split import LeaveOneOut, leave_one_out
+from worker.training.trainer import WARMUP, Outcome, Trainer
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """One arm and seed, ready to be stored: its files by path, and its metrics on validation and test."""
+
+    arm: str
+    seed: int
+    metrics: dict[str, Any]
+    files: dict[str, bytes]
+
+
+@dataclass(frozen=True)
+class ExperimentResult:
+    """What a job leaves behind: the report (JSON and Markdown) and a model for each arm and seed."""
+
+    report: dict[str, Any]
+    report_markdown: str
+    models: list[TrainedModel]
+
+
+def run_experiment(
+    spec: TrainSpec,
+    interactions: pl.DataFrame,
+    *,
+    progress: Progress,
+    checkpoints: CheckpointStore,
+    runtime: Runtime,
+) -> ExperimentResult:
+    """Train, evaluate, attack and pack every arm and seed of `spec`.
+
+    `interactions` is a canonical frame (`read_interactions`): user, item, perhaps timestamp and rating, in
+    time order. Test targets are met only after an arm's model was chosen on validation. Raises Stopped when
+    the world asks for it, and TrainingError (DataError, DivergedError, CheckpointUnreadableError, …).
+    """
+    device = runtime.prepare()
+    heard = _Heard(progress, spec)
+    heard.phase("preparing")
+    sequences = build_sequences(interactions, min_rating=spec.min_rating, k_core=spec.k_core)
+    split = leave_one_out(sequences)
+
+    def validate(model: SequenceModel) -> dict[str, float]:
+        scorer = model_scorer(model, spec.max_length, device)
+        seen = spec.exclude_seen
+        return evaluate(scorer, split, "validation", exclude_seen=seen, lists=False, tick=heard.beat).metrics
+
+    trainer = Trainer(
+        spec, split.train, validate=validate, progress=heard, checkpoints=checkpoints, device=device
+    )
+    outcomes: list[Outcome] = []
+    results: list[ArmResult] = []
+    # Seed by seed, so that a seed's arms fork from one warm-up.
+    for seed in spec.seeds:
+        for arm in spec.arms:
+            outcomes.append(trainer.train(arm, seed))
+            results.append(_measure_arm(outcomes[-1], spec, split, heard, device))
+        checkpoints.discard("warmup", seed, WARMUP)
+    heard.phase("attacking", arm="baselines")
+    baselines = {
+        name: measure(scorer, split, spec, tick=heard.between)
+        for name, scorer in (("popularity", Popularity(split)), ("markov", Markov(split)))
+    }
+    heard.phase("packaging")
+    facts = dataset_facts(split, sequences, trainer.windows)
+    report = build_report(spec, facts, results, baselines, environment=runtime.environment(device))
+    for warning in report["warnings"]:
+        heard.event(warning["code"], warning["message"], {"arm": warning["arm"]})
+    models = [
+        TrainedModel(
+            arm=result.arm,
+            seed=result.seed,
+            metrics={"validation": result.measured.validation, "test": result.measured.test},
+            files=model_files(
+                spec, outcome.weights, sequences.item_ids, arm=result.arm, seed=result.seed, report=report
+            ),
+        )
+        for outcome, result in zip(outcomes, results, strict=True)
+    ]
+    return ExperimentResult(report, render_markdown(report), models)
+
+
+def _measure_arm(
+    outcome: Outcome, spec: TrainSpec, split: LeaveOneOut, heard: _Heard, device: torch.device
+) -> ArmResult:
+    """Measure a chosen model on validation and test targets, clean and under attack."""
+    heard.phase("evaluating", arm=outcome.arm, seed=outcome.seed)
+    model = build_model(spec, split.n_items)
+    model.load_state_dict(outcome.weights)
+    measured = measure(
+        model_scorer(model.to(device), spec.max_length, device),
+        split,
+        spec,
+        tick=heard.between,
+        attacking=lambda: heard.phase("attacking", arm=outcome.arm, seed=outcome.seed),
+    )
+    return ArmResult(
+        arm=outcome.arm,
+        seed=outcome.seed,
+        best_epoch=outcome.best_epoch,
+        epochs=outcome.epochs,
+        seconds=outcome.seconds,
+        stop_reason=outcome.stop_reason,
+        measured=measured,
+    )
+
+
+class _Heard:
+    """A Progress that passes everything on, and lets evaluation ask what a training step asks: go on?"""
+
+    def __init__(self, progress: Progress, spec: TrainSpec) -> None:
+        self._progress = progress
+        self._last = StepProgress("", spec.seed, 0, spec.epochs, 0, 0, 0.0, 0.0)
+
+    def phase(self, phase: Phase, *, arm: str | None = None, seed: int | None = None) -> None:
+        self._progress.phase(phase, arm=arm, seed=seed)
+
+    def step(self, at: StepProgress) -> Control:
+        self._last = at
+        return self._progress.step(at)
+
+    def epoch(self, metrics: EpochMetrics) -> None:
+        self._progress.epoch(metrics)
+
+    def event(self, type: str, message: str, data: dict[str, Any] | None = None) -> None:
+        self._progress.event(type, message, data)
+
+    def beat(self, share: float) -> None:
+        """In the middle of an arm: show that it moves. A stop is obeyed at the arm's next step."""
+        self._progress.step(self._last)
+
+    def between(self, share: float) -> None:
+        """Between arms, where all that was trained is stored: show that it moves, and obey a stop at once."""
+        control = self._progress.step(self._last)
+        if control is not Control.CONTINUE:
+            raise Stopped(saved=True)

@@ -1,0 +1,58 @@
+"""Where a run computes: the device, the threads, and the versions a report names."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+
+from worker.training.progress import TrainingError
+
+
+class DeviceUnavailableError(TrainingError):
+    """The device that was asked for is not there."""
+
+    hint = "Use device auto or cpu, or install a CUDA build of torch on a machine with an NVIDIA driver."
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Device `auto` (CUDA where there is one, else CPU), `cpu`, `cuda` or `cuda:N`; threads, 0: all cores.
+
+    Neither is part of a TrainSpec: they say where a run computes, not what. A run is bit-identical to another
+    only on CPU with the same torch and the same number of threads.
+    """
+
+    device: str = "auto"
+    threads: int = 1
+
+    def prepare(self) -> torch.device:
+        """Set the process's thread count and return the device. Raises DeviceUnavailableError."""
+        torch.set_num_threads(self.threads or os.cpu_count() or 1)
+        if self.device == "auto":
+            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = torch.device(self.device)
+        if device.type == "cuda" and not torch.cuda.is_available():
+            raise DeviceUnavailableError(
+                f"device {self.device} was asked for, but torch finds no CUDA device"
+            )
+        return device
+
+    def environment(self, device: torch.device) -> dict[str, Any]:
+        """Return what a report says of the machine: versions, device, threads."""
+        name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+        return {
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "polars": pl.__version__,
+            "threads": torch.get_num_threads(),
+            "device": str(device),
+            "device_name": name,
+        }
