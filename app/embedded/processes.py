@@ -28,7 +28,7 @@ class ProcessSpec:
         command: program and arguments, never through a shell.
         log: file that standard output and error are appended to.
         folder: working folder of the process.
-        stage: processes start in rising and stop in falling order; those of one stage together.
+        stage: processes stop in falling order, those of one stage together.
         environment: variables added to the supervisor's own.
         prefix: programs that become the command in turn (`unshare …`, `setpriv …`); a `{signal}` in it
             stands for the death signal. Empty means only that the process dies with its parent.

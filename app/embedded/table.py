@@ -81,7 +81,8 @@ def service_table(
         ready=lambda: answers(f"{local_url(host, port)}/readyz"),
     )
     trainers = [worker(f"train{number}", "train") for number in range(1, workers + 1)]
-    return [reaper, *trainers, worker("light", "light"), api]
+    # the API first: what it takes in waits for the workers, who need the processor to start
+    return [api, reaper, *trainers, worker("light", "light")]
 
 
 def local_url(host: str, port: int) -> str:

@@ -7,22 +7,23 @@ from pathlib import Path
 
 import pytest
 
-from app.embedded.table import answers, local_url, service_table
+from app.embedded.table import POSTGRES, VALKEY, answers, local_url, service_table
 
 
-def test_the_table_has_each_worker_once_and_starts_the_api_last(tmp_path: Path) -> None:
+def test_the_table_has_each_worker_once_and_stops_the_api_first(tmp_path: Path) -> None:
     table = service_table(
         tmp_path, host="127.0.0.1", port=1, workers=2, grace=1, environment={"DATABASE_URL": "d"}
     )
-    assert [spec.name for spec in table] == ["reaper", "train1", "train2", "light", "api"]
-    assert [spec.stage for spec in table] == sorted(spec.stage for spec in table)
+    assert [spec.name for spec in table] == ["api", "reaper", "train1", "train2", "light"]
+    stages = {spec.name: spec.stage for spec in table}
+    assert stages["api"] > stages["train1"] == stages["light"] > stages["reaper"] > VALKEY > POSTGRES
     assert {spec.environment["DATABASE_URL"] for spec in table} == {"d"}
     assert {spec.environment["STEADYRANK_DATA_DIR"] for spec in table} == {str(tmp_path)}
     assert len({spec.log for spec in table}) == len(table)
 
 
 def test_each_worker_takes_one_queue_and_stops_promptly(tmp_path: Path) -> None:
-    workers = service_table(tmp_path, host="127.0.0.1", port=1, workers=1, grace=6, environment={})[1:3]
+    workers = service_table(tmp_path, host="127.0.0.1", port=1, workers=1, grace=6, environment={})[2:]
     for spec, queue in zip(workers, ("train", "light"), strict=True):
         command = list(spec.command)
         assert command[command.index("-Q") + 1] == queue
