@@ -93,7 +93,7 @@ def add_problem_handlers(app: FastAPI) -> None:
 
 
 def describe_problems(app: FastAPI) -> None:
-    """Let the OpenAPI page show our errors, and not the framework's, wherever it would show its own 422."""
+    """Let the OpenAPI page show our errors, not the framework's, and a route's first sentence as summary."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -108,6 +108,7 @@ def describe_problems(app: FastAPI) -> None:
         schemas["Problem"] = ours
         for path in document["paths"].values():
             for operation in path.values():
+                operation["summary"] = operation["description"].split("\n")[0].removesuffix(".")
                 if "application/json" in operation["responses"].get("422", {}).get("content", {}):
                     operation["responses"]["422"] = problem_responses(422)[422]
         return document

@@ -13,7 +13,7 @@ from app.datasets.schemas import EXAMPLE, DatasetDeleted, DatasetObject, Dataset
 from app.deps import BlobsDep, PageDep, PrincipalDep, SessionDep, SettingsDep
 from app.pagination import ListOf, list_of
 from app.problems import problem_responses
-from app.storage.serving import serve_blob
+from app.storage.serving import BLOB_RESPONSES, serve_blob
 
 router = APIRouter(prefix="/datasets", tags=["datasets"])
 
@@ -35,11 +35,6 @@ _UPLOAD_BODY: dict[str, Any] = {
             },
         },
     }
-}
-_BINARY: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}},
-    206: {"description": "The range that was asked for"},
-    304: {"description": "Not changed"},
 }
 
 
@@ -143,7 +138,9 @@ def get_dataset_report(dataset_id: str, principal: PrincipalDep, session: Sessio
 
 
 @router.get(
-    "/{dataset_id}/content", response_class=Response, responses={**_BINARY, **problem_responses(404, 416)}
+    "/{dataset_id}/content",
+    response_class=Response,
+    responses={**BLOB_RESPONSES, **problem_responses(404, 416)},
 )
 @router.head("/{dataset_id}/content", include_in_schema=False)
 def get_dataset_content(

@@ -22,7 +22,7 @@ from app.jobs.schemas import (
 )
 from app.pagination import ListOf, list_of
 from app.problems import problem_responses
-from app.storage.serving import serve_blob
+from app.storage.serving import BLOB_RESPONSES, serve_blob
 
 MARKDOWN = "text/markdown"
 POLL_SECONDS = "2"
@@ -214,9 +214,7 @@ def get_checkpoint(checkpoint_id: str, principal: PrincipalDep, session: Session
     "/{checkpoint_id}/content",
     response_class=Response,
     responses={
-        200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}},
-        206: {"description": "The range that was asked for"},
-        304: {"description": "Not changed"},
+        **BLOB_RESPONSES,
         **problem_responses(404, 416),
     },
 )

@@ -23,7 +23,7 @@ from app.models.schemas import (
 )
 from app.pagination import ListOf, list_of
 from app.problems import problem_responses
-from app.storage.serving import serve_blob
+from app.storage.serving import BLOB_RESPONSES, serve_blob
 
 router = APIRouter(prefix="/models", tags=["models"])
 
@@ -66,9 +66,7 @@ def get_model(model_id: str, principal: PrincipalDep, session: SessionDep) -> Mo
     "/{model_id}/files/{path}",
     response_class=Response,
     responses={
-        200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}},
-        206: {"description": "The range that was asked for"},
-        304: {"description": "Not changed"},
+        **BLOB_RESPONSES,
         **problem_responses(404, 416),
     },
 )

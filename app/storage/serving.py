@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from itertools import chain
+from typing import Any
 from urllib.parse import quote
 
 from starlette.requests import Request
@@ -12,6 +13,21 @@ from starlette.responses import Response, StreamingResponse
 
 from app.errors import RangeNotSatisfiableError
 from app.storage.blobs import BlobInfo, BlobStore
+
+BLOB_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The bytes",
+        "content": {
+            "application/octet-stream": {
+                "schema": {"type": "string", "format": "binary"},
+                "example": "the bytes of the file",
+            }
+        },
+    },
+    206: {"description": "The range that was asked for"},
+    304: {"description": "Not changed since the ETag in If-None-Match"},
+}
+"""The `responses=` of a route that serves a blob."""
 
 _RANGE = re.compile(r"bytes\s*=\s*(\d*)\s*-\s*(\d*)", re.IGNORECASE)
 

@@ -77,13 +77,13 @@ def session(database: Database) -> Iterator[Session]:
         session.rollback()
 
 
-@pytest.fixture
-def settings(database_url: str, broker_url: str, tmp_path: Path) -> Settings:
+@pytest.fixture(scope="session")
+def shared_settings(shared_database_url: str, redis_url: str, server_folder: Path) -> Settings:
     """Settings with small limits."""
     return Settings(
-        database_url=database_url,
-        redis_url=broker_url,
-        data_dir=tmp_path,
+        database_url=shared_database_url,
+        redis_url=redis_url,
+        data_dir=server_folder / "data",
         max_upload_bytes=3 * 1024 * 1024,
         max_decompressed_bytes=4 * 1024 * 1024,
         upload_idle_seconds=5.0,
@@ -91,9 +91,23 @@ def settings(database_url: str, broker_url: str, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def application(settings: Settings) -> FastAPI:
-    """The application of the test's database and broker."""
-    return create_app(settings)
+def settings(shared_settings: Settings, database_url: str, broker_url: str) -> Settings:
+    """The settings of the served application; the database and the broker are empty."""
+    assert (shared_settings.database_url, shared_settings.redis_url) == (database_url, broker_url)
+    return shared_settings
+
+
+@pytest.fixture(scope="session")
+def application(shared_settings: Settings) -> FastAPI:
+    """The application, made and served once for all tests; one that is to be changed is made by the test."""
+    return create_app(shared_settings)
+
+
+@pytest.fixture(scope="session")
+def shared_service_url(application: FastAPI) -> Iterator[str]:
+    """Where the application is served, by a real HTTP server."""
+    with served(application) as url:
+        yield url
 
 
 @pytest.fixture
@@ -104,10 +118,10 @@ def api_key(database: Database) -> str:
 
 
 @pytest.fixture
-def service_url(application: FastAPI) -> Iterator[str]:
-    """Where the application is served, by a real HTTP server."""
-    with served(application) as url:
-        yield url
+def service_url(shared_service_url: str, settings: Settings) -> str:
+    """Where the application is served; its database and broker are empty at first."""
+    assert settings
+    return shared_service_url
 
 
 @pytest.fixture

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from fastapi import FastAPI
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.config import Settings
 from app.deps import SessionDep
 from app.errors import SteadyRankError
+from app.main import create_app
 from app.observability import JsonFormatter
 from app.problems import Problem, problem_response
 from tests.serving import served
@@ -27,8 +28,9 @@ class Body(BaseModel):
 
 
 @pytest.fixture
-def odd(application: FastAPI) -> Iterator[httpx.Client]:
-    """The application with some routes that go wrong."""
+def odd(settings: Settings) -> Iterator[httpx.Client]:
+    """An application with some routes that go wrong."""
+    application = create_app(settings)
 
     @application.post("/odd/body")
     def body(given: Body) -> Body:

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import json
+import logging
+import time
+
+import pytest
+import redis
+from kombu.exceptions import OperationalError
+
+from app.config import Settings
+from app.db.session import Message
+from app.queue import LIGHT_QUEUE, TRAIN_QUEUE, CeleryQueue, make_celery
+
+
+def test_messages_carry_ids_to_their_queue(broker_url: str) -> None:
+    celery = make_celery(Settings(redis_url=broker_url))
+    queue = CeleryQueue(celery)
+    queue.ping()
+    queue.send(Message("steadyrank.run_job", ("job_1",), TRAIN_QUEUE))
+    queue.send(Message("steadyrank.validate_dataset", ("ds_1",), LIGHT_QUEUE))
+    celery.close()
+    client = redis.Redis.from_url(broker_url)
+    for name, task, identity in (
+        ("train", "steadyrank.run_job", "job_1"),
+        ("light", "steadyrank.validate_dataset", "ds_1"),
+    ):
+        message = json.loads(client.lindex(name, 0))
+        assert message["headers"]["task"] == task
+        assert identity in message["headers"]["argsrepr"]
+    client.close()
+
+
+def test_a_broker_that_is_down_is_logged_and_soon(caplog: pytest.LogCaptureFixture) -> None:
+    celery = make_celery(Settings(redis_url="redis://127.0.0.1:1/0"))
+    queue = CeleryQueue(celery)
+    began = time.monotonic()
+    with caplog.at_level(logging.WARNING, "app.queue"):
+        queue.send(Message("steadyrank.run_job", ("job_1",), TRAIN_QUEUE))
+    assert time.monotonic() - began < 5
+    assert "job_1" in caplog.text
+    with pytest.raises(OperationalError):
+        queue.ping()
+    celery.close()

@@ -1,0 +1,149 @@
+"""Reading data sets as the light worker does: real files, a real database, real readers."""
+
+from __future__ import annotations
+
+import gzip
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+from sqlalchemy import func, select
+
+import worker.datasets
+from app.config import Settings
+from app.datasets.validation import claim_validation, recover_validating
+from app.db.models.blob import Blob
+from app.db.models.dataset import Dataset
+from app.db.session import Database
+from app.storage.database import DatabaseBlobStore
+from tests.factories import CSV, RecordingSender, age, make_dataset
+from worker.datasets import validate_dataset
+from worker.resources import Resources
+from worker.training.readers.read import ReadOptions, ReadResult, read_interactions
+
+
+@pytest.fixture
+def resources(database_url: str) -> Iterator[Resources]:
+    settings = Settings(database_url=database_url, max_rows=1000, max_decompressed_bytes=100_000)
+    database = Database(settings.database, sender=RecordingSender())
+    yield Resources(settings, database, DatabaseBlobStore(database.engine))
+    database.dispose()
+
+
+def _add(resources: Resources, data: bytes, **columns: str) -> str:
+    with resources.database.unit_of_work() as session:
+        dataset = make_dataset(session, resources.blobs, data=data)
+        dataset.options = dict(columns)
+        return dataset.id
+
+
+def _get(resources: Resources, dataset_id: str) -> Dataset:
+    with resources.database.unit_of_work() as session:
+        return session.get_one(Dataset, dataset_id)
+
+
+@pytest.mark.parametrize("data", [CSV, gzip.compress(CSV)], ids=["plain", "gzip"])
+def test_a_good_file_is_ready(resources: Resources, tmp_path: Path, data: bytes) -> None:
+    dataset_id = _add(resources, data, user_column="user_id")
+    validate_dataset(dataset_id, resources=resources)
+    dataset = _get(resources, dataset_id)
+    assert (dataset.status, dataset.format, dataset.attempts) == ("ready", "csv", 1)
+    assert dataset.columns is not None
+    assert (dataset.columns["user"], dataset.columns["item"]) == ("user_id", "item_id")
+    assert dataset.stats is not None
+    assert (dataset.stats["users"], dataset.stats["items"], dataset.stats["interactions"]) == (6, 7, 30)
+    assert dataset.canonical_blob is not None
+    canonical = tmp_path / "interactions.parquet"
+    canonical.write_bytes(b"".join(resources.blobs.read(dataset.canonical_blob)))
+    frame = pl.read_parquet(canonical)
+    assert frame.columns == ["user", "item", "timestamp"]
+    assert frame.height == 30
+    assert frame["timestamp"].is_sorted()
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (CSV + b"u1,,1700000000\n", "missing_id"),
+        (b"colour,weight\nred,1\ngreen,2\nblue,3\n", "missing_columns"),
+        (CSV + b"u1,i1,1700000000\n" * 2000, "too_many_rows"),
+    ],
+)
+def test_a_bad_file_is_rejected_with_its_problems(resources: Resources, data: bytes, code: str) -> None:
+    dataset_id = _add(resources, data)
+    validate_dataset(dataset_id, resources=resources)
+    dataset = _get(resources, dataset_id)
+    assert dataset.status == "rejected"
+    problems = [problem for problem in dataset.problems if problem["severity"] == "error"]
+    assert {problem["code"] for problem in problems} == {code}
+    assert all(problem["hint"] and problem["message"] and problem["pointer"] for problem in problems)
+    assert dataset.canonical_blob is None
+
+
+def test_running_it_again_changes_nothing(resources: Resources) -> None:
+    dataset_id = _add(resources, CSV)
+    validate_dataset(dataset_id, resources=resources)
+    before = _get(resources, dataset_id)
+    validate_dataset(dataset_id, resources=resources)
+    after = _get(resources, dataset_id)
+    assert (after.attempts, after.canonical_blob) == (before.attempts, before.canonical_blob)
+    validate_dataset("ds_unknown", resources=resources)
+
+
+def test_deleted_while_it_was_read(resources: Resources, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset_id = _add(resources, CSV)
+
+    def read(path: Path, options: ReadOptions, *, filename: str | None) -> ReadResult:
+        with resources.database.unit_of_work() as session:
+            session.delete(session.get_one(Dataset, dataset_id))
+        return read_interactions(path, options, filename=filename)
+
+    monkeypatch.setattr(worker.datasets, "read_interactions", read)
+    validate_dataset(dataset_id, resources=resources)
+    with resources.database.unit_of_work() as session:
+        incomplete = select(func.count()).select_from(Blob).where(Blob.sha256.is_(None))
+        assert session.execute(incomplete).scalar_one() == 0  # the canonical blob went with it
+
+
+def test_a_reader_that_dies_leaves_it_for_another(
+    resources: Resources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset_id = _add(resources, CSV)
+
+    def die(path: Path, options: ReadOptions, *, filename: str | None) -> ReadResult:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(worker.datasets, "read_interactions", die)
+        with pytest.raises(MemoryError):
+            validate_dataset(dataset_id, resources=resources)
+    with resources.database.unit_of_work() as session:
+        age(session, session.get_one(Dataset, dataset_id), 1)
+    with resources.database.unit_of_work() as session:
+        assert recover_validating(session, resources.settings) == 1
+    validate_dataset(dataset_id, resources=resources)
+    assert (_get(resources, dataset_id).status, _get(resources, dataset_id).attempts) == ("ready", 2)
+
+
+def test_the_claim_is_kept_alive_while_reading_takes_long(
+    resources: Resources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick = Resources(
+        resources.settings.model_copy(update={"lease_seconds": 0.3}), resources.database, resources.blobs
+    )
+    dataset_id = _add(resources, CSV)
+    taken: list[object] = []
+
+    def read(path: Path, options: ReadOptions, *, filename: str | None) -> ReadResult:
+        threading.Event().wait(1.0)
+        with resources.database.unit_of_work() as session:
+            taken.append(recover_validating(session, quick.settings))
+            taken.append(claim_validation(session, dataset_id, lease_seconds=1))
+        return read_interactions(path, options, filename=filename)
+
+    monkeypatch.setattr(worker.datasets, "read_interactions", read)
+    validate_dataset(dataset_id, resources=quick)
+    assert taken == [0, None]
+    assert _get(resources, dataset_id).status == "ready"
