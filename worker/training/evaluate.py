@@ -146,8 +146,7 @@ class ModelScorer:
         for start in range(0, len(x_BL), rows):
             part = slice(start, start + rows)
             x, length = x_BL[part].to(self.device), length_B[part].to(self.device)
-            h_BLD = self.model.encode(self.model.embed(x), length)
-            states.append(h_BLD[torch.arange(len(x), device=self.device), length - 1])
+            states.append(self.model.encode_last(self.model.embed(x), length))
         return torch.cat(states)
 
 

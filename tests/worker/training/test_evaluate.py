@@ -188,6 +188,12 @@ def test_a_model_is_scored_one_history_like_many(name: ModelName, monkeypatch: p
     torch.testing.assert_close(scorer(histories), together)
     alone = torch.cat([scorer(histories.take(np.array([row]))) for row in range(len(histories))])
     torch.testing.assert_close(alone, together)
+    with torch.no_grad():
+        x_BL, length_B = histories.last(4)
+        h_BLD = model.eval().encode(model.embed(x_BL), length_B)
+        slow = model.train().score(h_BLD[torch.arange(len(x_BL)), length_B - 1])
+    torch.testing.assert_close(together, slow)
+    scorer(histories)
     assert model.training
     assert not together.requires_grad
     longest = int(histories.lengths.argmax())

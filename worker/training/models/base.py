@@ -44,6 +44,14 @@ class SequenceModel(nn.Module, ABC):
         from `generator`, on the device of `e_BLD`; None trains without dropout. In eval mode it is not used.
         """
 
+    def encode_last(self, e_BLD: Tensor, length_B: Tensor) -> Tensor:
+        """Return h_BD, the state at each row's last input, without dropout: all that scoring a history needs.
+
+        Equal to that of `encode` up to rounding; a model that can skip work for it overrides this.
+        """
+        rows_B = torch.arange(len(e_BLD), device=e_BLD.device)
+        return self.encode(e_BLD, length_B)[rows_B, length_B - 1]
+
     def score(self, h_ND: Tensor) -> Tensor:
         """Return the scores h · Eᵀ, [N, V + 1]; column 0 is padding and must never be ranked."""
         return functional.linear(h_ND, self.item_embedding.weight)

@@ -59,15 +59,28 @@ class SASRec(SequenceModel):
         """See `SequenceModel.encode`."""
         if not self.training:
             generator = None
-        at_L = torch.arange(e_BLD.shape[1], device=e_BLD.device)
-        # Padding runs past the table's end; any valid row will do for it.
-        position_BL = (self.max_length - length_B[:, None] + at_L).clamp_(max=self.max_length - 1)
-        x_BLD = e_BLD * math.sqrt(self.hidden_size) + self.position_embedding(position_BL)
-        x_BLD = dropout(x_BLD, self.dropout, generator)
+        x_BLD = dropout(self._placed(e_BLD, length_B), self.dropout, generator)
         for block in self.blocks:
             x_BLD = block(x_BLD, generator)
         h_BLD: Tensor = self.final_norm(x_BLD)
         return h_BLD
+
+    def encode_last(self, e_BLD: Tensor, length_B: Tensor) -> Tensor:
+        """See `SequenceModel.encode_last`: the last block computes one position a row."""
+        x_BLD = self._placed(e_BLD, length_B)
+        *blocks, last = self.blocks
+        for block in blocks:
+            x_BLD = block(x_BLD, None)
+        h_BD: Tensor = self.final_norm(last(x_BLD, None, last_of=length_B))
+        return h_BD
+
+    def _placed(self, e_BLD: Tensor, length_B: Tensor) -> Tensor:
+        """Scale the embeddings and add the position vectors, counted from each row's end."""
+        at_L = torch.arange(e_BLD.shape[1], device=e_BLD.device)
+        # Padding runs past the table's end; any valid row will do for it.
+        position_BL = (self.max_length - length_B[:, None] + at_L).clamp_(max=self.max_length - 1)
+        placed_BLD: Tensor = e_BLD * math.sqrt(self.hidden_size) + self.position_embedding(position_BL)
+        return placed_BLD
 
 
 class SASRecBlock(nn.Module):
@@ -85,8 +98,12 @@ class SASRecBlock(nn.Module):
         self.expand = nn.Linear(hidden_size, hidden_size)
         self.contract = nn.Linear(hidden_size, hidden_size)
 
-    def forward(self, x_BLD: Tensor, generator: torch.Generator | None) -> Tensor:
-        """Return the block's output, [B, L, D]."""
+    def forward(
+        self, x_BLD: Tensor, generator: torch.Generator | None, last_of: Tensor | None = None
+    ) -> Tensor:
+        """Return the block's output, [B, L, D]; given row lengths `last_of`, at the last inputs, [B, D]."""
+        if last_of is not None:
+            return self._last_position(x_BLD, last_of)
         q_BLD = self.attention_norm(x_BLD)
         query_BHLd = self._split(self.query(q_BLD))
         key_BHLd, value_BHLd = self._split(self.key(x_BLD)), self._split(self.value(x_BLD))
@@ -96,6 +113,18 @@ class SASRecBlock(nn.Module):
         inner_BLD = dropout(functional.relu(self.expand(z_BLD)), self.dropout, generator)
         out_BLD: Tensor = z_BLD + dropout(self.contract(inner_BLD), self.dropout, generator)
         return out_BLD
+
+    def _last_position(self, x_BLD: Tensor, length_B: Tensor) -> Tensor:
+        # One query a row, which may read all of the row's real keys; without dropout.
+        rows_B = torch.arange(len(x_BLD), device=x_BLD.device)
+        q_B1D = self.attention_norm(x_BLD[rows_B, length_B - 1])[:, None]
+        q_BH1d = self._split(self.query(q_B1D))
+        k_BHLd, v_BHLd = self._split(self.key(x_BLD)), self._split(self.value(x_BLD))
+        real_B11L = (torch.arange(x_BLD.shape[1], device=x_BLD.device) < length_B[:, None])[:, None, None]
+        a_BH1d = functional.scaled_dot_product_attention(q_BH1d, k_BHLd, v_BHLd, attn_mask=real_B11L)
+        z_BD = self.feed_forward_norm((q_B1D + a_BH1d.transpose(1, 2).flatten(2)).squeeze(1))
+        output_BD: Tensor = z_BD + self.contract(functional.relu(self.expand(z_BD)))
+        return output_BD
 
     def _split(self, x_BLD: Tensor) -> Tensor:
         return x_BLD.view(*x_BLD.shape[:2], self.heads, -1).transpose(1, 2)
