@@ -11,6 +11,7 @@ length at every width, model and epoch. Perturbations are constants: no gradient
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -77,6 +78,7 @@ def history_perturbation(
 def ascent(gradient: Tensor, length: Tensor) -> Tensor:
     """Return vectors along `gradient` [..., D] of the given `length` ([...] or one for all); 0 along 0."""
     norm = gradient.norm(dim=-1)
-    # A norm below the smallest normal number carries no direction and would overflow the quotient.
-    factor = torch.where(norm > torch.finfo(norm.dtype).tiny, length / norm, 0.0)
+    # Below the root of the smallest normal number (1e-19 in float32) the squares in the norm underflow: no
+    # direction is known there, and such a gradient counts as zero.
+    factor = torch.where(norm > math.sqrt(torch.finfo(norm.dtype).tiny), length / norm, 0.0)
     return gradient * factor.unsqueeze(-1)

@@ -1,0 +1,87 @@
+"""Losses pinned to numbers: a refactor leaves them untouched, and a change of the method has to say so.
+
+After a change that is meant to move them: ``python -m tests.golden.test_losses`` writes the file anew.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.worker.training.synthetic import markov_sequences
+from worker.training.models.base import SequenceModel
+from worker.training.progress import EpochMetrics, MemoryCheckpoints, SilentProgress
+from worker.training.spec import ModelName, TrainSpec
+from worker.training.trainer import Trainer
+
+PINNED = Path(__file__).with_name("losses.json")
+MODELS: tuple[ModelName, ...] = ("sasrec", "gru4rec")
+
+
+class Losses(SilentProgress):
+    """[loss, loss_match, loss_history] of every epoch, by arm."""
+
+    def __init__(self) -> None:
+        self.of_arm: dict[str, list[list[float | None]]] = {}
+
+    def epoch(self, metrics: EpochMetrics) -> None:
+        row = [metrics.loss, metrics.loss_match, metrics.loss_history]
+        self.of_arm.setdefault(metrics.arm, []).append(row)
+
+
+def no_validation(model: SequenceModel) -> dict[str, float]:
+    return {"ndcg@10": 0.0}
+
+
+def losses_of(model: ModelName) -> dict[str, list[list[float | None]]]:
+    """Three epochs, one of them warm-up, of all arms, with both levels strong and both parts of C in play."""
+    torch.set_num_threads(1)
+    spec = TrainSpec(
+        model=model,
+        hidden_size=16,
+        heads=2,
+        max_length=8,
+        windows_per_user=2,
+        batch_size=16,
+        epochs=3,
+        warmup_epochs=1,
+        learning_rate=5e-3,
+        epsilon_match=0.1,
+        epsilon_history=0.3,
+        kappa=0.5,
+        clip_norm=1.0,
+        weight_decay=1e-3,
+    )
+    heard = Losses()
+    trainer = Trainer(
+        spec, markov_sequences(64), validate=no_validation, progress=heard, checkpoints=MemoryCheckpoints()
+    )
+    for arm in spec.arms:
+        trainer.train(arm, 0)
+    return heard.of_arm
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_losses_are_what_they_were(model: ModelName) -> None:
+    pinned: dict[str, Any] = json.loads(PINNED.read_text())[model]
+    measured = losses_of(model)
+    assert measured.keys() == pinned.keys()
+    for arm, rows in pinned.items():
+        for row, expected in zip(measured[arm], rows, strict=True):
+            # Another CPU rounds otherwise; a change of the method moves far more than this.
+            assert row == [None if value is None else pytest.approx(value, rel=1e-4) for value in expected]
+
+
+def test_arms_are_told_apart_by_more_than_the_tolerance() -> None:
+    pinned = json.loads(PINNED.read_text())
+    for model in MODELS:
+        first, second = (pinned[model][arm][-1][2] for arm in ("adversarial", "cascade"))
+        assert first != pytest.approx(second, rel=2e-4)
+
+
+if __name__ == "__main__":
+    PINNED.write_text(json.dumps({model: losses_of(model) for model in MODELS}, indent=1) + "\n")

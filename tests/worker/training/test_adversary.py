@@ -1,0 +1,82 @@
+import torch
+
+from worker.training.adversary import OFF, adversary_of, ascent, history_perturbation, perturb_points
+from worker.training.losses import Points, bce
+from worker.training.seeding import generator_for
+from worker.training.spec import TrainSpec
+
+
+def random_points(scale: float = 1.0) -> Points:
+    values = torch.randn(3, 40, 8, generator=generator_for(0, "points"), dtype=torch.float64)
+    return Points(*(value * scale for value in values))
+
+
+def test_points_move_by_a_fraction_of_their_own_mean_length() -> None:
+    points = random_points()
+    moved = perturb_points(points, 0.1)
+    for before, after in zip(points, moved, strict=True):
+        lengths = (after - before).norm(dim=-1)
+        torch.testing.assert_close(lengths, (0.1 * before.norm(dim=-1).mean()).expand(40))
+
+
+def test_points_move_along_their_own_gradient() -> None:
+    points = Points(*(point.requires_grad_() for point in random_points()))
+    gradients = torch.autograd.grad(bce(points), points)
+    for before, after, gradient in zip(points, perturb_points(points, 0.01), gradients, strict=True):
+        cosine = torch.nn.functional.cosine_similarity(after - before, gradient)
+        torch.testing.assert_close(cosine, torch.ones_like(cosine))
+
+
+def test_perturbed_points_are_ranked_worse_but_little() -> None:
+    points = random_points(scale=0.3)
+    clean, small, large = bce(points), bce(perturb_points(points, 0.03)), bce(perturb_points(points, 0.1))
+    assert clean < small < large < clean + 0.5
+
+
+def test_the_matching_loss_trains_all_three_with_the_perturbation_held_fixed() -> None:
+    points = Points(*(point.requires_grad_() for point in random_points()))
+    moved = perturb_points(points, 0.2)
+    gradients = torch.autograd.grad(bce(moved), points)
+    constant = Points(*((m - p).detach() + p for m, p in zip(moved, points, strict=True)))
+    for gradient, expected in zip(gradients, torch.autograd.grad(bce(constant), points), strict=True):
+        torch.testing.assert_close(gradient, expected)
+        assert gradient.abs().max() > 0
+
+
+def test_a_saturated_position_does_not_move() -> None:
+    h = torch.tensor([[1e3, 0.0]])
+    points = Points(h, h, -h)  # σ is exactly 0 and 1 in float32: no gradient
+    for before, after in zip(points, perturb_points(points, 0.5), strict=True):
+        assert torch.equal(before, after)
+
+
+def test_ascent_is_finite_at_any_size_of_gradient() -> None:
+    gradient = torch.tensor([[0.0, 0.0], [1e-30, 0.0], [1e-18, 0.0], [0.0, 1e18]])
+    moved = ascent(gradient, torch.tensor(2.0))
+    torch.testing.assert_close(moved, torch.tensor([[0.0, 0.0], [0.0, 0.0], [2.0, 0.0], [0.0, 2.0]]))
+
+
+def test_history_is_moved_by_its_weight_and_padding_is_not() -> None:
+    generator = generator_for(0, "history")
+    e_BLD, gradient_BLD = torch.randn(2, 2, 3, 4, generator=generator)
+    m_BL = torch.tensor([[True, True, True], [True, False, False]])
+    w_BL = torch.tensor([[0.5, 1.0, 2.0], [1.5, 9.0, 9.0]])
+    delta_BLD = history_perturbation(e_BLD, gradient_BLD, w_BL, m_BL, 0.1)
+    mean_length = e_BLD[m_BL].norm(dim=-1).mean()
+    torch.testing.assert_close(delta_BLD.norm(dim=-1), 0.1 * mean_length * w_BL * m_BL)
+    cosine = torch.nn.functional.cosine_similarity(delta_BLD[m_BL], gradient_BLD[m_BL])
+    torch.testing.assert_close(cosine, torch.ones(4))
+
+
+def test_history_without_gradient_stays() -> None:
+    ones = torch.ones(1, 2, 4)
+    delta_BLD = history_perturbation(ones, 0 * ones, torch.ones(1, 2), torch.ones(1, 2).bool(), 0.5)
+    assert torch.equal(delta_BLD, 0 * ones)
+
+
+def test_arms_have_their_adversaries() -> None:
+    spec = TrainSpec(epsilon_match=0.2, lambda_match=0.0, epsilon_history=0.3, lambda_history=2.0)
+    assert adversary_of(spec, "standard") == OFF
+    assert adversary_of(spec, "adversarial") == adversary_of(spec, "cascade")
+    cascade = adversary_of(spec, "cascade")
+    assert (cascade.matches, cascade.rewrites_history) == (False, True)

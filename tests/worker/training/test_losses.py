@@ -1,0 +1,53 @@
+import math
+
+import pytest
+import torch
+
+from worker.training.losses import Points, bce, bce_gradient, gather_points
+from worker.training.models.build import build_model
+from worker.training.seeding import generator_for
+from worker.training.spec import TrainSpec
+
+
+def random_points(n: int = 7, width: int = 4) -> Points:
+    h, target, negative = torch.randn(3, n, width, generator=generator_for(0, "points"), dtype=torch.float64)
+    return Points(h, target, negative)
+
+
+def test_bce_by_hand() -> None:
+    points = Points(
+        torch.tensor([[1.0, 2.0], [0.0, 1.0]]),
+        torch.tensor([[1.0, 0.0], [3.0, 2.0]]),  # scores 1 and 2
+        torch.tensor([[0.0, 0.5], [1.0, -1.0]]),  # scores 1 and -1
+    )
+
+    def sigmoid(x: float) -> float:
+        return 1 / (1 + math.exp(-x))
+
+    first = -math.log(sigmoid(1)) - math.log(1 - sigmoid(1))
+    second = -math.log(sigmoid(2)) - math.log(1 - sigmoid(-1))
+    assert bce(points).item() == pytest.approx((first + second) / 2, rel=1e-6)
+
+
+def test_bce_stays_finite_on_hopeless_scores() -> None:
+    h = torch.tensor([[1e4]])
+    assert bce(Points(h, -h, h)).item() == pytest.approx(2e8, rel=1e-6)
+
+
+def test_closed_form_gradient_equals_autograd() -> None:
+    points = Points(*(point.requires_grad_() for point in random_points()))
+    by_autograd = torch.autograd.grad(bce(points) * len(points.h_ND), points)
+    for closed_form, expected in zip(bce_gradient(points), by_autograd, strict=True):
+        torch.testing.assert_close(closed_form, expected)
+        assert not closed_form.requires_grad
+
+
+def test_points_are_gathered_from_real_positions() -> None:
+    model = build_model(TrainSpec(hidden_size=4, max_length=3), 9)
+    h_BLD = torch.arange(24.0).view(2, 3, 4)
+    points = gather_points(
+        model, h_BLD, torch.tensor([0, 1, 3]), torch.tensor([5, 6, 7]), torch.tensor([1, 2, 3])
+    )
+    assert torch.equal(points.h_ND, torch.stack([h_BLD[0, 0], h_BLD[0, 1], h_BLD[1, 0]]))
+    assert torch.equal(points.target_ND, model.item_embedding.weight[5:8])
+    assert torch.equal(points.negative_ND, model.item_embedding.weight[1:4])
