@@ -18,7 +18,7 @@ from worker.training.models.base import SequenceModel
 
 
 class Points(NamedTuple):
-    """What N positions' scores are made of: hidden states, targets' and negatives' embeddings, each [N, D]."""
+    """What N scores are made of: hidden states, targets' and negatives' embeddings, each [N, D]."""
 
     h_ND: Tensor
     target_ND: Tensor
