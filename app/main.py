@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from anyio import to_thread
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from starlette.middleware.cors import CORSMiddleware
@@ -12,6 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 import app.db.tables  # noqa: F401 - foreign keys by name need every table
 from app import capabilities, health
 from app.accounts.middleware import ApiKeyMiddleware
+from app.body_limit import BodyLimitMiddleware
 from app.config import Settings, get_settings
 from app.datasets import routes as datasets
 from app.db.session import Database
@@ -45,6 +47,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        # A route may hold one connection and need a second one (a blob's): with fewer threads than
+        # connections some route can always go on, and no burst of requests locks itself up.
+        threads = to_thread.current_default_thread_limiter()
+        threads.total_tokens = min(threads.total_tokens, database.capacity - 1)
         yield
         celery.close()
         database.dispose()
@@ -63,6 +69,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     application.state.blobs = DatabaseBlobStore(database.engine)
 
     # The last one added is the outermost.
+    application.add_middleware(
+        BodyLimitMiddleware, max_bytes=settings.max_json_bytes, streamed={"/v1/datasets"}
+    )
     application.add_middleware(ApiKeyMiddleware, database=database, require_keys=settings.require_keys)
     if settings.cors_origins:
         application.add_middleware(
@@ -79,7 +88,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     version_1 = APIRouter(prefix="/v1")
     version_1.include_router(datasets.router)
     for part in (jobs.router, models.router, capabilities.router):
-        version_1.include_router(part, max_body_size=settings.max_json_bytes)
+        version_1.include_router(part)
     application.include_router(health.router)
     application.include_router(version_1)
     return application

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session, SessionTransaction, sessionmaker
 _OUTBOX = "steadyrank.outbox"
 _SENDER = "steadyrank.sender"
 _MARKS = "steadyrank.outbox_marks"
+_OVERFLOW = 2
 
 
 @dataclass(frozen=True)
@@ -97,10 +98,11 @@ class Database:
     """
 
     def __init__(self, url: str, *, sender: Sender | None = None, pool_size: int = 5) -> None:
+        self.capacity = (1 + _OVERFLOW) * pool_size
         self.engine: Engine = create_engine(
             url,
             pool_size=pool_size,
-            max_overflow=2 * pool_size,
+            max_overflow=_OVERFLOW * pool_size,
             pool_pre_ping=True,
             connect_args={"connect_timeout": 10, "application_name": "steadyrank"},
         )

@@ -1,0 +1,55 @@
+"""A limit on request bodies that are read whole, that is JSON; uploads stream and count for themselves.
+
+Starlette's own limit answers in plain text, and every error here is a problem.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from http import HTTPStatus
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.errors import PayloadTooLarge
+from app.problems import problem_response
+
+
+class BodyLimitMiddleware:
+    """Refuses longer bodies: by Content-Length before a byte is read, else while they arrive.
+
+    Args:
+        app: What is protected.
+        max_bytes: Most bytes of a body.
+        streamed: Paths that take bodies of any length, since they never hold them whole.
+
+    """
+
+    def __init__(self, app: ASGIApp, *, max_bytes: int, streamed: Collection[str]) -> None:
+        self._app = app
+        self._max_bytes = max_bytes
+        self._streamed = frozenset(streamed)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
+        if scope["type"] != "http" or scope["path"] in self._streamed:
+            await self._app(scope, receive, send)
+            return
+        declared = Headers(scope=scope).get("content-length", "")
+        if declared.isdigit() and int(declared) > self._max_bytes:
+            error = PayloadTooLarge(f"A body of this path has at most {self._max_bytes} bytes.")
+            await problem_response(scope, error)(scope, receive, send)
+            return
+        received = 0
+
+        async def counted() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._max_bytes:
+                # FastAPI turns any other exception from here into a 400
+                raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+            return message
+
+        await self._app(scope, counted, send)
