@@ -64,7 +64,7 @@ class Supervisor:
     def _ask(self, number: int, frame: FrameType | None) -> None:
         self.stopping = True
 
-    def start(self, spec: ProcessSpec, seconds: float = 60.0) -> None:
+    def start(self, spec: ProcessSpec, seconds: float = 120.0) -> None:
         """Start a process, and wait until it serves when it can say so; nothing once a stop was asked for.
 
         Raises:
