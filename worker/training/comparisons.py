@@ -85,7 +85,7 @@ def warnings_of(arms: Mapping[str, Any], popularity: Mapping[str, Any] | None) -
             "code": "nothing_learnt",
             "arm": name,
             "message": f"{name} ranks no better than popularity (NDCG@10 {body['test']['ndcg@10']:.4f} "
-            f"against {level:.4f}): it has learnt nothing, and such a model is perfectly steady",
+            f"against {level:.4f}): it has learnt too little for its steadiness to mean anything",
         }
         for name, body in arms.items()
         if body["test"]["ndcg@10"] <= level

@@ -112,8 +112,8 @@ class Ranking:
     def _first_of_tied(self, rows: torch.Tensor, limit: torch.Tensor, k: int) -> torch.Tensor:
         """int64[m, k]: everything above the limit, then the tied by their place in the shuffle."""
         scores = self.scores[rows]
-        key = torch.where(scores == limit, -self.places, torch.iinfo(torch.int64).min)
-        return torch.where(scores > limit, 1, key).topk(k).indices
+        key = (-self.places).to(torch.float64).expand_as(scores).masked_fill(scores < limit, _NEVER)
+        return largest(key.masked_fill_(scores > limit, 1.0), k)[1]
 
 
 def largest(scores: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:

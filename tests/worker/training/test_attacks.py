@@ -113,7 +113,7 @@ def slow_attacks(scorer: TableScorer, split: LeaveOneOut, spec: TrainSpec) -> li
 @pytest.mark.parametrize("exclude_seen", [True, False])
 def test_against_the_slow_retelling(exclude_seen: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluate_module, "_BLOCK_USERS", 7)
-    split, spec = random_split(), spec_of(exclude_seen=exclude_seen, attack_repeats=2)
+    split, spec = random_split(n_users=18), spec_of(exclude_seen=exclude_seen, attack_repeats=2)
     expected = slow_attacks(TableScorer(), split, spec)
     found = run_attacks(TableScorer(), split, spec, max_length=6).rows
     assert len(found) == 3 * 3 * 2
