@@ -1,0 +1,173 @@
+"""One attempt, with a real training process."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from typing import Any
+
+import pytest
+from sqlalchemy import select, update
+from sqlalchemy.orm import undefer
+
+from app.config import Settings
+from app.db.models.blob import BlobChunk
+from app.db.models.dataset import Dataset
+from app.db.models.job import Job
+from app.db.models.job_attempt import JobAttempt
+from app.db.models.job_event import JobEvent
+from app.db.models.model import Model
+from app.db.models.model_file import ModelFile
+from app.jobs.reaper import reap_expired
+from tests.e2e.conftest import interactions, trainers_of
+from tests.factories import RecordingSender, expire, make_job, make_ready_dataset
+from worker.resources import Resources, open_resources
+from worker.runner import run_job
+from worker.training.portable import load_model
+
+SPEC: dict[str, Any] = {
+    "epochs": 2,
+    "warmup_epochs": 1,
+    "arms": ["standard"],
+    "batch_size": 64,
+    "max_length": 8,
+    "hidden_size": 8,
+    "attack_counts": [1],
+    "attack_positions": ["end"],
+    "attack_repeats": 1,
+}
+
+
+class Bench:
+    """A database, and attempts made in this process."""
+
+    def __init__(self, database_url: str) -> None:
+        self.settings = Settings(
+            database_url=database_url, redis_url="redis://127.0.0.1:1/0", device="cpu", log_format="text"
+        )
+        self.opened: list[Resources] = []
+
+    def resources(self, **settings: Any) -> Resources:
+        given = self.settings.model_dump(include=self.settings.model_fields_set)
+        opened = open_resources(Settings(**{**given, **settings}))
+        self.opened.append(opened)
+        return opened
+
+    def submit(self, resources: Resources, **given: Any) -> str:
+        parquet = BytesIO()
+        interactions(users=60, items=20, length=6).write_parquet(parquet)
+        resources.database.sessions.configure(info={"steadyrank.sender": RecordingSender()})
+        with resources.database.unit_of_work() as session:
+            dataset = make_ready_dataset(session, resources.blobs, canonical=parquet.getvalue())
+            return make_job(session, dataset, **{**SPEC, **given}).id
+
+
+def run(resources: Resources, job_id: str, stopping: threading.Event | None = None) -> None:
+    run_job(job_id, resources=resources, worker="w@host", stopping=stopping or threading.Event())
+
+
+def found(resources: Resources, job_id: str) -> Job:
+    with resources.database.unit_of_work() as session:
+        statement = select(Job).where(Job.id == job_id).options(undefer(Job.report))
+        return session.execute(statement).scalar_one()
+
+
+def attempts(resources: Resources) -> list[str]:
+    with resources.database.unit_of_work() as session:
+        return list(session.execute(select(JobAttempt.outcome).order_by(JobAttempt.attempt)).scalars())
+
+
+@pytest.fixture
+def bench(database_url: str) -> Iterator[Bench]:
+    bench = Bench(database_url)
+    yield bench
+    for resources in bench.opened:
+        resources.database.dispose()
+
+
+def test_an_attempt_ends_in_verified_models_and_a_report(bench: Bench) -> None:
+    resources = bench.resources()
+    job_id = bench.submit(resources)
+    run(resources, job_id)
+    job = found(resources, job_id)
+    assert job.status == "succeeded", job.error
+    assert job.report is not None
+    assert "ndcg@10" in job.report["arms"]["standard"]["test"]
+    assert job.progress is not None
+    assert job.progress["fraction"] == 1.0
+    with resources.database.unit_of_work() as session:
+        model = session.execute(select(Model)).scalar_one()
+        assert (model.arm, model.seed, model.job_id) == ("standard", 0, job_id)
+        rows = session.execute(select(ModelFile).where(ModelFile.model_id == model.id)).scalars().all()
+        attempt = session.execute(select(JobAttempt)).scalar_one()
+        assert attempt.environment is not None
+        assert (attempt.outcome, attempt.environment["threads"]) == ("succeeded", 1)
+        phases = select(JobEvent.data["phase"].astext).where(JobEvent.type == "job.phase")
+        seen = list(dict.fromkeys(session.execute(phases.order_by(JobEvent.sequence)).scalars()))
+        assert seen == ["training", "evaluating", "attacking", "packaging"]
+    files = {row.path: b"".join(resources.blobs.read(row.blob_id)) for row in rows}
+    assert all(hashlib.sha256(files[row.path]).hexdigest() == row.sha256 for row in rows)
+    assert len(load_model(files).recommend(["i1", "i2"], k=3)) == 3
+    run(resources, job_id)  # the same message again
+    assert attempts(resources) == ["succeeded"]
+
+
+def test_damaged_interactions_fail_the_job_with_a_hint(bench: Bench) -> None:
+    resources = bench.resources()
+    job_id = bench.submit(resources)
+    with resources.database.unit_of_work() as session:
+        canonical = session.execute(select(Dataset.canonical_blob)).scalar_one()
+        session.execute(update(BlobChunk).where(BlobChunk.blob_id == canonical).values(data=b"garbage"))
+    run(resources, job_id)
+    job = found(resources, job_id)
+    assert job.status == "failed"
+    assert job.error is not None
+    assert (job.error["code"], job.error["phase"]) == ("dataset_changed", "preparing")
+    assert job.error["hint"]
+
+
+def test_what_cannot_be_learnt_fails_the_job_with_the_librarys_reason(bench: Bench) -> None:
+    resources = bench.resources()
+    job_id = bench.submit(resources, k_core=1000)
+    run(resources, job_id)
+    job = found(resources, job_id)
+    assert (job.status, (job.error or {}).get("code")) == ("failed", "dataset_changed")
+
+
+def test_a_process_that_does_not_move_is_ended(bench: Bench) -> None:
+    resources = bench.resources(hang_seconds=0.3)  # less than importing torch takes
+    job_id = bench.submit(resources)
+    run(resources, job_id)
+    assert found(resources, job_id).status == "queued"
+    assert attempts(resources) == ["lost"]
+    assert trainers_of(job_id) == []
+
+
+def test_a_job_that_runs_too_long_fails(bench: Bench) -> None:
+    resources = bench.resources(max_runtime_seconds=1, shutdown_grace_seconds=20)
+    job_id = bench.submit(resources, epochs=5000, min_epochs=5000, warmup_epochs=1, checkpoint_minutes=60)
+    run(resources, job_id)
+    job = found(resources, job_id)
+    assert (job.status, (job.error or {}).get("code")) == ("failed", "max_runtime_exceeded")
+
+
+def test_a_lost_lease_ends_the_process_and_changes_nothing_more(bench: Bench) -> None:
+    resources = bench.resources()
+    job_id = bench.submit(resources, epochs=5000, min_epochs=5000)
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(run, resources, job_id)
+        deadline = time.monotonic() + 30
+        while not trainers_of(job_id):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        with resources.database.unit_of_work() as session:
+            expire(session, session.get_one(Job, job_id))
+            assert reap_expired(session) == [job_id]
+        running.result(10)
+    assert trainers_of(job_id) == []
+    assert found(resources, job_id).status == "queued"
+    assert attempts(resources) == ["lost"]
