@@ -94,21 +94,22 @@ def run_attacks(
     """Run the grid of `settings` (a TrainSpec is one) on every evaluation user.
 
     max_length is the window that `start` and `random` draw from: the same for every scorer of a comparison.
-    Raises NonFiniteScoresError, and whatever `tick` raises.
+    `tick` is called after every pass over a block. Raises NonFiniteScoresError, and whatever `tick` raises.
     """
     histories = Histories(*split.histories(phase))
     cells = cells_of(settings)
     attack = _Attack(scorer, split, settings, np.minimum(histories.lengths, max_length), phase)
     sums = {cell: _Sums(len(histories)) for cell in cells}
+    rounds = list(product(cells, range(settings.attack_repeats)))
     done = 0
     for rows in blocks(histories, max_length, split.n_items):
         block = histories.take(rows)
         clean = attack.clean(block, rows, cells)
-        for cell, repeat in product(cells, range(settings.attack_repeats)):
+        for cell, repeat in rounds:
             attack.run(cell, repeat, block=block, rows=rows, clean=clean, sums=sums[cell])
-        done += len(rows)
-        if tick is not None:
-            tick(done / len(histories))
+            done += len(rows)
+            if tick is not None:
+                tick(done / (len(histories) * len(rounds)))
     results = AttackResults([], {})
     for cell in cells:
         sums[cell].report(cell, settings.attack_repeats, results)

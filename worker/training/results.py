@@ -102,8 +102,8 @@ def measure(
 ) -> Measured:
     """Measure a scorer on validation and test targets, then under the spec's attacks on test histories.
 
-    `attacking` is called between the two; `tick` after every block of users, with a share that begins anew
-    for each of the three. Raises NonFiniteScoresError, and whatever the callbacks raise.
+    `attacking` is called between the two; `tick` after every pass over a block of users, with a share that
+    begins anew for each of the three. Raises NonFiniteScoresError, and whatever the callbacks raise.
     """
     began = time.monotonic()
     validation = evaluate(scorer, split, "validation", exclude_seen=spec.exclude_seen, lists=False, tick=tick)
