@@ -24,7 +24,7 @@ from app.sdk.objects import Job, Model
 DEFAULT_SPEC = Path(__file__).parent.parent / "demo_spec.json"
 PREFERRED_ARM = "cascade"
 SHOWN_ITEMS = 5
-REPORT, REPORT_TEXT, MODEL_FOLDER, LOGS_FOLDER = "report.json", "report.md", "model", "logs"
+REPORT, REPORT_TEXT, MODEL_FOLDER, LOGS_FOLDER = "report.json", "report.md", "model", "service-logs"
 
 
 def demo(
@@ -36,12 +36,11 @@ def demo(
     ),
 ) -> None:
     """Train three arms on MovieLens 100K through a service of its own, and show them side by side."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     settings = read_spec(spec)
     began = time.monotonic()
     output.mkdir(parents=True, exist_ok=True)
-    for stale in (REPORT, REPORT_TEXT):
-        (output / stale).unlink(missing_ok=True)
+    _forget_the_last_run(output)
     try:
         with stopped_by_signals():
             log = _fetch(console)
@@ -50,13 +49,19 @@ def demo(
                 console.print(f"It answers at {client.base_url} after {time.monotonic() - began:.1f} s.")
                 job = _train(client, console, log, settings, spec)
                 model = _download(client, console, job, output)
-                _recommend(client, console, model, log)
+                _recommend(client, console, model, log, output / MODEL_FOLDER)
                 console.print("Stopping the service …")
     except KeyboardInterrupt:
         console.print("\nInterrupted: the service was stopped and removed.")
         raise
     console.print(f"Done in {seconds_text(time.monotonic() - began)}. Everything is in [bold]{output}[/]:")
     console.print(f"  {REPORT}, {REPORT_TEXT}, {MODEL_FOLDER}/")
+
+
+def _forget_the_last_run(output: Path) -> None:
+    """Remove what would be taken for this run's if it failed; the model's files are overwritten in place."""
+    for stale in (output / REPORT, output / REPORT_TEXT, *(output / LOGS_FOLDER).glob("*.log")):
+        stale.unlink(missing_ok=True)
 
 
 def _fetch(console: Console) -> DemoLog:
@@ -111,13 +116,21 @@ def _download(client: SteadyRank, console: Console, job: Job, output: Path) -> M
     return model
 
 
-def _recommend(client: SteadyRank, console: Console, model: Model, log: DemoLog) -> None:
-    """Ask the model for one user's next items, and again with the user's last click replaced by another."""
+def _recommend(client: SteadyRank, console: Console, model: Model, log: DemoLog, folder: Path) -> None:
+    """Ask for one user's next items, and again with the user's last click replaced by another.
+
+    The service and the downloaded files must give the same list.
+    """
+    from worker.training.portable import load_model
+
     histories = user_histories(log)
     user = next(iter(histories))
     history = histories[user]
     other = next(iter(histories[list(histories)[-1]]))
     (before,) = client.models.recommend(model, [history])
+    here = [item for item, _ in load_model(folder).recommend(history)]
+    if here != [row.item for row in before]:
+        raise DemoFailedError("The downloaded model recommends other items than the service does.")
     (after,) = client.models.recommend(model, [history], replace={-1: other})
 
     def named(item: str) -> str:
@@ -126,6 +139,9 @@ def _recommend(client: SteadyRank, console: Console, model: Model, log: DemoLog)
     console.print(f"User {user} last saw: {', '.join(named(item) for item in history[-3:])}. Comes next:")
     for rank, row in enumerate(before[:SHOWN_ITEMS], 1):
         console.print(f"  {rank}. {named(row.item)}  [dim]{row.score:.3f}[/]")
+    console.print(
+        "  [dim](the service's answer; the downloaded files, scored here by numpy, give the same)[/]"
+    )
     stay = len({row.item for row in before} & {row.item for row in after})
     console.print(
         f"Had the last click been {named(other)} instead, {stay} of the {len(before)} best would have stayed."

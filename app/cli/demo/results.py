@@ -12,6 +12,8 @@ from rich.table import Table
 COUNTS = (1, 2, 5)
 POSITION = "end"
 REPLACEMENT = "uniform"
+# The service keeps no order of names.
+ORDER = ("standard", "adversarial", "cascade", "popularity", "markov")
 
 
 @dataclass(frozen=True)
@@ -28,24 +30,31 @@ class Row:
 
 
 def rows_of(report: dict[str, Any]) -> list[Row]:
-    """The table's rows: arms in the report's order, then baselines."""
-    arms = [_row(name, body, is_arm=True) for name, body in report["arms"].items()]
-    baselines = [_row(name, body, is_arm=False) for name, body in report["baselines"].items()]
-    return arms + baselines
+    """The table's rows: arms, then baselines, each from the plainest on."""
+
+    def rows(part: dict[str, Any], *, is_arm: bool) -> list[Row]:
+        return [_row(name, part[name], is_arm=is_arm) for name in sorted(part, key=_place)]
+
+    return rows(report["arms"], is_arm=True) + rows(report["baselines"], is_arm=False)
 
 
 def print_table(console: Console, rows: list[Row]) -> None:
     """Print the table; the best arm of each column is bold."""
-    table = Table(title="Test figures: untouched histories, and with the last items replaced at random")
+    table = Table(
+        title="Test figures, clean and with the last 1, 2 or 5 items of each history replaced at random",
+        title_justify="left",
+        box=None,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+        header_style="bold",
+    )
     table.add_column("")
-    for heading in (
-        "HR@10",
-        "NDCG@10",
-        *(f"kept, {_items(count)}" for count in COUNTS),
-        *(f"overlap, {_items(count)}" for count in COUNTS),
-        "seconds",
-    ):
-        table.add_column(heading, justify="right")
+    table.add_column("\nHR@10", justify="right")
+    table.add_column("clean\nNDCG@10", justify="right")
+    for measure in ("kept", "overlap"):
+        for count in COUNTS:
+            table.add_column(f"{measure}\nlast {count}", justify="right")
+    table.add_column("\nseconds", justify="right")
     columns: list[tuple[Callable[[Row], float | None], str]] = [
         (lambda row: row.hr, "{:.4f}"),
         (lambda row: row.ndcg, "{:.4f}"),
@@ -62,10 +71,9 @@ def print_table(console: Console, rows: list[Row]) -> None:
             value = read(row)
             text = "–" if value is None else form.format(value)
             cells.append(f"[bold]{text}[/]" if row.is_arm and value is not None and value == top else text)
-        last_arm = row.is_arm and (index + 1 == len(rows) or not rows[index + 1].is_arm)
-        table.add_row(
-            row.name, *cells, "" if row.seconds is None else f"{row.seconds:.0f}", end_section=last_arm
-        )
+        if index and row.is_arm != rows[index - 1].is_arm:
+            table.add_row()
+        table.add_row(row.name, *cells, "" if row.seconds is None else f"{row.seconds:.0f}")
     console.print(table)
     console.print(
         "[dim]kept: share of NDCG@10 left after the replacement (over users with a longer history). "
@@ -91,5 +99,5 @@ def _row(name: str, body: dict[str, Any], *, is_arm: bool) -> Row:
     )
 
 
-def _items(count: int) -> str:
-    return "last 1" if count == 1 else f"last {count}"
+def _place(name: str) -> tuple[int, str]:
+    return (ORDER.index(name) if name in ORDER else len(ORDER), name)

@@ -7,7 +7,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from app.sdk.client import SteadyRank
 
 START_SECONDS = 120.0
 STOP_SECONDS = 60.0
+ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # What a user may have set for a service of theirs must not reach the demo's, least of all their database.
 KEPT_VARIABLES = frozenset({"STEADYRANK_DEVICE", "STEADYRANK_THREADS"})
 
@@ -30,7 +31,8 @@ def running_service(logs_to: Path) -> Iterator[SteadyRank]:
     """
     # Short, since the database's and the broker's sockets are in it.
     folder = Path(tempfile.mkdtemp(prefix="sr-demo-"))
-    data = folder / "data"
+    data, temporary = folder / "data", folder / "tmp"
+    temporary.mkdir()
     spec = ProcessSpec(
         name="service",
         command=(
@@ -40,6 +42,8 @@ def running_service(logs_to: Path) -> Iterator[SteadyRank]:
         ),
         log=folder / "service.log",
         folder=folder,
+        # What torch and others leave in the temporary folder goes with the rest.
+        environment={"TMPDIR": str(temporary)},
         stop_seconds=STOP_SECONDS,
         ready=(data / "url").exists,
     )
@@ -53,7 +57,7 @@ def running_service(logs_to: Path) -> Iterator[SteadyRank]:
             yield client
         failed = False
     finally:
-        with _undisturbed():
+        with _handled(signal.SIG_IGN):
             if process is not None:
                 processes.stop([(spec, process)])
             if failed:
@@ -63,30 +67,29 @@ def running_service(logs_to: Path) -> Iterator[SteadyRank]:
 
 @contextmanager
 def stopped_by_signals() -> Iterator[None]:
-    """While the block runs, SIGTERM and SIGHUP end it as Ctrl-C does: with everything cleaned up."""
+    """While the block runs, Ctrl-C, SIGTERM and SIGHUP end it with everything cleaned up.
+
+    Only the first counts: another one during the clean-up would leave processes behind.
+    """
 
     def leave(number: int, frame: object) -> None:
-        raise SystemExit(128 + number)
+        for other in ENDING_SIGNALS:
+            signal.signal(other, signal.SIG_IGN)
+        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
 
-    asked = (signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, leave) for number in asked}
-    try:
+    with _handled(leave):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
-    """While the block runs, a second Ctrl-C changes nothing: it would leave processes behind."""
-    held = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in held}
+def _handled(handler: Callable[[int, object], None] | signal.Handlers) -> Iterator[None]:
+    """While the block runs, `handler` has the signals that end a process."""
+    before = {number: signal.signal(number, handler) for number in ENDING_SIGNALS}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
 
 
 def _unset() -> list[str]:
