@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -88,7 +88,8 @@ def add_problem_handlers(app: FastAPI) -> None:
 
     Exceptions without a handler here end in `RequestContextMiddleware`, which answers 500.
     """
-    for kind in (SteadyRankError, RequestValidationError, HTTPException, OperationalError, PoolTimeoutError):
+    service = (SteadyRankError, OperationalError, PoolTimeoutError, DataError, UnicodeEncodeError)
+    for kind in (*service, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, _handle)
 
 
@@ -154,6 +155,13 @@ def _known(error: Exception) -> SteadyRankError:
             known = PayloadTooLarge("The body is over the limit of this path.")
         case HTTPException():
             known = _StatusOnlyError(error)
+        case DataError() | UnicodeEncodeError():
+            # NUL, or half of a surrogate pair: legal in JSON and in an address, but not to be stored
+            known = ValidationFailed(
+                "The request holds text or a number that cannot be stored.",
+                code="unstorable_text",
+                hint="Send text as UTF-8 without NUL characters.",
+            )
         case OperationalError() | PoolTimeoutError():
             known = ServiceUnavailable("The database cannot be reached.")
         case _:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from celery import Celery, signals
-from kombu.entity import Queue
+from kombu.entity import Exchange, Queue
 
 from app.config import get_settings
 from app.observability import configure_logging
@@ -22,7 +22,9 @@ app: Celery = make_celery(get_settings())
 app.conf.update(
     imports=("worker.tasks",),
     worker_pool="solo",
-    task_queues=tuple(Queue(name) for name in (TRAIN_QUEUE, LIGHT_QUEUE)),  # type: ignore[no-untyped-call]
+    worker_concurrency=1,  # by default the cores, and then a busy worker takes messages that it cannot serve
+    # as Celery makes them for senders, which know no more than the names
+    task_queues=tuple(Queue(name, Exchange(name), name) for name in (TRAIN_QUEUE, LIGHT_QUEUE)),  # type: ignore[no-untyped-call]
 )
 
 _presence: list[Presence] = []

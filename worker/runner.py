@@ -17,8 +17,10 @@ from datetime import timedelta
 
 from sqlalchemy.exc import OperationalError
 
+from app.db.session import send_after_commit
 from app.jobs.attempts import note_environment, seconds_used
 from app.jobs.claims import Claim, LeaseLost, cancel_wanted, claim, renew
+from app.queue import RUN_JOB, TRAIN_QUEUE
 from worker.ending import Asked, settle
 from worker.pipe import SAVE_AND_STOP, STOP
 from worker.resources import Resources
@@ -42,6 +44,10 @@ def run_job(job_id: str, *, resources: Resources, worker: str, stopping: threadi
 
     """
     settings = resources.settings
+    if stopping.is_set():  # taken in the moment of leaving: pass it on
+        with resources.database.unit_of_work() as session:
+            send_after_commit(session, RUN_JOB, job_id, queue=TRAIN_QUEUE)
+        return None
     with resources.database.unit_of_work() as session:
         claimed = claim(session, job_id, worker=worker, lease=timedelta(seconds=settings.lease_seconds))
         if claimed is None:

@@ -29,7 +29,7 @@ from worker.trainer_process import as_environment
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def interactions(users: int = 120, items: int = 40, length: int = 8, seed: int = 7) -> pl.DataFrame:
+def interactions(users: int = 80, items: int = 40, length: int = 8, seed: int = 7) -> pl.DataFrame:
     """A Markov log: the next item is most often the one after the last."""
     random = np.random.default_rng(seed)
     rows = []
@@ -89,7 +89,7 @@ class Workshop:
             found = session.execute(select(Checkpoint.step).where(Checkpoint.job_id == job_id))
             return len(found.scalars().all())
 
-    def wait(self, reached: Callable[[], object], seconds: float = 60.0) -> None:
+    def wait(self, reached: Callable[[], object], seconds: float = 120.0) -> None:
         deadline = time.monotonic() + seconds
         while not reached():
             if time.monotonic() > deadline:

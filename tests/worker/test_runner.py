@@ -171,3 +171,15 @@ def test_a_lost_lease_ends_the_process_and_changes_nothing_more(bench: Bench) ->
     assert trainers_of(job_id) == []
     assert found(resources, job_id).status == "queued"
     assert attempts(resources) == ["lost"]
+
+
+def test_a_message_taken_while_leaving_is_passed_on(bench: Bench) -> None:
+    resources = bench.resources()
+    job_id = bench.submit(resources)
+    sender = RecordingSender()
+    resources.database.sessions.configure(info={"steadyrank.sender": sender})
+    leaving = threading.Event()
+    leaving.set()
+    run(resources, job_id, leaving)
+    assert [(message.args, message.queue) for message in sender.sent] == [((job_id,), "train")]
+    assert (found(resources, job_id).status, attempts(resources)) == ("queued", [])

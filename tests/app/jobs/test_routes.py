@@ -387,3 +387,27 @@ def test_a_data_set_cannot_be_deleted_under_a_waiting_job(
 ) -> None:
     job_id = submitted(database, dataset)
     assert problem(client.delete(f"/v1/datasets/{dataset.id}"), 409, "dataset_in_use")["used_by"] == [job_id]
+
+
+@pytest.mark.parametrize("text", ["a\\u0000b", "a\\ud800b"], ids=["nul", "half a letter"])
+@pytest.mark.parametrize("where", ["name", "dataset", "label", "label key"])
+def test_text_that_cannot_be_stored_is_refused(
+    client: httpx.Client, dataset: Dataset, text: str, where: str
+) -> None:
+    parts = {
+        "name": f'"name": "{text}"',
+        "dataset": f'"dataset": "{text}"',
+        "label": f'"labels": {{"a": "{text}"}}',
+        "label key": f'"labels": {{"{text}": "a"}}',
+    }
+    body = f'{{"dataset": "{dataset.id}", {parts[where]}}}'
+    response = client.post("/v1/jobs", content=body.encode(), headers={"Content-Type": "application/json"})
+    assert response.status_code in {404, 422}, response.text
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/jobs/%00", "/v1/jobs?dataset=%00", "/v1/models/%00", "/v1/models?job=%00"]
+)
+def test_a_nul_in_an_address_finds_nothing(client: httpx.Client, path: str) -> None:
+    response = client.get(path)
+    assert response.status_code < 500, response.text
