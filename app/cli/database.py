@@ -17,10 +17,19 @@ def database_address(data_dir: Path | None = None) -> str:
 
     `data_dir` names a data folder and wins over DATABASE_URL. UsageProblemError when there is no database.
     """
+    from pydantic import ValidationError
+
     from app.config import Settings, get_settings
     from app.embedded.datafolder import running_in
 
-    given = get_settings().database_url
+    try:
+        given = get_settings().database_url
+    except ValidationError as wrong:
+        # Only where and what: the value itself may be an address with a password.
+        faults = "; ".join(
+            f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in wrong.errors()
+        )
+        raise UsageProblemError(f"The environment's settings are not valid: {faults}") from None
     if given and data_dir is None:
         return given
     folder = data_dir or default_data_folder()

@@ -26,6 +26,7 @@ from app.cli.output import (
 from app.sdk.objects import Dataset
 
 app = typer.Typer(no_args_is_help=True, help="Upload logs of interactions and see what was found in them.")
+ROLES = ("user", "item", "time", "rating")
 DatasetId = Annotated[str, typer.Argument(metavar="DATASET", help="A data set's id (ds_…).")]
 
 
@@ -121,9 +122,7 @@ def _show(dataset: Dataset, as_json: bool) -> None:
             ("file", f"{escape(dataset.filename or '')} {size_text(dataset.bytes)} {dataset.format or ''}"),
             (
                 "columns",
-                ", ".join(
-                    f"{role} = {escape(name)}" for role, name in columns.items() if isinstance(name, str)
-                )
+                ", ".join(f"{role} = {escape(columns[role])}" for role in ROLES if columns.get(role))
                 + (" (guessed)" if columns.get("guessed") else ""),
             ),
             (

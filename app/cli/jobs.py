@@ -130,7 +130,7 @@ def report(ctx: typer.Context, job: JobId, as_json: AsJson = False) -> None:
 
 def _follow_to_the_end(client: SteadyRank, job: str | Job, as_json: bool) -> None:
     """Follow, show the end, and leave with its exit code."""
-    console = Console(stderr=True, highlight=False)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
     identity = job if isinstance(job, str) else job.id
     try:
         ended = follow(client, job, console)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -41,13 +42,15 @@ def print_json(value: Any) -> None:
 
 def print_rows(headings: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str) -> None:
     """Print a table; `empty` is said instead when there is no row. Cells may hold rich markup."""
-    console = Console(highlight=False)
+    cells = list(rows)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in headings:
-        table.add_column(heading, overflow="fold", no_wrap=heading == "id")
-    for row in rows:
+    for index, heading in enumerate(headings):
+        # An id cut short is no use; everything else may be.
+        least = max((len(row[index]) for row in cells), default=0) if heading == "id" else None
+        table.add_column(heading, no_wrap=True, min_width=least)
+    for row in cells:
         table.add_row(*row)
-    console.print(table if table.row_count else empty)
+    _stdout().print(table if cells else empty)
 
 
 def print_fields(fields: Iterable[tuple[str, str]]) -> None:
@@ -56,7 +59,13 @@ def print_fields(fields: Iterable[tuple[str, str]]) -> None:
     for name, value in fields:
         if value:
             grid.add_row(f"[dim]{name}[/]", value)
-    Console(highlight=False).print(grid)
+    _stdout().print(grid)
+
+
+def _stdout() -> Console:
+    """Standard output: as wide as the terminal, or wide enough for a whole row in a pipe or file."""
+    console = Console(highlight=False)
+    return console if console.is_terminal or "COLUMNS" in os.environ else Console(highlight=False, width=240)
 
 
 def status_text(status: str) -> str:
@@ -66,8 +75,8 @@ def status_text(status: str) -> str:
 
 
 def time_text(at: datetime | None) -> str:
-    """A time on this machine's clock, to the second."""
-    return at.astimezone().strftime("%Y-%m-%d %H:%M:%S") if at else ""
+    """A time on this machine's clock, to the minute."""
+    return at.astimezone().strftime("%Y-%m-%d %H:%M") if at else ""
 
 
 def size_text(size: int) -> str:

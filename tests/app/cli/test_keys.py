@@ -83,6 +83,17 @@ def test_a_database_that_is_not_there_is_3(monkeypatch, cli, command):
     assert "hidden" not in result.output
 
 
+def test_a_wrong_address_is_refused_without_its_password(monkeypatch, cli):
+    point_at(monkeypatch, "mysql://root:hidden@127.0.0.1/nothing")
+    try:
+        result = cli("keys", "list")
+    finally:
+        get_settings.cache_clear()
+    assert result.exit_code == 2
+    assert "DATABASE_URL: " in result.stderr
+    assert "hidden" not in result.output
+
+
 def test_no_database_at_all_says_how_to_get_one(monkeypatch, cli, tmp_path):
     monkeypatch.delenv("DATABASE_URL", raising=False)
     monkeypatch.setenv("STEADYRANK_DATA_DIR", str(tmp_path))
