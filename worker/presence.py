@@ -95,11 +95,13 @@ class Presence:
 
     def _probe(self) -> None:
         """Ask a short-lived process for the device: this one never imports torch."""
-        answer = subprocess.run(
-            [sys.executable, "-P", "-c", _PROBE], capture_output=True, text=True, check=False, timeout=120
-        )
-        if answer.returncode != 0:
-            logger.error("torch cannot be imported here, so no job can be trained: %s", answer.stderr[-2000:])
+        try:
+            answer = subprocess.run(
+                [sys.executable, "-P", "-c", _PROBE], capture_output=True, text=True, check=True, timeout=120
+            )
+        except subprocess.SubprocessError as error:
+            said = getattr(error, "stderr", None) or error
+            logger.error("torch cannot be imported here, so no job can be trained: %s", said)
             return
         found = json.loads(answer.stdout)
         self._versions["torch"] = found["torch"]
