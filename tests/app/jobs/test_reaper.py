@@ -139,7 +139,7 @@ def wait_for(session: Session, job: Job, *, queued: float, sent: float) -> None:
         (100, 31, True),
         (1000, 31, False),  # workers are busy: less often
         (1000, 251, True),
-        (1_000_000, 299, False),
+        (1_000_000, 270, False),
         (1_000_000, 301, True),  # but never less than every tenth time
     ],
 )
