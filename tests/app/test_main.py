@@ -45,7 +45,7 @@ def test_a_client_that_falls_silent_is_let_go(settings: Settings, api_key: str) 
         address = urlsplit(url)
         with socket.create_connection((address.hostname, address.port), timeout=5) as connection:
             head = f"POST /v1/datasets HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {api_key}\r\n"
-            connection.sendall(f"{head}Content-Length: 100\r\n\r\nu,i\n".encode())
+            connection.sendall(f"{head}Connection: close\r\nContent-Length: 100\r\n\r\nu,i\n".encode())
             answer = b"".join(iter(lambda: connection.recv(65536), b""))
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert b"upload_interrupted" in answer
