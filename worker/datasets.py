@@ -9,18 +9,27 @@ from __future__ import annotations
 import logging
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
+import polars as pl
+
 from app.datasets.validation import Claim, Reading, accept, claim_validation, reject, renew
 from app.storage.blobs import CHUNK_BYTES, BlobStore, BlobWriter
 from worker.resources import Resources
-from worker.training.readers.problems import UnreadableDataset
+from worker.training.readers.problems import Problem, UnreadableDataset
 from worker.training.readers.read import ReadOptions, ReadResult, read_interactions
 
 CANONICAL_CONTENT_TYPE = "application/vnd.apache.parquet"
+
+_READER_FAILED = Problem(
+    code="reader_failed",
+    message="the file could not be read, for a reason that is the service's own",
+    pointer="/",
+    hint="The light worker's log names the reason under the data set's id; please report it.",
+)
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +48,14 @@ def validate_dataset(dataset_id: str, *, resources: Resources) -> None:
         try:
             result = read_interactions(original, _options(claim, resources), filename=claim.filename)
         except UnreadableDataset as error:
-            _rejected(resources, claim, error)
+            _rejected(resources, claim, error.problems)
+            return
+        except (OSError, MemoryError):
+            raise  # the machine's fault, not the file's: another attempt may fare better
+        except (Exception, pl.exceptions.PanicException):
+            # Told at once, rather than after as many attempts that end the same way.
+            logger.exception("reading data set %s failed", claim.dataset_id)
+            _rejected(resources, claim, [_READER_FAILED])
             return
         canonical = Path(folder) / "interactions.parquet"
         result.interactions.write_parquet(canonical)
@@ -51,10 +67,11 @@ def _options(claim: Claim, resources: Resources) -> ReadOptions:
     return ReadOptions(**claim.options, max_rows=settings.max_rows, max_bytes=settings.max_decompressed_bytes)
 
 
-def _rejected(resources: Resources, claim: Claim, error: UnreadableDataset) -> None:
+def _rejected(resources: Resources, claim: Claim, problems: Sequence[Problem]) -> None:
     with resources.database.unit_of_work() as session:
-        settled = reject(session, claim, [asdict(problem) for problem in error.problems])
-    logger.info("data set %s rejected (claim held: %s): %s", claim.dataset_id, settled, error)
+        settled = reject(session, claim, [asdict(problem) for problem in problems])
+    why = "; ".join(problem.message for problem in problems)
+    logger.info("data set %s rejected (claim held: %s): %s", claim.dataset_id, settled, why)
 
 
 def _accepted(resources: Resources, claim: Claim, result: ReadResult, canonical: Path) -> None:

@@ -127,6 +127,19 @@ def test_a_reader_that_dies_leaves_it_for_another(
     assert (_get(resources, dataset_id).status, _get(resources, dataset_id).attempts) == ("ready", 2)
 
 
+def test_a_fault_of_the_reader_is_told_at_once(resources: Resources, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset_id = _add(resources, CSV)
+
+    def fail(path: Path, options: ReadOptions, *, filename: str | None) -> ReadResult:
+        raise pl.exceptions.PanicException("as polars raises it: no Exception")
+
+    monkeypatch.setattr(worker.datasets, "read_interactions", fail)
+    validate_dataset(dataset_id, resources=resources)
+    dataset = _get(resources, dataset_id)
+    assert dataset.status == "rejected"
+    assert [problem["code"] for problem in dataset.problems] == ["reader_failed"]
+
+
 def test_the_claim_is_kept_alive_while_reading_takes_long(
     resources: Resources, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,7 +57,8 @@ def as_times(cells: pl.Series) -> pl.Series:
 
 def _from_unix(numbers: pl.Series) -> pl.Series:
     """Int64 or Float64 → moments; null where not finite or outside the years 1 to 9999."""
-    middle = numbers.drop_nulls().head(UNIT_SAMPLE).abs().median()
+    given = numbers.drop_nulls()
+    middle = given.filter(given.is_finite()).head(UNIT_SAMPLE).abs().median()
     scale = next(scale for limit, scale in UNITS if not isinstance(middle, float) or middle < limit)
     approximate = numbers.cast(pl.Float64) * scale
     inside = approximate.is_between(FIRST_MOMENT, LAST_MOMENT).fill_null(False)
