@@ -23,6 +23,7 @@ _DESCRIPTIONS = {
     "standard": "the ranking loss alone",
     "adversarial": "generic adversarial training: every interaction is perturbed alike",
     "cascade": "cascade-guided: perturbations re-scaled by each interaction's cascade effect",
+    "cascade_replacement": "cascade-guided replacement of history items (this project's, not the paper's)",
 }
 _EXAMPLE: dict[str, Any] = {
     "object": "capabilities",

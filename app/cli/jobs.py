@@ -42,7 +42,9 @@ def submit(
     ] = None,
     name: Annotated[str | None, typer.Option(help="Its name; its models are named after it.")] = None,
     model: Annotated[str | None, typer.Option(help="sasrec or gru4rec.")] = None,
-    arms: Annotated[str | None, typer.Option(help="Of standard,adversarial,cascade.")] = None,
+    arms: Annotated[
+        str | None, typer.Option(help="Of standard,adversarial,cascade,cascade_replacement.")
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Follow it to its end; the exit code is its.")] = False,
     validate: Annotated[
         bool, typer.Option("--validate", help="Check only: print the settings as they would be run.")

@@ -42,6 +42,7 @@ def losses_of(model: ModelName) -> dict[str, list[list[float | None]]]:
     torch.set_num_threads(1)
     spec = TrainSpec(
         model=model,
+        arms=("standard", "adversarial", "cascade", "cascade_replacement"),
         hidden_size=16,
         heads=2,
         max_length=8,

@@ -23,12 +23,16 @@ from worker.training.spec import Arm, TrainSpec
 
 @dataclass(frozen=True)
 class Adversary:
-    """Strengths of the two levels. ε or λ = 0 switches a level off: no term, no random draw."""
+    """Strengths of the two levels. ε or λ = 0 switches a level off: no term, no random draw.
+
+    Level 2 moves the history's embeddings (ε2) or replaces its items (replace_share; no idea of the paper's).
+    """
 
     epsilon_match: float
     lambda_match: float
     epsilon_history: float
     lambda_history: float
+    replace_share: float = 0.0
 
     @property
     def matches(self) -> bool:
@@ -37,8 +41,18 @@ class Adversary:
 
     @property
     def rewrites_history(self) -> bool:
-        """Whether level 2 is on."""
-        return self.epsilon_history > 0 and self.lambda_history > 0
+        """Whether level 2 is on, in either form."""
+        return (self.epsilon_history > 0 or self.replace_share > 0) and self.lambda_history > 0
+
+    @property
+    def perturbs_history(self) -> bool:
+        """Whether level 2 is on and moves embeddings."""
+        return self.rewrites_history and not self.replaces_history
+
+    @property
+    def replaces_history(self) -> bool:
+        """Whether level 2 is on and replaces items."""
+        return self.replace_share > 0 and self.lambda_history > 0
 
 
 OFF = Adversary(0.0, 0.0, 0.0, 0.0)
@@ -49,6 +63,8 @@ def adversary_of(spec: TrainSpec, arm: Arm) -> Adversary:
     """Return the adversary that an arm trains against after the warm-up."""
     if arm == "standard":
         return OFF
+    if arm == "cascade_replacement":
+        return Adversary(spec.epsilon_match, spec.lambda_match, 0.0, spec.lambda_history, spec.replace_share)
     return Adversary(spec.epsilon_match, spec.lambda_match, spec.epsilon_history, spec.lambda_history)
 
 

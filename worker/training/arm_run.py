@@ -23,7 +23,7 @@ from worker.training.progress import (
     StepProgress,
     Stopped,
 )
-from worker.training.sampling import NegativeSampler
+from worker.training.sampling import HistoryReplacer, NegativeSampler
 from worker.training.seeding import derive_seed
 from worker.training.spec import TrainSpec
 from worker.training.state import Best, TrainerState
@@ -54,6 +54,7 @@ class ArmRun:
     adversary: Adversary
     batches: BucketedBatches
     sampler: NegativeSampler
+    replacer: HistoryReplacer | None
     validate: Validate
     progress: Progress
     checkpoints: CheckpointStore
@@ -114,7 +115,9 @@ class ArmRun:
         began, done = time.monotonic(), 0
         for indices in order[state.cursor :]:
             batch = self.batches.load(indices)
-            inputs = StepInputs.of(batch, self.sampler.draw(batch, state.negatives), self.device)
+            negatives = self.sampler.draw(batch, state.negatives)
+            replaced = self.replacer.draw(batch, state.replacements) if self.replacer else None
+            inputs = StepInputs.of(batch, negatives, self.device, replaced)
             losses = training_step(
                 state.model,
                 state.optimiser,

@@ -22,14 +22,15 @@ _NAMES = {
 
 
 def compare_arms(results: Sequence[ArmResult]) -> list[dict[str, Any]]:
-    """Compare each arm with `standard`, and `cascade` with `adversarial`, as far as they were trained.
+    """Compare each arm with `standard`, and the guided ones with what they refine, as far as trained.
 
     Returns rows {arm, against, metric, difference, interval, n}: the difference (arm less against) of means
     over n users, each user's figure being its mean over seeds, and a 95 % bootstrap interval that resamples
     users. The interval says nothing about other seeds.
     """
     arms = list(dict.fromkeys(result.arm for result in results))
-    pairs = [(arm, "standard") for arm in arms if arm != "standard"] + [("cascade", "adversarial")]
+    pairs = [(arm, "standard") for arm in arms if arm != "standard"]
+    pairs += [("cascade", "adversarial"), ("cascade_replacement", "cascade")]
     rows = []
     for arm, against in pairs:
         if arm not in arms or against not in arms:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 ModelName = Literal["sasrec", "gru4rec"]
-Arm = Literal["standard", "adversarial", "cascade"]
+Arm = Literal["standard", "adversarial", "cascade", "cascade_replacement"]
 LossName = Literal["bce"]
 AttackPosition = Literal["end", "start", "random"]
 Replacement = Literal["uniform", "popularity"]
@@ -95,8 +95,9 @@ class OptimiserSettings(_Settings):
 class AdversarySettings(_Settings):
     """Cascade-guided adversarial training (docs/method.md)."""
 
-    arms: tuple[Arm, ...] = Field(default=("standard", "adversarial", "cascade"), min_length=1, max_length=3)
-    """Training procedures to compare: plain, generic adversarial (γ = 0), cascade-guided."""
+    arms: tuple[Arm, ...] = Field(default=("standard", "adversarial", "cascade"), min_length=1, max_length=4)
+    """Training procedures to compare: plain, generic adversarial (γ = 0), cascade-guided, and on request
+    `cascade_replacement` (not the paper's)."""
     warmup_epochs: int = Field(default=DEFAULT_WARMUP_EPOCHS, ge=0, le=100_000)
     """Epochs of standard training before the adversarial losses start, shared by all arms of a seed; left
     out it is 10, or half of `epochs` where that is less."""
@@ -114,6 +115,11 @@ class AdversarySettings(_Settings):
     """γ: how strongly the cascade arm's perturbation shrinks with the cascade effect; 0 is generic."""
     weight_clip: float = Field(default=5.0, ge=1.0, le=1000.0)
     """c: cascade weights are clipped to [1/c, c] before they are scaled to a root mean square of 1."""
+    replace_share: float = Field(default=0.15, ge=0.0, le=1.0)
+    """Arm `cascade_replacement`: mean share of a history's items that its second pass replaces; 0 switches
+    that pass off."""
+    replace_by: Replacement = "uniform"
+    """Arm `cascade_replacement`: what replaces an item, any other alike or drawn by training popularity."""
 
 
 class EvaluationSettings(_Settings):

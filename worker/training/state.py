@@ -50,6 +50,7 @@ class TrainerState:
     optimiser: torch.optim.Adam
     streams: Streams
     negatives: torch.Generator
+    replacements: torch.Generator
     sums: Tensor
     epoch: int = 0
     cursor: int = 0
@@ -76,6 +77,7 @@ class TrainerState:
                 perturbed=generator_for(seed, "perturbed dropout", device=device),
             ),
             negatives=generator_for(seed, "negatives"),
+            replacements=generator_for(seed, "replacements"),
             sums=torch.zeros(4, dtype=torch.float64, device=device),
         )
 
@@ -90,6 +92,7 @@ class TrainerState:
             "dropout": self.streams.dropout.get_state(),
             "perturbed": self.streams.perturbed.get_state(),
             "negatives": self.negatives.get_state(),
+            "replacements": self.replacements.get_state(),
         }
         tensors = {
             **prefixed("model", self.model.state_dict()),
@@ -133,6 +136,7 @@ class TrainerState:
         self.streams.dropout.set_state(tensors["generator.dropout"])
         self.streams.perturbed.set_state(tensors["generator.perturbed"])
         self.negatives.set_state(tensors["generator.negatives"])
+        self.replacements.set_state(tensors["generator.replacements"])
         self.sums.copy_(tensors["sums"])
         self.epoch, self.cursor, self.step = state["epoch"], state["cursor"], state["step"]
         self.seconds = state["seconds"]

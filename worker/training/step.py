@@ -25,7 +25,8 @@ from worker.training.models.base import SequenceModel
 class StepInputs:
     """A batch with its negatives, real positions gathered: x_BL, length_B, w_BL, m_BL as in `Batch`.
 
-    real_N: int64 indices of the real positions into the flattened [B·L]; target_N, negative_N: int64 items.
+    real_N: int64 indices of the real positions into the flattened [B·L]; target_N, negative_N: int64 items;
+    replaced_BL: x_BL with some items replaced, where the adversary does that.
     """
 
     x_BL: Tensor
@@ -35,13 +36,18 @@ class StepInputs:
     real_N: Tensor
     target_N: Tensor
     negative_N: Tensor
+    replaced_BL: Tensor | None = None
 
     @classmethod
-    def of(cls, batch: Batch, neg_BL: Tensor, device: torch.device) -> StepInputs:
+    def of(
+        cls, batch: Batch, negative_N: Tensor, device: torch.device, replaced_BL: Tensor | None = None
+    ) -> StepInputs:
         """Gather on the host, where `nonzero` waits for nothing, then copy to the device."""
         real_N = batch.m_BL.view(-1).nonzero().squeeze(1)
-        target_N, negative_N = batch.y_BL.view(-1)[real_N], neg_BL.view(-1)[real_N]
-        host = (batch.x_BL, batch.length_B, batch.w_BL, batch.m_BL, real_N, target_N, negative_N)
+        target_N = batch.y_BL.view(-1)[real_N]
+        host = [batch.x_BL, batch.length_B, batch.w_BL, batch.m_BL, real_N, target_N, negative_N]
+        if replaced_BL is not None:
+            host.append(replaced_BL)
         if device.type == "cuda":
             return cls(*(tensor.pin_memory().to(device, non_blocking=True) for tensor in host))
         return cls(*(tensor.to(device) for tensor in host))
@@ -84,18 +90,21 @@ def training_step(
         rank = bce(points)
         if adversary.matches:
             match = bce(perturb_points(points, adversary.epsilon_match))
-    if adversary.rewrites_history:
+    if adversary.perturbs_history:
         e_BLD.retain_grad()
     (rank + adversary.lambda_match * match if adversary.matches else rank).backward()  # type: ignore[no-untyped-call]
 
-    # Perturbed pass; the history moves along the gradient that the one backward pass has just left at it.
+    # Second pass; the history moves along the gradient that the one backward pass has just left at it, or
+    # some of its items are others.
     if adversary.rewrites_history:
-        delta_BLD = history_perturbation(
-            e_BLD.detach(), cast(Tensor, e_BLD.grad), inputs.w_BL, inputs.m_BL, adversary.epsilon_history
-        )
+        if adversary.replaces_history:
+            second_BLD = model.embed(cast(Tensor, inputs.replaced_BL))
+        else:
+            second_BLD = model.embed(inputs.x_BL) + history_perturbation(
+                e_BLD.detach(), cast(Tensor, e_BLD.grad), inputs.w_BL, inputs.m_BL, adversary.epsilon_history
+            )
         with precision:
-            perturbed_BLD = model.embed(inputs.x_BL) + delta_BLD
-            history = bce(encode_points(model, perturbed_BLD, inputs, streams.perturbed))
+            history = bce(encode_points(model, second_BLD, inputs, streams.perturbed))
         (adversary.lambda_history * history).backward()  # type: ignore[no-untyped-call]
 
     losses = torch.stack([rank.detach(), match.detach(), history.detach()])

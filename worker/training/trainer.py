@@ -24,11 +24,13 @@ from worker.training.progress import (
     DataError,
     Progress,
 )
-from worker.training.sampling import NegativeSampler
+from worker.training.sampling import HistoryReplacer, NegativeSampler, item_weights
 from worker.training.spec import Arm, TrainSpec
 from worker.training.state import TrainerState, Weights, check_identity, identity_of
 
 WARMUP: Final = "warmup"
+CASCADE_GUIDED: Final = ("cascade", "cascade_replacement")
+"""The arms whose second pass goes by cascade weights."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class Trainer:
     ) -> None:
         self._spec = spec
         self._n_items = train.n_items
+        self._items = train.items
         self._validate = validate
         self._progress = progress
         self._checkpoints = checkpoints
@@ -122,14 +125,16 @@ class Trainer:
 
     def _run(self, arm: Arm | Literal["warmup"], seed: int) -> ArmRun:
         """Return the arm before its first step."""
+        adversary = OFF if arm == WARMUP else adversary_of(self._spec, arm)
         return ArmRun(
             spec=self._spec,
             arm=arm,
             seed=seed,
             state=TrainerState.fresh(self._spec, self._n_items, seed, self._device),
-            adversary=OFF if arm == WARMUP else adversary_of(self._spec, arm),
-            batches=self._weighted() if arm == "cascade" else self._plain,
+            adversary=adversary,
+            batches=self._weighted() if arm in CASCADE_GUIDED else self._plain,
             sampler=self._sampler,
+            replacer=self._replacer(adversary.replace_share) if adversary.replaces_history else None,
             validate=self._validate,
             progress=self._progress,
             checkpoints=self._checkpoints,
@@ -144,6 +149,9 @@ class Trainer:
         effects = cascade_effects(self.windows, self._n_items, spec.kappa)
         weights = cascade_weights(self.windows, effects, spec.gamma, spec.weight_clip)
         return BucketedBatches(self.windows, spec.batch_size, weights)
+
+    def _replacer(self, share: float) -> HistoryReplacer:
+        return HistoryReplacer(item_weights(self._items, self._n_items, self._spec.replace_by), share)
 
     def _take_up(self, run: ArmRun, kind: CheckpointKind, arm: str) -> bool:
         """Put the newest readable checkpoint of that kind into the run; False when there is none."""

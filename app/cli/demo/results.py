@@ -13,7 +13,7 @@ COUNTS = (1, 2, 5)
 POSITION = "end"
 REPLACEMENT = "uniform"
 # The service keeps no order of names.
-ORDER = ("standard", "adversarial", "cascade", "popularity", "markov")
+ORDER = ("standard", "adversarial", "cascade", "cascade_replacement", "popularity", "markov")
 
 
 @dataclass(frozen=True)

@@ -234,7 +234,8 @@ def test_capabilities_name_every_choice_and_the_live_workers(
     problem(anonymous.get("/v1/capabilities"), 401, "unauthorized")
     found = client.get("/v1/capabilities").json()
     assert [model["name"] for model in found["models"]] == ["sasrec", "gru4rec"]
-    assert [arm["name"] for arm in found["arms"]] == ["standard", "adversarial", "cascade"]
+    arms = [arm["name"] for arm in found["arms"]]
+    assert arms == ["standard", "adversarial", "cascade", "cascade_replacement"]
     assert found["spec"]["properties"]["epochs"]["default"] == 200
     assert found["spec"]["properties"]["gamma"]["description"]
     assert "csv" in found["formats"]

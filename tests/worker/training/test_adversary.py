@@ -80,3 +80,13 @@ def test_arms_have_their_adversaries() -> None:
     assert adversary_of(spec, "adversarial") == adversary_of(spec, "cascade")
     cascade = adversary_of(spec, "cascade")
     assert (cascade.matches, cascade.rewrites_history) == (False, True)
+    assert (cascade.perturbs_history, cascade.replaces_history) == (True, False)
+
+
+def test_the_replacing_arm_has_level_one_and_replaces_instead_of_perturbing() -> None:
+    arm = adversary_of(TrainSpec(epsilon_match=0.2, epsilon_history=0.3), "cascade_replacement")
+    assert (arm.matches, arm.epsilon_history, arm.replace_share) == (True, 0.0, 0.15)
+    assert (arm.rewrites_history, arm.perturbs_history, arm.replaces_history) == (True, False, True)
+    for off in (TrainSpec(replace_share=0), TrainSpec(lambda_history=0)):
+        arm = adversary_of(off, "cascade_replacement")
+        assert (arm.rewrites_history, arm.perturbs_history, arm.replaces_history) == (False,) * 3

@@ -23,7 +23,7 @@ from worker.training.progress import (
     StepProgress,
     Stopped,
 )
-from worker.training.spec import ModelName, TrainSpec
+from worker.training.spec import Arm, ModelName, TrainSpec
 from worker.training.split import LeaveOneOut, leave_one_out
 from worker.training.trainer import Outcome, Trainer
 
@@ -77,7 +77,11 @@ def spec_of(model: ModelName = "sasrec", **settings: Any) -> TrainSpec:
 
 
 def run(
-    spec: TrainSpec, progress: Interruptor, checkpoints: CheckpointStore, split: LeaveOneOut = SPLIT
+    spec: TrainSpec,
+    progress: Interruptor,
+    checkpoints: CheckpointStore,
+    split: LeaveOneOut = SPLIT,
+    arm: Arm = "cascade",
 ) -> Outcome:
     def validate(model: SequenceModel) -> dict[str, float]:
         return evaluate(
@@ -85,7 +89,7 @@ def run(
         ).metrics
 
     trainer = Trainer(spec, split.train, validate=validate, progress=progress, checkpoints=checkpoints)
-    return trainer.train("cascade", 0)
+    return trainer.train(arm, 0)
 
 
 def assert_identical(a: Outcome, b: Outcome) -> None:
@@ -126,6 +130,15 @@ def test_saved_and_stopped(
     assert "resumed" in second.events
     assert first.heard + second.heard == steps
     assert first.epochs + second.epochs == epochs
+
+
+def test_replaced_histories_go_on_where_they_were() -> None:
+    spec = spec_of(arms=["cascade_replacement"])
+    expected = run(spec, Interruptor(), MemoryCheckpoints(), arm="cascade_replacement")
+    checkpoints = MemoryCheckpoints()
+    with pytest.raises(Stopped):
+        run(spec, Interruptor(17), checkpoints, arm="cascade_replacement")
+    assert_identical(run(spec, Interruptor(), checkpoints, arm="cascade_replacement"), expected)
 
 
 def test_stopped_at_every_step_in_turn() -> None:

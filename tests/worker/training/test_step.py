@@ -49,7 +49,7 @@ def inputs_of(windows: np.ndarray, negatives: np.ndarray, weights: np.ndarray | 
     for row, window in enumerate(windows):
         begin, end = WINDOWS.offsets[window : window + 2]
         neg_BL[row, : end - begin] = torch.from_numpy(negatives[begin:end])
-    return StepInputs.of(batch, neg_BL, CPU)
+    return StepInputs.of(batch, neg_BL[batch.m_BL], CPU)
 
 
 NEGATIVES = np.random.default_rng(0).integers(1, TRAIN.n_items + 1, WINDOWS.n_targets)
@@ -360,8 +360,8 @@ def test_points_of_a_batch_are_those_of_its_real_positions() -> None:
 
 def test_the_sampler_feeds_the_step() -> None:
     batch = BucketedBatches(WINDOWS, 4).load(EVERY)
-    neg_BL = NegativeSampler(TRAIN, WINDOWS).draw(batch, generator_for(0, "negatives"))
-    inputs = StepInputs.of(batch, neg_BL, CPU)
+    negative_N = NegativeSampler(TRAIN, WINDOWS).draw(batch, generator_for(0, "negatives"))
+    inputs = StepInputs.of(batch, negative_N, CPU)
     assert inputs.negative_N.min() >= 1
     assert inputs.target_N.min() >= 1
     assert torch.equal(inputs.x_BL.view(-1)[inputs.real_N] > 0, torch.ones(WINDOWS.n_targets).bool())

@@ -30,11 +30,18 @@ from worker.training.trainer import Outcome, Trainer
 
 SPLIT = leave_one_out(markov_sequences(80))
 MODELS: tuple[ModelName, ...] = ("sasrec", "gru4rec")
-ARMS: tuple[Arm, ...] = ("standard", "adversarial", "cascade")
+ARMS: tuple[Arm, ...] = ("standard", "adversarial", "cascade", "cascade_replacement")
 
 
 def spec_of(**settings: Any) -> TrainSpec:
-    base = {"hidden_size": 16, "max_length": 10, "batch_size": 16, "epochs": 4, "warmup_epochs": 2}
+    base = {
+        "arms": ARMS,
+        "hidden_size": 16,
+        "max_length": 10,
+        "batch_size": 16,
+        "epochs": 4,
+        "warmup_epochs": 2,
+    }
     return TrainSpec.model_validate({**base, **settings})
 
 
@@ -151,6 +158,7 @@ def test_arms_report_the_losses_they_have() -> None:
         "standard": (False, False, True),
         "adversarial": (True, True, True),
         "cascade": (True, True, True),
+        "cascade_replacement": (True, True, True),
     }
     assert [(metrics.arm, metrics.epoch) for metrics in ear.epochs[:4]] == [
         ("warmup", 1),
@@ -177,6 +185,18 @@ def test_arms_share_one_warm_up_and_fork_from_it() -> None:
         outcomes["adversarial"].weights["item_embedding.weight"],
         outcomes["cascade"].weights["item_embedding.weight"],
     )
+
+
+def test_replacing_nothing_is_standard_training_bit_for_bit() -> None:
+    shared = trainer(spec_of(replace_share=0.0, epsilon_match=0.0))
+    assert_same_weights(shared.train("cascade_replacement", 0), shared.train("standard", 0))
+
+
+def test_what_replaces_and_how_much_makes_a_difference() -> None:
+    specs = [{}, {"replace_by": "popularity"}, {"replace_share": 0.3}, {"gamma": 0.0}, {"epsilon_match": 0.0}]
+    outcomes = [trainer(spec_of(**spec)).train("cascade_replacement", 0) for spec in specs]
+    tables = [outcome.weights["item_embedding.weight"] for outcome in outcomes]
+    assert not any(torch.equal(tables[0], other) for other in tables[1:])
 
 
 def test_without_exponent_the_cascade_arm_is_the_generic_one_bit_for_bit() -> None:
