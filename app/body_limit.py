@@ -15,6 +15,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.errors import PayloadTooLarge
 from app.problems import problem_response
 
+_STREAMED = "body_streamed"
+
+
+def is_streamed(scope: Scope) -> bool:
+    """Whether the request's path takes a body of any length, which nobody may read whole."""
+    return bool(scope.get("state", {}).get(_STREAMED))
+
 
 class BodyLimitMiddleware:
     """Refuses longer bodies: by Content-Length before a byte is read, else while they arrive.
@@ -34,6 +41,7 @@ class BodyLimitMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
         if scope["type"] != "http" or scope["path"] in self._streamed:
+            scope.setdefault("state", {})[_STREAMED] = scope["type"] == "http"
             await self._app(scope, receive, send)
             return
         declared = Headers(scope=scope).get("content-length", "")

@@ -9,6 +9,7 @@ from fastapi import Depends, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.orm import Session
 
+from app import idempotency
 from app.accounts.middleware import PRINCIPAL
 from app.accounts.service import Principal
 from app.config import Settings
@@ -34,6 +35,7 @@ def get_database(request: Request) -> Database:
 def get_session(request: Request) -> Iterator[Session]:
     """A unit of work around the route function; a connection is taken at the first query."""
     with get_database(request).unit_of_work() as session:
+        idempotency.enter(request, session)
         yield session
 
 

@@ -17,6 +17,7 @@ from app.body_limit import BodyLimitMiddleware
 from app.config import Settings, get_settings
 from app.datasets import routes as datasets
 from app.db.session import Database
+from app.idempotency import REPLAYED, add_idempotency
 from app.jobs import routes as jobs
 from app.models import routes as models
 from app.observability import RequestContextMiddleware, configure_logging
@@ -79,11 +80,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             allow_origins=list(settings.cors_origins),
             allow_methods=["*"],
             allow_headers=["*"],
-            expose_headers=["ETag", "X-Request-Id", "Retry-After", "Content-Range"],
+            expose_headers=["ETag", "X-Request-Id", "Retry-After", "Content-Range", REPLAYED],
         )
     application.add_middleware(RequestContextMiddleware)
     add_problem_handlers(application)
     describe_problems(application)
+    add_idempotency(application)
 
     version_1 = APIRouter(prefix="/v1")
     version_1.include_router(datasets.router)

@@ -11,11 +11,12 @@ from app.datasets import service
 from app.datasets.receiving import received_file
 from app.datasets.schemas import EXAMPLE, DatasetDeleted, DatasetObject, DatasetReport, UploadOptions
 from app.deps import BlobsDep, PageDep, PrincipalDep, SessionDep, SettingsDep
+from app.idempotency import IdempotentRoute, identify_body
 from app.pagination import ListOf, list_of
 from app.problems import problem_responses
 from app.storage.serving import BLOB_RESPONSES, serve_blob
 
-router = APIRouter(prefix="/datasets", tags=["datasets"])
+router = APIRouter(prefix="/datasets", tags=["datasets"], route_class=IdempotentRoute)
 
 _FIELDS = {name: {"type": "string"} for name in UploadOptions.model_fields if name != "filename"}
 _UPLOAD_BODY: dict[str, Any] = {
@@ -69,6 +70,7 @@ async def upload_dataset(
         dataset = await run_in_threadpool(
             service.create, session, principal.project_id, file.writer, file.options
         )
+    identify_body(request, dataset.sha256, file.options.model_dump_json())
     return DatasetObject.of(dataset)
 
 

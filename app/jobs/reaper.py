@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 import app.db.tables  # noqa: F401 - foreign keys by name need every table
+from app.accounts.answers import forget_old
 from app.config import Settings, get_settings
 from app.datasets.service import recover_validating
 from app.db.models.job import Job
@@ -41,6 +42,7 @@ def reap_once(session: Session, settings: Settings) -> None:
     resent = resend_waiting(session, settings)
     recover_validating(session, settings)
     forget_gone(session)
+    forget_old(session)
     if expired or resent:
         logger.info("reaped %s, sent again %s", list(expired), list(resent))
 

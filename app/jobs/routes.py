@@ -8,6 +8,7 @@ from fastapi import APIRouter, Body, Query, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 
 from app.deps import BlobsDep, PageDep, PrincipalDep, SessionDep, SettingsDep
+from app.idempotency import IdempotentRoute
 from app.jobs import examples, service
 from app.jobs.examples import listed, shown
 from app.jobs.life import TERMINAL, Status
@@ -27,8 +28,8 @@ from app.storage.serving import BLOB_RESPONSES, serve_blob
 MARKDOWN = "text/markdown"
 POLL_SECONDS = "2"
 
-_jobs = APIRouter(prefix="/jobs", tags=["jobs"])
-_checkpoints = APIRouter(prefix="/checkpoints", tags=["checkpoints"])
+_jobs = APIRouter(prefix="/jobs", tags=["jobs"], route_class=IdempotentRoute)
+_checkpoints = APIRouter(prefix="/checkpoints", tags=["checkpoints"], route_class=IdempotentRoute)
 
 AfterQuery = Annotated[str | None, Query(max_length=64, description="`last_id` of the page before.")]
 EventAfterQuery = Annotated[

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Depends, Query, Request, Response
 
 from app.deps import BlobsDep, PageDep, PrincipalDep, SessionDep
+from app.idempotency import IdempotentRoute
 from app.jobs.examples import MODEL_ID, listed, shown
 from app.models import service
 from app.models.loaded import LoadedModels
@@ -25,7 +26,7 @@ from app.pagination import ListOf, list_of
 from app.problems import problem_responses
 from app.storage.serving import BLOB_RESPONSES, serve_blob
 
-router = APIRouter(prefix="/models", tags=["models"])
+router = APIRouter(prefix="/models", tags=["models"], route_class=IdempotentRoute)
 
 
 def get_loaded_models(request: Request) -> LoadedModels:

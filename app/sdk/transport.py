@@ -1,14 +1,15 @@
 """One HTTP connection to a service: the key, retries, errors, streams.
 
 Retried with exponential back-off and jitter (or after Retry-After): 429, 502, 503, 504 and lost connections
-of requests that may safely be sent twice. A request that creates something is sent again only where nothing
-can have happened: the connection was never made, or the service refused it (429, 503).
+of requests that may safely be sent twice. A POST may, too: it carries an Idempotency-Key of its own, the same
+at every try, by which the service knows a repeat and answers as it did before.
 """
 
 from __future__ import annotations
 
 import random
 import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,10 +23,8 @@ from app.sdk.discovery import Connection
 from app.sdk.errors import ServiceUnreachableError, problem_from
 
 RETRIED_STATUSES = frozenset({429, 502, 503, 504})
-REFUSED_STATUSES = frozenset({429, 503})
+IN_PROGRESS = "idempotency_in_progress"
 LONGEST_RETRY_AFTER = 60.0
-_SAFE_METHODS = frozenset({"GET", "HEAD", "PUT", "DELETE"})
-_NOTHING_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
 @dataclass(frozen=True)
@@ -89,11 +88,11 @@ class Transport:
         params: Mapping[str, Any] | None = None,
         body: Mapping[str, Any] | None = None,
         upload: Body | None = None,
-        repeatable: bool | None = None,
+        repeatable: bool = False,
     ) -> dict[str, Any]:
         """Send and return the answer's JSON object; an empty answer gives {}.
 
-        `repeatable` marks a POST that changes nothing, or overrides what the method says.
+        `repeatable` marks a POST that changes nothing and so needs no key to be sent again.
         """
         response = self._send(method, path, params=params, body=body, upload=upload, repeatable=repeatable)
         if not response.content:
@@ -144,14 +143,14 @@ class Transport:
         body: Mapping[str, Any] | None = None,
         upload: Body | None = None,
         headers: Mapping[str, str] | None = None,
-        repeatable: bool | None = None,
+        repeatable: bool = False,
         stream: bool = False,
     ) -> httpx.Response:
         query = {name: value for name, value in (params or {}).items() if value is not None}
-        safe = method in _SAFE_METHODS if repeatable is None else repeatable
+        key = {"Idempotency-Key": uuid.uuid4().hex} if method == "POST" and not repeatable else {}
         tried = 0
         while True:
-            sent = dict(headers or {})
+            sent = {**(headers or {}), **key}
             if upload is not None:
                 sent["Content-Type"] = upload.content_type
                 if upload.size is not None:
@@ -168,21 +167,22 @@ class Transport:
             try:
                 response = self._client.send(request, stream=stream)
             except httpx.TransportError as lost:
-                if not may_retry or not (safe or isinstance(lost, _NOTHING_SENT)):
+                if not may_retry:
                     raise self._unreachable(lost) from lost
                 self.sleep(_backoff(tried))
             else:
                 if response.is_success or response.status_code == httpx.codes.PARTIAL_CONTENT:
                     return response
-                retried = RETRIED_STATUSES if safe else REFUSED_STATUSES
                 wait = _retry_after(response)
-                if not may_retry or response.status_code not in retried:
-                    try:
-                        response.read()
-                    except httpx.TransportError as lost:
-                        raise self._unreachable(lost) from lost
-                    raise problem_from(response, retry_after=wait)
-                response.close()
+                try:
+                    response.read()
+                except httpx.TransportError as lost:
+                    raise self._unreachable(lost) from lost
+                problem = problem_from(response, retry_after=wait)
+                # While the first try is still at work, its answer is a moment away.
+                again = response.status_code in RETRIED_STATUSES or (key and problem.code == IN_PROGRESS)
+                if not may_retry or not again:
+                    raise problem
                 self.sleep(wait if wait is not None and wait <= LONGEST_RETRY_AFTER else _backoff(tried))
             tried += 1
 

@@ -78,25 +78,28 @@ def test_a_lost_connection_of_a_get_is_retried(script, client):
     assert client.jobs.get("job_1").id == "job_1"
 
 
-def test_creating_is_never_sent_again_when_it_may_have_happened(script, client):
-    script.answers = [httpx.ReadError("cut")]
-    with pytest.raises(ServiceUnreachableError):
-        client.jobs.create("ds_1")
-    script.answers = [httpx.Response(502)]
-    with pytest.raises(ServerError):
-        client.jobs.create("ds_1")
-    assert len(script.requests) == 2
-
-
-def test_creating_is_sent_again_when_nothing_can_have_happened(script, client):
+def test_creating_is_sent_again_under_the_same_key(script, client):
+    in_progress = {"code": "idempotency_in_progress", "status": 409}
     script.answers = [
         httpx.ConnectError("refused"),
-        httpx.Response(503),
-        httpx.Response(429),
+        httpx.ReadError("cut"),
+        httpx.Response(409, json=in_progress, headers={"Retry-After": "1"}),
+        httpx.Response(201, json=JOB),
         httpx.Response(201, json=JOB),
     ]
     assert client.jobs.create("ds_1", epochs=2).id == "job_1"
-    assert script.bodies[-1] == b'{"dataset":"ds_1","epochs":2}'
+    assert script.bodies == [b'{"dataset":"ds_1","epochs":2}'] * 4
+    assert script.slept[-1] == 1.0
+    (key,) = {request.headers["Idempotency-Key"] for request in script.requests}
+    client.jobs.create("ds_1", epochs=2)
+    assert script.requests[-1].headers["Idempotency-Key"] != key
+
+
+def test_asking_without_effect_needs_no_key(script, client):
+    script.answers = [httpx.Response(200, json={"valid": True}), httpx.Response(200, json=JOB)]
+    client.jobs.validate("ds_1")
+    client.jobs.get("job_1")
+    assert ["Idempotency-Key" in request.headers for request in script.requests] == [False, False]
 
 
 def test_an_upload_of_a_path_is_sent_whole_again(script, client, tmp_path):
