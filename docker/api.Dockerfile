@@ -13,4 +13,4 @@ RUN useradd --system --uid 10001 --create-home steadyrank
 USER steadyrank
 WORKDIR /home/steadyrank
 EXPOSE 8000
-CMD ["uvicorn", "--factory", "app.main:create_app", "--host", "0.0.0.0", "--port", "8000"]
+CMD ["uvicorn", "--factory", "app.main:create_app", "--host", "0.0.0.0", "--port", "8000", "--timeout-graceful-shutdown", "5"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,7 +25,7 @@ from app.cli.output import (
 from app.cli.settings_file import read_assignments, read_spec, split_names
 from app.cli.watch import follow
 from app.sdk.client import SteadyRank
-from app.sdk.objects import Job
+from app.sdk.objects import Event, Job
 
 app = typer.Typer(no_args_is_help=True, help="Train the arms of a comparison, follow them, read the report.")
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="A job's id (job_…).")]
@@ -109,6 +110,29 @@ def watch(ctx: typer.Context, job: JobId, as_json: AsJson = False) -> None:
         _follow_to_the_end(client, job, as_json)
 
 
+@app.command("logs")
+@app.command()
+def events(
+    ctx: typer.Context,
+    job: JobId,
+    follow_on: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on until it has ended; Ctrl-C leaves it running.")
+    ] = False,
+    after: Annotated[
+        str | None, typer.Option(help="Number or id of the last event already seen.", metavar="EVENT")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+) -> None:
+    """Print what happened to a job, oldest first; `logs` and `events` are the same."""
+    with connect(ctx) as client:
+        rows = client.jobs.stream(job, after=after) if follow_on else client.jobs.events(job, after=after)
+        try:
+            for event in rows:
+                typer.echo(json.dumps(event.raw, ensure_ascii=False) if as_json else _line(event))
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None
+
+
 @app.command()
 def cancel(ctx: typer.Context, job: JobId, as_json: AsJson = False) -> None:
     """Cancel a job: at once when queued, within a few batches when running."""
@@ -141,6 +165,12 @@ def _follow_to_the_end(client: SteadyRank, job: str | Job, as_json: bool) -> Non
         raise typer.Exit(INTERRUPTED) from None
     _show(ended, as_json)
     raise typer.Exit(exit_code_of_job(ended))
+
+
+def _line(event: Event) -> str:
+    at = event.created_at.astimezone().strftime("%Y-%m-%d %H:%M:%S") if event.created_at else ""
+    level = "" if event.level == "info" else f"{event.level.upper()} "
+    return f"{at} {event.type} {level}{event.message}"
 
 
 def _show(job: Job, as_json: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import Session, undefer
@@ -32,6 +33,24 @@ class Surroundings:
     models: list[str] = field(default_factory=list)
     queue_position: int | None = None
     worker_alive: bool = True
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a job stands: every change of its row moves at least one of these."""
+
+    status: str
+    last_sequence: int
+    updated_at: datetime
+
+
+def standing(session: Session, job_id: str, project_id: str | None = None) -> Standing | None:
+    """Where the job stands, if it is there (and the project's)."""
+    statement = select(Job.status, Job.last_sequence, Job.updated_at).where(Job.id == job_id)
+    if project_id is not None:
+        statement = statement.where(Job.project_id == project_id)
+    row = session.execute(statement).one_or_none()
+    return None if row is None else Standing(*row)
 
 
 def find(session: Session, project_id: str, job_id: str, *, report: bool = False) -> Job | None:

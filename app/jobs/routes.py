@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Body, Query, Request, Response
-from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi import APIRouter, Body, Header, Query, Request, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
+from starlette.concurrency import run_in_threadpool
 
-from app.deps import BlobsDep, PageDep, PrincipalDep, SessionDep, SettingsDep
+from app.deps import BlobsDep, DatabaseDep, PageDep, PrincipalDep, SessionDep, SettingsDep
 from app.idempotency import IdempotentRoute
-from app.jobs import examples, service
+from app.jobs import examples, service, watching
 from app.jobs.examples import listed, shown
-from app.jobs.life import TERMINAL, Status
+from app.jobs.life import Status
 from app.jobs.schemas import (
     CheckpointObject,
     EpochObject,
@@ -23,7 +25,7 @@ from app.jobs.schemas import (
 )
 from app.pagination import ListOf, list_of
 from app.problems import problem_responses
-from app.storage.serving import BLOB_RESPONSES, serve_blob
+from app.storage.serving import BLOB_RESPONSES, etag_matches, serve_blob
 
 MARKDOWN = "text/markdown"
 POLL_SECONDS = "2"
@@ -91,13 +93,57 @@ def list_jobs(
     return list_of(rows, has_more, lambda job: JobObject.of(job, beside[job.id]))
 
 
-@_jobs.get("/{job_id}", responses={**shown(examples.JOB), **problem_responses(404)})
-def get_job(job_id: str, response: Response, principal: PrincipalDep, session: SessionDep) -> JobObject:
-    """Show one job; while it has not ended, `Retry-After` says when to ask again."""
-    job = service.get(session, principal.project_id, job_id)
-    if Status(job.status) not in TERMINAL:
-        response.headers["Retry-After"] = POLL_SECONDS
-    return JobObject.of(job, service.surroundings_of(session, [job])[job.id])
+_ETAG_HEADERS: dict[str, Any] = {
+    "ETag": {"description": "Digest of this answer.", "schema": {"type": "string"}},
+    "Retry-After": {"description": "Seconds; while the job has not ended.", "schema": {"type": "string"}},
+}
+
+
+@_jobs.get(
+    "/{job_id}",
+    response_model=JobObject,
+    responses={
+        200: {"content": {"application/json": {"example": examples.JOB}}, "headers": _ETAG_HEADERS},
+        304: {"description": "The job is as `If-None-Match` knows it"},
+        **problem_responses(404, 422),
+    },
+)
+async def get_job(
+    job_id: str,
+    request: Request,
+    principal: PrincipalDep,
+    database: DatabaseDep,
+    *,
+    wait: Annotated[
+        int | None,
+        Query(
+            ge=0, le=watching.LONGEST_WAIT_SECONDS, description="Answer when it changes, after at most this"
+        ),
+    ] = None,
+    prefer: Annotated[str | None, Header(description="`wait=30` asks the same as `?wait=30`.")] = None,
+    if_none_match: Annotated[str | None, Header(description="The `ETag` of an earlier answer.")] = None,
+) -> Response:
+    """Show one job; with `?wait=30`, as soon as it has a new event or has ended, or 30 seconds are over.
+
+    An ended job is shown at once. With `If-None-Match` too, any change counts, progress included, also one
+    that came before the request. While the job has not ended, `Retry-After` says when to ask again.
+    """
+    seen = await run_in_threadpool(watching.look, database, principal.project_id, job_id)
+    preferred = watching.preferred_wait(prefer)
+    seconds = wait if wait is not None else preferred
+    known = etag_matches(if_none_match, seen.etag)
+    if seconds and (known or if_none_match is None):
+        seen = await watching.wait_for_change(
+            request, database, principal.project_id, seen, job_id=job_id, seconds=seconds, any=known
+        )
+    headers = {"ETag": seen.etag, "Cache-Control": "private, no-cache"}
+    if not seen.ended:
+        headers["Retry-After"] = POLL_SECONDS
+    if wait is None and preferred is not None:
+        headers["Preference-Applied"] = f"wait={preferred}"
+    if etag_matches(if_none_match, seen.etag):
+        return Response(status_code=304, headers=headers)
+    return Response(seen.body, media_type="application/json", headers=headers)
 
 
 @_jobs.post(
@@ -132,18 +178,57 @@ def delete_job(
     return JobDeleted(id=job_id, models=gone, freed_bytes=freed)
 
 
-@_jobs.get("/{job_id}/events", responses={**shown(listed(examples.EVENT)), **problem_responses(404, 422)})
-def list_job_events(
+@_jobs.get(
+    "/{job_id}/events",
+    response_model=ListOf[EventObject],
+    responses={
+        200: {
+            "description": "A page of events, or a stream of them",
+            "content": {
+                "application/json": {"example": listed(examples.EVENT)},
+                watching.EVENT_STREAM: {
+                    "schema": {"type": "string"},
+                    "example": f"id: 2\nevent: job.status\ndata: {json.dumps(examples.EVENT)}\n\n",
+                },
+            },
+        },
+        204: {"description": "The stream has come to its end: do not connect again"},
+        **problem_responses(404, 422),
+    },
+)
+async def list_job_events(
     job_id: str,
+    request: Request,
     principal: PrincipalDep,
-    session: SessionDep,
+    database: DatabaseDep,
     *,
     after: EventAfterQuery = None,
     limit: LimitQuery = 100,
-) -> ListOf[EventObject]:
-    """List what happened to a job, oldest first; sequence numbers have no gaps."""
-    rows, has_more = service.events(session, principal.project_id, job_id, after=after, limit=limit)
-    return list_of(rows, has_more, EventObject.of)
+    last_event_id: Annotated[
+        str | None, Header(max_length=64, description="For a stream: the event to go on after.")
+    ] = None,
+) -> Response:
+    """List what happened to a job, oldest first; with `Accept: text/event-stream`, follow it as it happens.
+
+    Sequence numbers have no gaps. A stream sends the same rows, goes on after `Last-Event-ID`, shows with
+    comments that it lives, and ends after the event with which the job ended; any other end is a cut.
+    """
+    vary = {"Vary": "Accept", "Cache-Control": "no-cache"}
+    if watching.EVENT_STREAM in request.headers.get("accept", ""):
+        project_id = principal.project_id
+        sequence, over = await watching.begin_stream(database, project_id, job_id, last_event_id, after)
+        if over:
+            return Response(status_code=204, headers=vary)
+        events = watching.stream_events(database, job_id, sequence)
+        headers = {**vary, "X-Accel-Buffering": "no"}
+        return StreamingResponse(events, media_type=watching.EVENT_STREAM, headers=headers)
+
+    def page() -> bytes:
+        with database.unit_of_work() as session:
+            rows, has_more = service.events(session, principal.project_id, job_id, after=after, limit=limit)
+            return list_of(rows, has_more, EventObject.of).model_dump_json().encode()
+
+    return Response(await run_in_threadpool(page), media_type="application/json", headers=vary)
 
 
 @_jobs.get("/{job_id}/metrics", responses={**shown(listed(examples.EPOCH)), **problem_responses(404, 422)})

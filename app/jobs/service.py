@@ -20,7 +20,7 @@ from app.db.models.model import Model
 from app.errors import DatasetNotReadyError, ErrorItem, JobStateError, NotFoundError, ValidationFailed
 from app.jobs import queries
 from app.jobs.life import TERMINAL, Status, enqueue, lock, move
-from app.jobs.queries import Surroundings
+from app.jobs.queries import Standing, Surroundings
 from app.jobs.schemas import JobCreate
 from app.pagination import Page
 from app.storage.blobs import BlobStore
@@ -44,7 +44,7 @@ def check(
     spec = TrainSpec.model_validate(body.model_dump(include=set(TrainSpec.model_fields)))
     dataset = queries.usable_dataset(session, project_id, body.dataset)
     if dataset is None:
-        raise NotFoundError.of("dataset", body.dataset)
+        raise NotFoundError.of("dataset", body.dataset, pointer="/dataset")
     if dataset.status == "rejected":
         raise DatasetNotReadyError(
             f"Data set {dataset.id} was rejected and cannot be trained on.",
@@ -177,19 +177,48 @@ def delete(
     return blobs.delete(session, *stored), gone
 
 
-def events(
-    session: Session, project_id: str, job_id: str, *, after: str | None, limit: int
-) -> tuple[list[JobEvent], bool]:
-    """The job's events after one of them (by number or id), oldest first, and whether more follow."""
+def event_position(
+    session: Session, project_id: str, job_id: str, after: str | None, *, where: str = "?after"
+) -> int:
+    """Number of the event that `after` names, by number or id; 0 for None. Errors point at `where`."""
     get(session, project_id, job_id)
     sequence: int | None = 0
-    if after is not None and after.isdecimal() and len(after) < 10:
+    if after is not None and after.isdecimal() and after.isascii() and len(after) < 10:
         sequence = int(after)
     elif after is not None:
         sequence = queries.event_sequence(session, job_id, after) if is_id("evt", after) else None
     if sequence is None:
-        raise _unknown_cursor(after, "an event's sequence number or id")
+        raise _unknown_cursor(after, "an event's sequence number or id", where)
+    return sequence
+
+
+def events(
+    session: Session, project_id: str, job_id: str, *, after: str | None, limit: int
+) -> tuple[list[JobEvent], bool]:
+    """The job's events after one of them (by number or id), oldest first, and whether more follow."""
+    sequence = event_position(session, project_id, job_id, after)
     return queries.events_after(session, job_id, sequence, limit)
+
+
+def events_and_end(
+    session: Session, job_id: str, sequence: int, limit: int
+) -> tuple[list[JobEvent], bool] | None:
+    """The job's next events, and whether they are its last; None when the job is gone."""
+    # first where the job stands, then what there is: the events then reach at least as far
+    standing = queries.standing(session, job_id)
+    if standing is None:
+        return None
+    rows, _ = queries.events_after(session, job_id, sequence, limit)
+    reached = rows[-1].sequence if rows else sequence
+    return rows, Status(standing.status) in TERMINAL and reached >= standing.last_sequence
+
+
+def standing(session: Session, project_id: str, job_id: str) -> Standing:
+    """What tells that a job has changed, in one query. NotFoundError when the project has no such job."""
+    found = queries.standing(session, job_id, project_id)
+    if found is None:
+        raise NotFoundError.of("job", job_id)
+    return found
 
 
 def metrics(
@@ -263,11 +292,11 @@ def _faults(spec: TrainSpec, dataset: Dataset, settings: Settings) -> Sequence[E
     return faults
 
 
-def _unknown_cursor(after: str | None, what: str) -> ValidationFailed:
-    item = ErrorItem("?after", "unknown_cursor", f"not {what}", after)
+def _unknown_cursor(after: str | None, what: str, where: str = "?after") -> ValidationFailed:
+    item = ErrorItem(where, "unknown_cursor", f"not {what}", after)
     return ValidationFailed(
-        f"`after` must be {what}.",
+        f"`{where.removeprefix('?')}` must be {what}.",
         code="unknown_cursor",
         errors=[item],
-        hint="Leave `after` out to begin at the first.",
+        hint="Leave it out to begin at the first.",
     )

@@ -12,8 +12,11 @@ from app.sdk.errors import (
     ServiceUnreachableError,
     WaitTimeoutError,
 )
+from app.sdk.following import follow_events
 from app.sdk.objects import Checkpoint, Dataset, EpochMetrics, Event, Job
 from app.sdk.transport import Transport
+
+_LONG_POLL = 30.0
 
 
 class Jobs:
@@ -41,9 +44,12 @@ class Jobs:
         """All jobs, newest first, page after page as you read on."""
         return map(Job.from_json, self._transport.pages("/v1/jobs", params={"limit": page_size}))
 
-    def get(self, job: str | Job) -> Job:
-        """One job."""
-        return Job.from_json(self._transport.json("GET", _path(job)))
+    def get(self, job: str | Job, *, wait: float = 0.0) -> Job:
+        """One job; with `wait`, once it has a new event or has ended, after at most so many seconds."""
+        # The service answers within a minute, and must before this client's patience ends.
+        seconds = int(min(wait, 60.0, self._transport.timeout / 2))
+        query = {"wait": seconds if seconds > 0 else None}
+        return Job.from_json(self._transport.json("GET", _path(job), params=query))
 
     def cancel(self, job: str | Job) -> Job:
         """Cancel it: at once when queued, within a few batches when running. A second cancel is refused."""
@@ -58,6 +64,16 @@ class Jobs:
         """What happened to it, oldest first; `after` is the id of the last event already seen."""
         rows = self._transport.pages(f"{_path(job)}/events", params={"limit": 100, "after": after})
         return map(Event.from_json, rows)
+
+    def stream(
+        self, job: str | Job, *, after: str | int | None = None, outage: float = 120.0
+    ) -> Iterator[Event]:
+        """Follow its events as they happen, until it has ended; a lost connection is made again.
+
+        `after` is the number or id of the last event already seen; `outage` is how many seconds the service
+        may be away meanwhile.
+        """
+        return follow_events(self._transport, f"{_path(job)}/events", after=after, outage=outage)
 
     def metrics(self, job: str | Job, *, after: str | None = None) -> Iterator[EpochMetrics]:
         """Loss and validation figures of every epoch, oldest first; `after` is the last row's id."""
@@ -91,14 +107,15 @@ class Jobs:
             job: The job or its id.
             callback: Called with the job at every look; what it raises ends the waiting, not the job.
             timeout: Seconds to wait (WaitTimeoutError), None for as long as it takes.
-            interval: Seconds between two looks.
+            interval: Seconds between two looks; without a callback the service answers when there is news.
             outage: Seconds that the service may be unreachable meanwhile, such as during its restart.
 
         """
         started = heard = time.monotonic()
         while True:
+            left = _LONG_POLL if timeout is None else started + timeout - time.monotonic()
             try:
-                found = self.get(job)
+                found = self.get(job, wait=0.0 if callback else min(left, _LONG_POLL))
             except (ServiceUnreachableError, ServerError, RateLimitedError) as down:
                 if time.monotonic() - heard > outage:
                     raise

@@ -53,6 +53,7 @@ class Transport:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.base_url = connection.base_url
+        self.timeout = timeout
         self._max_retries = max_retries
         self.sleep = sleep
         headers = {"Accept": "application/json", "User-Agent": "steadyrank-sdk"}

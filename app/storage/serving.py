@@ -29,7 +29,7 @@ BLOB_RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 """The `responses=` of a route that serves a blob."""
 
-_RANGE = re.compile(r"bytes\s*=\s*(\d*)\s*-\s*(\d*)", re.IGNORECASE)
+_RANGE = re.compile(r"bytes\s*=\s*([0-9]{0,18})\s*-\s*([0-9]{0,18})", re.IGNORECASE)
 
 
 def serve_blob(
@@ -55,7 +55,7 @@ def serve_blob(
     }
     if filename is not None:
         headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(filename, safe='')}"
-    if _names(request.headers.get("if-none-match"), etag):
+    if etag_matches(request.headers.get("if-none-match"), etag):
         return Response(status_code=304, headers=headers)
     media_type = content_type or info.content_type
     wanted = _range(request, info, etag)
@@ -81,7 +81,7 @@ def _begun(pieces: Iterator[bytes]) -> Iterator[bytes]:
     return chain((first,), pieces)
 
 
-def _names(condition: str | None, etag: str) -> bool:
+def etag_matches(condition: str | None, etag: str) -> bool:
     """Whether If-None-Match names this ETag (weak comparison: a `W/` prefix does not matter)."""
     if condition is None:
         return False
