@@ -13,7 +13,7 @@ from app.datasets.schemas import Format
 from app.deps import PrincipalDep, SessionDep, SettingsDep
 from app.jobs.workers import alive
 from app.problems import problem_responses
-from worker.training.spec import Arm, AttackPosition, LossName, ModelName, Replacement, TrainSpec
+from worker.training.spec import Arm, AttackPosition, AttackReplacement, LossName, ModelName, TrainSpec
 
 router = APIRouter(tags=["capabilities"])
 
@@ -31,7 +31,10 @@ _EXAMPLE: dict[str, Any] = {
     "arms": [{"name": "cascade", "description": _DESCRIPTIONS["cascade"]}],
     "losses": ["bce"],
     "spec": {"type": "object", "properties": {"epochs": {"type": "integer", "default": 200, "minimum": 1}}},
-    "attacks": {"positions": ["end", "start", "random"], "replacements": ["uniform", "popularity"]},
+    "attacks": {
+        "positions": ["end", "start", "random", "highest_cascade"],
+        "replacements": ["uniform", "popularity", "nearest", "gradient"],
+    },
     "formats": ["csv", "tsv", "jsonl", "parquet"],
     "limits": {"max_upload_bytes": 2147483648, "max_epochs": 10000},
     "workers": [
@@ -98,7 +101,9 @@ def get_capabilities(_: PrincipalDep, session: SessionDep, settings: SettingsDep
         arms=_named(Arm),
         losses=list(get_args(LossName)),
         spec=TrainSpec.model_json_schema(),
-        attacks=Attacks(positions=list(get_args(AttackPosition)), replacements=list(get_args(Replacement))),
+        attacks=Attacks(
+            positions=list(get_args(AttackPosition)), replacements=list(get_args(AttackReplacement))
+        ),
         formats=list(get_args(Format)),
         limits=_limits(settings),
         workers=[WorkerObject.model_validate(worker, from_attributes=True) for worker in workers],

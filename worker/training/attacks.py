@@ -6,8 +6,7 @@ replacements (all items where seen ones are not excluded). Otherwise the attacke
 the clean list shows. Only users whose window is longer than the count take part.
 
 The clean scores are computed once a block: a clean list that is long enough only has to lose the cell's
-replacements. All figures are at 10, so that a target's rank is its place in the list of 10, and nothing else
-of the catalogue has to be counted.
+replacements, and a clean rank those that stood before the target.
 
 Shape letters: n users of a block, m of them taking part, C replaced places, K list length.
 """
@@ -15,49 +14,43 @@ Shape letters: n users of a block, m of them taking part, C replaced places, K l
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import product
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from worker.training.attack_cells import PER_USER, Cell, CellFigures, Outcomes, cells_of
 from worker.training.data import Int64
 from worker.training.evaluate import Tick, blocks, rank_block
-from worker.training.histories import Histories, Scorer
-from worker.training.metrics import hit, list_agreement, ndcg, reciprocal_rank
-from worker.training.ranking import LIST_LENGTH, catalogue_shuffle
+from worker.training.histories import DifferentiableScorer, Histories, Scorer
+from worker.training.history_effects import HistoryEffects
+from worker.training.neighbours import Neighbours
+from worker.training.ranking import LIST_LENGTH, Ranking, catalogue_shuffle
 from worker.training.replacement import DrawKey, Replacements, attacked_places
-from worker.training.spec import AttackPosition, EvaluationSettings, Replacement
+from worker.training.spec import Replacement, TrainSpec
 from worker.training.split import LeaveOneOut, Split
+from worker.training.worst_items import WorstItems
 
 Float32 = npt.NDArray[np.float32]
-
-_RANK_METRICS = {"hr@10": hit, "ndcg@10": ndcg, "mrr@10": reciprocal_rank}
-_AGREEMENT = ("overlap", "jaccard", "rbo", "top1_changed")
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One attack: where, how many, by what."""
-
-    position: AttackPosition
-    count: int
-    replacement: Replacement
 
 
 @dataclass(frozen=True)
 class AttackResults:
     """What the attacks found.
 
-    rows: one a cell, {position, count, replacement, n (users taking part), "hr@10", "ndcg@10", "mrr@10",
-    kept, overlap, jaccard, rbo, top1_changed, "clean_ndcg@10"}, each the mean over users of the mean over
-    repeats; `kept` is attacked over clean NDCG@10 of the same users and candidates, None where the clean one
-    is 0; with n = 0 all figures are None.
-    per_user: float32[E] arrays "<position>.<count>.<replacement>.<metric>", rows in the order of the split's
-    `eval_users`, NaN for users that take no part.
+    rows: one a cell, {position, count, replacement, n (users taking part), HR, NDCG and MRR at 5, 10 and 20,
+    kept, overlap, jaccard, rbo, top1_changed, "clean_ndcg@10", rank_shift_mean, rank_shift_median}, each the
+    mean over users of the mean over repeats (the median, of the last). `kept` is attacked over clean NDCG@10
+    of the same users and candidates, None where the clean one is 0. A rank shift is how many places the
+    target fell, over users whose target was seen in training. With n = 0 all figures are None.
+    per_user: float32[E] arrays "<position>.<count>.<replacement>.<metric>" for the metrics of PER_USER, rows
+    in the order of the split's `eval_users`, NaN for users that take no part.
     """
 
-    rows: list[dict[str, object]]
+    rows: list[dict[str, Any]]
     per_user: dict[str, Float32] = field(repr=False)
 
 
@@ -68,166 +61,170 @@ def take_out(lists: torch.Tensor, removed: torch.Tensor) -> torch.Tensor:
     return kept[:, :LIST_LENGTH]
 
 
-def ranks_in(lists: Int64, targets: Int64) -> Int64:
-    """int64[m]: each target's 0-based place in its list [m, at most K], or K = 10 where it is not in it."""
-    found = lists == targets[:, None]
-    return np.where(found.any(axis=1), found.argmax(axis=1), LIST_LENGTH)
-
-
-def cells_of(settings: EvaluationSettings) -> list[Cell]:
-    """All cells of the attack grid, in the order they are reported."""
-    return [
-        Cell(*cell)
-        for cell in product(settings.attack_positions, settings.attack_counts, settings.attack_replacements)
-    ]
-
-
 def run_attacks(
     scorer: Scorer,
     split: LeaveOneOut,
-    settings: EvaluationSettings,
+    spec: TrainSpec,
     *,
     max_length: int,
     phase: Split = "test",
     tick: Tick | None = None,
 ) -> AttackResults:
-    """Run the grid of `settings` (a TrainSpec is one) on every evaluation user.
+    """Run the attack grid of `spec` on every evaluation user.
 
-    max_length is the window that `start` and `random` draw from: the same for every scorer of a comparison.
-    `tick` is called after every pass over a block. Raises NonFiniteScoresError, and whatever `tick` raises.
+    max_length is the window that places are taken from: the same for every scorer of a comparison. Cells by
+    `gradient` need a DifferentiableScorer; with another nobody takes part in them. `tick` is called after
+    every pass over a block. Raises NonFiniteScoresError, and whatever `tick` raises.
     """
     histories = Histories(*split.histories(phase))
-    cells = cells_of(settings)
-    attack = _Attack(scorer, split, settings, np.minimum(histories.lengths, max_length), phase)
-    sums = {cell: _Sums(len(histories)) for cell in cells}
-    rounds = list(product(cells, range(settings.attack_repeats)))
+    attack = _Attack(scorer, split, spec, np.minimum(histories.lengths, max_length), phase)
+    figures = [CellFigures(cell, cell.repeats(spec), len(histories)) for cell in cells_of(spec)]
+    rounds = [(one, repeat) for one in figures for repeat in range(one.repeats)]
+    longest = LIST_LENGTH + max(spec.attack_counts, default=0)
     done = 0
     for rows in blocks(histories, max_length, split.n_items):
-        block = histories.take(rows)
-        clean = attack.clean(block, rows, cells)
-        for cell, repeat in rounds:
-            attack.run(cell, repeat, block=block, rows=rows, clean=clean, sums=sums[cell])
+        block = attack.clean(histories.take(rows), rows, longest)
+        for one, repeat in rounds:
+            attack.run(one, repeat, block)
             done += len(rows)
             if tick is not None:
                 tick(done / (len(histories) * len(rounds)))
-    results = AttackResults([], {})
-    for cell in cells:
-        sums[cell].report(cell, settings.attack_repeats, results)
-    return results
+    per_user = {f"{one.cell.label}.{name}": one.per_user(name) for one, name in product(figures, PER_USER)}
+    return AttackResults([one.row() for one in figures], per_user)
+
+
+@dataclass
+class _Block:
+    """A block's users with their real histories, ranked: lists [n, K + most replacements], ranks [n]."""
+
+    rows: Int64
+    histories: Histories
+    ranking: Ranking
+    lists: torch.Tensor
+    ranks: torch.Tensor
+    worst: WorstItems | None = None
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The users of a block that take part in a cell: `at` int64[m] in the block, `rows` int64[m] of all."""
+
+    block: _Block
+    at: Int64
+    rows: Int64
+    histories: Histories
+    targets: Int64
 
 
 class _Attack:
     """What stays the same over blocks and cells."""
 
     def __init__(
-        self,
-        scorer: Scorer,
-        split: LeaveOneOut,
-        settings: EvaluationSettings,
-        windows: Int64,
-        phase: Split,
+        self, scorer: Scorer, split: LeaveOneOut, spec: TrainSpec, windows: Int64, phase: Split
     ) -> None:
-        self.scorer, self.settings, self.windows = scorer, settings, windows
+        self.scorer, self.split, self.spec, self.phase = scorer, split, spec, phase
+        self.differentiable = scorer if isinstance(scorer, DifferentiableScorer) else None
+        self.windows = windows
         self.users, self.targets = split.eval_users, split.targets(phase).astype(np.int64)
-        self.n_items = split.n_items
         self.cold = split.item_counts[self.targets] == 0
         self.replacements = Replacements(split.item_counts)
         self.shuffle: torch.Tensor | None = None
 
-    def clean(self, block: Histories, rows: Int64, cells: list[Cell]) -> torch.Tensor:
-        """Lists for the block's real histories, long enough to lose every replacement."""
-        return self._lists(block, rows, LIST_LENGTH + max((cell.count for cell in cells), default=0))
+    @cached_property
+    def effects(self) -> HistoryEffects:
+        return HistoryEffects(self.split, self.spec, self.phase)
 
-    def run(
-        self, cell: Cell, repeat: int, *, block: Histories, rows: Int64, clean: torch.Tensor, sums: _Sums
-    ) -> None:
-        """Add one repeat of one cell for the users of a block, given the lists of `clean`."""
-        enough = self.n_items > 2  # else no item is left to put in
-        part = np.flatnonzero((self.windows[rows] > cell.count) & enough)
-        rows = rows[part]
+    @cached_property
+    def neighbours(self) -> Neighbours:
+        return Neighbours(self.split)
+
+    def clean(self, histories: Histories, rows: Int64, length: int) -> _Block:
+        """Rank the block's real histories, with lists long enough to lose every replacement."""
+        ranking = self.rank(histories, histories, rows)
+        return _Block(rows, histories, ranking, ranking.lists(length), ranking.ranks())
+
+    def run(self, figures: CellFigures, repeat: int, block: _Block) -> None:
+        """Add one repeat of one cell for the users of a block."""
+        cell = figures.cell
+        if self.split.n_items < 3 or (cell.replacement == "gradient" and self.differentiable is None):
+            return  # no item is left to put in, or nothing to differentiate
+        at = np.flatnonzero(self.windows[block.rows] > cell.count)
+        rows = block.rows[at]
         if not len(rows):
             return
-        block = block.take(part)
-        key = DrawKey(self.settings.attack_seed, repeat)
-        users, targets = self.users[rows], self.targets[rows]
-        places = attacked_places(cell.position, cell.count, users, self.windows[rows], key)
-        originals = block.items[block.offsets[1:, None] - 1 - places].astype(np.int64)
-        new = self.replacements.draw(
-            cell.replacement, key, users=users, places=places, originals=originals, targets=targets
+        part = _Part(block, at, rows, block.histories.take(at), self.targets[rows])
+        key = DrawKey(self.spec.attack_seed, repeat)
+        places = self.places(cell, key, part)
+        new = self.new_items(cell, key, part, places)
+        on_device = torch.from_numpy(at).to(block.lists.device)
+        lists, ranks = block.lists[on_device], block.ranks[on_device]
+        if self.spec.exclude_seen:
+            removed = torch.from_numpy(new).to(lists.device)
+            lists = take_out(lists, removed)
+            ranks = ranks - block.ranking.ahead(on_device, removed).sum(1)
+        lists = lists[:, :LIST_LENGTH]
+        attacked_lists, attacked_ranks = self.attacked(part, places, new, (lists, ranks))
+        outcomes = Outcomes(
+            clean_lists=lists.cpu().numpy(),
+            clean_ranks=ranks.cpu().numpy(),
+            lists=attacked_lists.cpu().numpy(),
+            ranks=attacked_ranks.cpu().numpy(),
+            cold=self.cold[rows],
         )
-        clean = clean[torch.from_numpy(part).to(clean.device)]
-        if self.settings.exclude_seen:
-            clean = take_out(clean, torch.from_numpy(new).to(clean.device))
-        attacked = clean = clean[:, :LIST_LENGTH]
+        figures.add(rows, outcomes)
+
+    def attacked(
+        self, part: _Part, places: Int64, new: Int64, clean: tuple[torch.Tensor, torch.Tensor]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Lists [m, K] and ranks [m] with items `new` at `places`; the clean ones where nothing is read."""
+        lists, ranks = clean
         # A scorer that does not read the replaced places gives the same scores, hence the same list.
         touched = np.flatnonzero((places < self.scorer.reads).any(axis=1))
         if len(touched):
-            lists = self._lists(
-                block.take(touched), rows[touched], LIST_LENGTH, places=places[touched], new=new[touched]
-            )
-            attacked = clean.clone()
-            attacked[torch.from_numpy(touched).to(clean.device)] = lists
-        sums.add(rows, targets, self.cold[rows], clean.cpu().numpy(), attacked.cpu().numpy())
+            seen = part.histories.take(touched)
+            read = seen.replaced(places[touched], new[touched])
+            ranking = self.rank(read, seen, part.rows[touched], new[touched])
+            at = torch.from_numpy(touched).to(lists.device)
+            lists, ranks = lists.clone(), ranks.clone()
+            lists[at], ranks[at] = ranking.lists(), ranking.ranks()
+        return lists, ranks
 
-    def _lists(
-        self,
-        seen: Histories,
-        rows: Int64,
-        length: int,
-        *,
-        places: Int64 | None = None,
-        new: Int64 | None = None,
-    ) -> torch.Tensor:
-        """Rank for these histories, with items `new` at `places` if given, and return lists [m, length]."""
-        read = seen if places is None or new is None else seen.replaced(places, new)
+    def places(self, cell: Cell, key: DrawKey, part: _Part) -> Int64:
+        """int64[m, C]: the places to replace, counted from the end."""
+        windows = self.windows[part.rows]
+        if cell.position == "highest_cascade":
+            return self.effects.highest(part.histories, windows, cell.count)
+        return attacked_places(cell.position, cell.count, self.users[part.rows], windows, key)
+
+    def new_items(self, cell: Cell, key: DrawKey, part: _Part, places: Int64) -> Int64:
+        """int64[m, C]: the items to put in; a random one where there is no nearest or worst."""
+        targets, histories = part.targets, part.histories
+        originals = histories.items[histories.offsets[1:, None] - 1 - places].astype(np.int64)
+        kind: Replacement = "popularity" if cell.replacement == "popularity" else "uniform"
+        drawn = self.replacements.draw(
+            kind, key, users=self.users[part.rows], places=places, originals=originals, targets=targets
+        )
+        if cell.replacement == "nearest":
+            chosen = self.neighbours.nearest(histories, originals, targets)
+            return np.where(chosen > 0, chosen, drawn)
+        if cell.replacement == "gradient" and self.differentiable is not None:
+            block = part.block
+            if block.worst is None:
+                block.worst = WorstItems.of(self.differentiable, block.histories, self.targets[block.rows])
+            chosen = block.worst.choose(part.at, histories, places, targets)
+            return np.where(chosen > 0, chosen, drawn)
+        return drawn
+
+    def rank(self, read: Histories, seen: Histories, rows: Int64, new: Int64 | None = None) -> Ranking:
+        """Rank by the scores of histories `read`; all of `seen` and `new` are no candidates."""
         scores = self.scorer(read)
         if self.shuffle is None:
-            self.shuffle = catalogue_shuffle(self.n_items, scores.device)
-        exclude = self.settings.exclude_seen
-        ranking = rank_block(
-            scores, self.shuffle, self.targets[rows], seen, exclude_seen=exclude, also_excluded=new
+            self.shuffle = catalogue_shuffle(self.split.n_items, scores.device)
+        return rank_block(
+            scores,
+            self.shuffle,
+            self.targets[rows],
+            seen,
+            exclude_seen=self.spec.exclude_seen,
+            also_excluded=new,
         )
-        return ranking.lists(length)
-
-
-class _Sums:
-    """Sums over repeats of every figure of one cell, a row an evaluation user."""
-
-    def __init__(self, n_users: int) -> None:
-        names = (*_RANK_METRICS, *_AGREEMENT, "clean_ndcg@10")
-        self.by_user = {name: np.full(n_users, np.nan) for name in names}
-
-    def add(
-        self, rows: Int64, targets: Int64, cold: npt.NDArray[np.bool_], clean: Int64, attacked: Int64
-    ) -> None:
-        """Add one repeat of these users: their targets (where cold: a miss) and both lists [m, K]."""
-        ranks, clean_ranks = (
-            np.where(cold, LIST_LENGTH, ranks_in(lists, targets)) for lists in (attacked, clean)
-        )
-        found = {name: metric(ranks, LIST_LENGTH) for name, metric in _RANK_METRICS.items()}
-        found["clean_ndcg@10"] = ndcg(clean_ranks, LIST_LENGTH)
-        found |= list_agreement(clean, attacked)
-        for name, values in found.items():
-            before = self.by_user[name][rows]
-            self.by_user[name][rows] = np.where(np.isnan(before), 0.0, before) + values
-
-    def report(self, cell: Cell, repeats: int, results: AttackResults) -> None:
-        """Append the cell's row and its users' means."""
-        part = ~np.isnan(self.by_user["ndcg@10"])
-        n = int(part.sum())
-        row: dict[str, object] = {
-            "position": cell.position,
-            "count": cell.count,
-            "replacement": cell.replacement,
-            "n": n,
-        }
-        means = {
-            name: float(sums[part].mean()) / repeats if n else None for name, sums in self.by_user.items()
-        }
-        attacked, clean = means["ndcg@10"], means["clean_ndcg@10"]
-        results.rows.append(
-            row | means | {"kept": attacked / clean if attacked is not None and clean else None}
-        )
-        for name in ("ndcg@10", "overlap"):
-            label = f"{cell.position}.{cell.count}.{cell.replacement}.{name}"
-            results.per_user[label] = (self.by_user[name] / repeats).astype(np.float32)

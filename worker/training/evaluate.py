@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from worker.training.data import Int64
 from worker.training.histories import Histories, Scorer
@@ -116,7 +117,7 @@ def rank_block(
 
 @dataclass(frozen=True)
 class ModelScorer:
-    """A Scorer over a SequenceModel, which must be on `device`. Built by `model_scorer`."""
+    """A DifferentiableScorer over a SequenceModel, which must be on `device`. Built by `model_scorer`."""
 
     model: SequenceModel
     max_length: int
@@ -137,6 +138,40 @@ class ModelScorer:
                 return self.model.score(self._last_states(histories)).float()
         finally:
             self.model.train(was_training)
+
+    def loss_gradients(self, histories: Histories, targets: Int64) -> torch.Tensor:
+        """See `DifferentiableScorer.loss_gradients`; dropout is off and the model's mode is put back."""
+        x_BL, length_B = histories.last(self.max_length)
+        rows = max(1, _ENCODED_POSITIONS // max(1, x_BL.shape[1]))
+        gradients = []
+        was_training = self.model.training
+        self.model.eval()
+        try:
+            for start in range(0, len(x_BL), rows):
+                part = slice(start, start + rows)
+                inputs = (x_BL[part], length_B[part], torch.from_numpy(targets[part]))
+                gradients.append(self._loss_gradients(*(each.to(self.device) for each in inputs)))
+        finally:
+            self.model.train(was_training)
+        return torch.cat(gradients)
+
+    def _loss_gradients(
+        self, x_BL: torch.Tensor, length_B: torch.Tensor, target_B: torch.Tensor
+    ) -> torch.Tensor:
+        # cuDNN's recurrent layers have no backward pass in evaluation mode.
+        with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
+            e_BLD = self.model.embed(x_BL).detach().requires_grad_()
+            scores = self.model.score(self.model.encode_last(e_BLD, length_B)).float()
+            loss = functional.cross_entropy(scores[:, 1:], target_B - 1, reduction="sum")
+            (gradient_BLD,) = torch.autograd.grad(loss, e_BLD)
+        from_end = length_B[:, None] - 1 - torch.arange(x_BL.shape[1], device=x_BL.device)
+        at = from_end.clamp(min=0)[:, :, None].expand_as(gradient_BLD)
+        return gradient_BLD.gather(1, at) * (from_end >= 0)[:, :, None]
+
+    @torch.no_grad()
+    def item_vectors(self) -> torch.Tensor:
+        """See `DifferentiableScorer.item_vectors`."""
+        return self.model.embed(torch.arange(self.model.n_items + 1, device=self.device)[None])[0]
 
     def _last_states(self, histories: Histories) -> torch.Tensor:
         """h_ND: the hidden state at each history's last item, computed a few thousand positions at a time."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -73,3 +73,18 @@ class Scorer(Protocol):
 
     def __call__(self, histories: Histories) -> torch.Tensor:
         """Score all items for these histories."""
+
+
+@runtime_checkable
+class DifferentiableScorer(Scorer, Protocol):
+    """A Scorer whose scores have gradients at the embeddings of a history's items (a model, no baseline)."""
+
+    def loss_gradients(self, histories: Histories, targets: Int64) -> torch.Tensor:
+        """Return g [n, longest window, D]: each target's loss differentiated at each input's embedding.
+
+        The second axis counts from the end, 0 is the last item; 0 past a row's first. The loss is the
+        cross-entropy of the target int64[n] among all items.
+        """
+
+    def item_vectors(self) -> torch.Tensor:
+        """Return E [V+1, D], what an item is where it is an input; row 0 is padding."""

@@ -16,8 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 ModelName = Literal["sasrec", "gru4rec"]
 Arm = Literal["standard", "adversarial", "cascade", "cascade_replacement"]
 LossName = Literal["bce"]
-AttackPosition = Literal["end", "start", "random"]
+AttackPosition = Literal["end", "start", "random", "highest_cascade"]
 Replacement = Literal["uniform", "popularity"]
+AttackReplacement = Literal["uniform", "popularity", "nearest", "gradient"]
 
 DEFAULT_WARMUP_EPOCHS = 10
 
@@ -128,11 +129,12 @@ class EvaluationSettings(_Settings):
     exclude_seen: bool = True
     """Leave all of a user's earlier items out of the ranking (not only those in the window)."""
     attack_positions: tuple[AttackPosition, ...] = ("end", "start", "random")
-    """Where in the window items are replaced."""
+    """Where in the window items are replaced; `highest_cascade` takes those of the highest cascade effect."""
     attack_counts: tuple[Annotated[int, Field(ge=1, le=100)], ...] = (1, 2, 5)
     """How many items are replaced; only users with a longer history take part."""
-    attack_replacements: tuple[Replacement, ...] = ("uniform", "popularity")
-    """What replaces an item: any item alike, or drawn by training popularity."""
+    attack_replacements: tuple[AttackReplacement, ...] = ("uniform", "popularity")
+    """What replaces an item: any item alike (`uniform`), drawn by training `popularity`, the `nearest` by
+    co-occurrence, or the worst for the model to first order (`gradient`)."""
     attack_repeats: int = Field(default=3, ge=1, le=100)
     """Independent draws of every attack; figures are their mean."""
     attack_seed: Seed = 0

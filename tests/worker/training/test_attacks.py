@@ -8,13 +8,16 @@ import pytest
 import torch
 
 from worker.training import evaluate as evaluate_module
-from worker.training.attacks import cells_of, run_attacks, take_out
+from worker.training.attack_cells import cells_of
+from worker.training.attacks import run_attacks, take_out
 from worker.training.baselines import Markov, Popularity
 from worker.training.data import Sequences
 from worker.training.evaluate import evaluate, model_scorer
 from worker.training.histories import Histories
+from worker.training.history_effects import HistoryEffects
 from worker.training.metrics import hit, list_agreement, ndcg, reciprocal_rank
 from worker.training.models.build import build_model
+from worker.training.neighbours import Neighbours
 from worker.training.ranking import NonFiniteScoresError, catalogue_shuffle
 from worker.training.replacement import DrawKey, Replacements, attacked_places
 from worker.training.spec import TrainSpec
@@ -95,15 +98,19 @@ def slow_attacks(scorer: TableScorer, split: LeaveOneOut, spec: TrainSpec) -> li
                 if not split.item_counts[target]:
                     clean_rank = rank = split.n_items
                 ranks = np.array([rank])
-                found = {"hr@10": hit(ranks, 10), "ndcg@10": ndcg(ranks, 10)}
-                found |= {
-                    "mrr@10": reciprocal_rank(ranks, 10),
-                    "clean_ndcg@10": ndcg(np.array([clean_rank]), 10),
-                }
+                found = {"clean_ndcg@10": ndcg(np.array([clean_rank]), 10)}
+                for k in (5, 10, 20):
+                    found |= {f"hr@{k}": hit(ranks, k), f"ndcg@{k}": ndcg(ranks, k)}
+                    found[f"mrr@{k}"] = reciprocal_rank(ranks, k)
+                cold = not split.item_counts[target]
+                found["rank_shift"] = np.array([np.nan if cold else rank - clean_rank])
                 found |= list_agreement(np.array([clean_list]), np.array([top]))
                 repeats.append({name: float(values[0]) for name, values in found.items()})
             by_user.append({name: float(np.mean([r[name] for r in repeats])) for name in repeats[0]})
         means = {name: float(np.mean([user[name] for user in by_user])) for name in by_user[0]}
+        shifts = [user["rank_shift"] for user in by_user if not np.isnan(user["rank_shift"])]
+        del means["rank_shift"]
+        means["rank_shift_mean"], means["rank_shift_median"] = np.mean(shifts), np.median(shifts)
         means["kept"] = means["ndcg@10"] / means["clean_ndcg@10"]
         described = {"position": cell.position, "count": cell.count, "replacement": cell.replacement}
         rows.append({**described, "n": len(by_user), **means})
@@ -249,3 +256,57 @@ def test_gaps_close_in_order() -> None:
     lists = torch.tensor([[*range(1, 13)], [*range(1, 6), *[0] * 7]])
     removed = torch.tensor([[2, 12], [5, 5]])
     assert take_out(lists, removed).tolist() == [[1, *range(3, 12)], [1, 2, 3, 4, *[0] * 6]]
+
+
+def test_chosen_positions_and_replacements_are_what_the_model_meets() -> None:
+    split = random_split(11)
+    spec = spec_of(
+        attack_positions=["highest_cascade"], attack_counts=[2], attack_replacements=["nearest"], kappa=2.0
+    )
+    scorer = TableScorer()
+    (row,) = run_attacks(scorer, split, spec, max_length=6).rows
+    attacked = [one for block in scorer.asked[1:] for one in np.split(block.items, block.offsets[1:-1])]
+    # Nothing is drawn, so there is nothing to repeat.
+    assert len(attacked) == row["n"] > 30
+    histories = Histories(*split.histories("test"))
+    places = HistoryEffects(split, spec, "test").highest(histories, np.minimum(histories.lengths, 6), 2)
+    originals = histories.items[histories.offsets[1:, None] - 1 - places].astype(np.int64)
+    nearest = Neighbours(split).nearest(histories, originals, split.test_target.astype(np.int64))
+    expected = {
+        tuple(one)
+        for one, long, new in zip(
+            np.split(histories.replaced(places, nearest).items, histories.offsets[1:-1]),
+            histories.lengths > 2,
+            nearest,
+            strict=True,
+        )
+        if long and new.all()
+    }
+    assert len(expected) > 20
+    assert expected <= {tuple(one) for one in attacked}
+    # Where no neighbour is new to the user, any item is put in.
+    assert all(one.min() > 0 for one in attacked)
+
+
+def test_the_gradient_attack_is_the_worst_of_all_and_skips_baselines() -> None:
+    split = random_split(12, n_users=80)
+    spec = spec_of(
+        attack_positions=["end"],
+        attack_counts=[1],
+        attack_replacements=["uniform", "gradient"],
+        hidden_size=8,
+    )
+    model = build_model(spec, N_ITEMS)
+    model.initialise(torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        model.item_embedding.weight.mul_(20)
+    uniform, gradient = run_attacks(model_scorer(model, 6), split, spec, max_length=6).rows
+    assert uniform["n"] == gradient["n"] == len(split.eval_users)
+    assert gradient["rank_shift_mean"] > uniform["rank_shift_mean"] + 1
+    assert gradient["ndcg@10"] < uniform["ndcg@10"]
+    baseline = run_attacks(Markov(split), split, spec, max_length=6)
+    assert baseline.rows[0]["n"] == len(split.eval_users)
+    described = {"position", "count", "replacement", "n"}
+    assert baseline.rows[1]["n"] == 0
+    assert {value for name, value in baseline.rows[1].items() if name not in described} == {None}
+    assert np.isnan(baseline.per_user["end.1.gradient.ndcg@10"]).all()
