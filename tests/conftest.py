@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -24,6 +25,15 @@ from sqlalchemy.pool import NullPool
 from app.embedded.postgres import Postgres
 from app.embedded.processes import ProcessSpec, start, stop, wait_ready
 from app.embedded.valkey import Valkey
+
+
+def pytest_configure() -> None:
+    """Take Ctrl-C even where the suite was started in a shell's background, which has it ignored.
+
+    An ignored signal is inherited, and a shell that was born with it ignored cannot trap it.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
