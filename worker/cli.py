@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -16,17 +17,26 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 from rich.console import Console
-from rich.markdown import Markdown
 from rich.markup import escape
 
+from app.cli.demo.results import print_table, rows_of
 from app.cli.exits import BAD_INPUT, FAILED, INTERRUPTED, OK, UsageProblemError
 from app.cli.settings_file import read_assignments, read_spec, split_names
 from worker.training.checkpoint_folder import FolderCheckpoints
 from worker.training.experiment import ExperimentResult, run_experiment
-from worker.training.progress import Control, EpochMetrics, Phase, StepProgress, Stopped, TrainingError
-from worker.training.readers.problems import UnreadableDataset
+from worker.training.progress import (
+    CheckpointUnreadableError,
+    Control,
+    DataError,
+    EpochMetrics,
+    Phase,
+    StepProgress,
+    Stopped,
+    TrainingError,
+)
+from worker.training.readers.problems import Problem, UnreadableDataset
 from worker.training.readers.read import ReadOptions, read_interactions
-from worker.training.runtime import Runtime
+from worker.training.runtime import DeviceUnavailableError, Runtime
 from worker.training.spec import TrainSpec
 
 Column = Annotated[str | None, typer.Option(show_default="guessed")]
@@ -53,18 +63,17 @@ def train(
     Interrupted (Ctrl-C, a power cut) and started again with the same settings, it goes on where it was.
     Exit codes: 0 done, 1 training failed, 2 bad input, 130 interrupted.
     """
-    console = Console(stderr=True, highlight=False)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
     wanted = read_training_spec(spec, settings or [], split_names(arms))
     options = ReadOptions(file_format, user_column, item_column, time_column, rating_column)
     try:
         read = read_interactions(data, options)
     except UnreadableDataset as error:
-        for problem in error.problems:
-            where = f"line {problem.line}: " if problem.line else ""
-            console.print(f"[red]{problem.severity}[/] {escape(where + problem.message)}")
-            console.print(f"  [cyan]Hint[/] {escape(problem.hint)}")
+        _show_problems(console, error.problems)
         raise typer.Exit(BAD_INPUT) from error
-    console.print(f"{data.name}: {read.format}, columns {read.columns}, {read.stats}")
+    _say(console, f"{data.name}: {read.format}, columns {read.columns}, {read.stats}")
+    _show_problems(console, read.problems)
+    prepare_folder(output)
     checkpoints = FolderCheckpoints(output / "checkpoints")
     with _interruptible(console) as progress:
         try:
@@ -76,15 +85,22 @@ def train(
                 runtime=Runtime(device, threads),
             )
         except Stopped:
-            console.print(f"Stopped. Run the same command again to go on from {output / 'checkpoints'}.")
+            _say(console, f"Stopped. Run the same command again to go on from {output / 'checkpoints'}.")
             raise typer.Exit(INTERRUPTED) from None
         except TrainingError as error:
             console.print(f"[bold red]Error[/] {escape(str(error))} ({error.code})")
-            console.print(f"  [cyan]Hint[/] {escape(error.hint)}" if error.hint else "")
-            raise typer.Exit(FAILED) from error
+            hint = error.hint
+            if isinstance(error, CheckpointUnreadableError):
+                hint = f"Name another --output, or delete {output / 'checkpoints'} to start again."
+            if hint:
+                console.print(f"  [cyan]Hint[/] {escape(hint)}")
+            wrong_input = isinstance(error, DataError | DeviceUnavailableError)
+            raise typer.Exit(BAD_INPUT if wrong_input else FAILED) from error
     write_result(result, output)
-    Console(highlight=False).print(Markdown(result.report_markdown))
-    console.print(f"Written to {output}")
+    page = Console(highlight=False)
+    print_table(page, rows_of(result.report))
+    _say(page, result.report["verdict"])
+    _say(page, f"Written to {output}: report.md, report.json and models/.")
     raise typer.Exit(OK)
 
 
@@ -106,6 +122,16 @@ def read_training_spec(path: Path | None, assignments: list[str], arms: list[str
         raise UsageProblemError(faults, hint=hint) from None
 
 
+def prepare_folder(output: Path) -> None:
+    """Make the output folder and write to it once, for hours may pass before the first result.
+
+    Raises OSError, which names the path, where that fails.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=output):
+        pass
+
+
 def write_result(result: ExperimentResult, folder: Path) -> None:
     """Write the report (JSON, Markdown) and each model's files, over what an earlier run left."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -116,6 +142,19 @@ def write_result(result: ExperimentResult, folder: Path) -> None:
             path = folder / "models" / f"{model.arm}-seed{model.seed}" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
+
+
+def _say(console: Console, text: str) -> None:
+    """Print a line that holds names of the user's own, which are no markup."""
+    console.print(text, markup=False, soft_wrap=True)
+
+
+def _show_problems(console: Console, problems: Sequence[Problem]) -> None:
+    """Write a block for each fault or remark about the file; lines are named in the message."""
+    for problem in problems:
+        colour = "red" if problem.severity == "error" else "yellow"
+        console.print(f"[{colour}]{problem.severity}[/] {escape(problem.message)} ({problem.code})")
+        console.print(f"  [cyan]Hint[/] {escape(problem.hint)}")
 
 
 @contextmanager
@@ -143,7 +182,8 @@ class _ConsoleProgress:
         self.control = Control.CONTINUE
 
     def phase(self, phase: Phase, *, arm: str | None = None, seed: int | None = None) -> None:
-        self._console.print(f"[bold]{phase}[/]" + (f" {arm}, seed {seed}" if arm else ""))
+        of_seed = f", seed {seed}" if seed is not None else ""
+        self._console.print(f"[bold]{phase}[/]" + (f" {arm}{of_seed}" if arm else ""))
 
     def step(self, at: StepProgress) -> Control:
         return self.control

@@ -36,10 +36,16 @@ class Runtime:
         torch.set_num_threads(self.threads or os.cpu_count() or 1)
         if self.device == "auto":
             return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        device = torch.device(self.device)
-        if device.type == "cuda" and not torch.cuda.is_available():
+        try:
+            device = torch.device(self.device)
+        except RuntimeError as error:
+            raise DeviceUnavailableError(f"there is no device {self.device!r}") from error
+        if device.type not in ("cpu", "cuda"):
+            raise DeviceUnavailableError(f"device {self.device!r} is neither cpu nor cuda")
+        found = torch.cuda.device_count()
+        if device.type == "cuda" and (device.index or 0) >= found:
             raise DeviceUnavailableError(
-                f"device {self.device} was asked for, but torch finds no CUDA device"
+                f"device {self.device} was asked for, but torch finds {found or 'no'} CUDA devices"
             )
         return device
 

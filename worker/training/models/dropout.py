@@ -19,7 +19,7 @@ def dropout(x: Tensor, p: float, generator: torch.Generator | None) -> Tensor:
     `generator` must live on the device of `x`; None, like p = 0, returns `x` unchanged and draws nothing.
     p is taken to the nearest 1/65536, and the scale is that of the p taken, so the expectation is exact.
     """
-    threshold = round(p * _LEVELS)
+    threshold = min(round(p * _LEVELS), _LEVELS - 1)
     if generator is None or threshold == 0:
         return x
     n = x.numel()

@@ -5,6 +5,7 @@ Text cells stay strings, so that leading zeros and long numbers survive; parquet
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -64,6 +65,7 @@ def read_table(plain: Path, layout: Layout, columns: Mapping[str, str], max_rows
             quote_char='"' if layout.quoted else None,
             skip_lines=layout.skip,
             n_rows=limit,
+            glob=False,
         )
         frame = rows.select(picked).collect().with_row_index("row")
         if frame.select(pl.all_horizontal(pl.col(columns.keys()).is_null()).any()).item():
@@ -97,6 +99,7 @@ def read_lines(plain: Path, skip: int, limit: int | None = None) -> pl.DataFrame
             quote_char=None,
             skip_lines=skip,
             n_rows=limit,
+            glob=False,
         )
         return lines.with_row_index("number").collect()
     except pl.exceptions.PolarsError as error:
@@ -145,7 +148,9 @@ def _read_double_colon(plain: Path, layout: Layout, columns: Mapping[str, str], 
 
 def _read_jsonl(plain: Path, columns: Mapping[str, str], limit: int | None) -> Table:
     try:
-        rows = pl.scan_ndjson(plain, schema=dict.fromkeys(columns.values(), pl.String), n_rows=limit)
+        # It takes a path for a pattern, and has no option to leave that.
+        path = glob.escape(str(plain))
+        rows = pl.scan_ndjson(path, schema=dict.fromkeys(columns.values(), pl.String), n_rows=limit)
         picked = [pl.col(name).alias(role) for role, name in columns.items()]
         frame = rows.select(picked).collect().with_row_index("row")
     except pl.exceptions.PolarsError as error:
@@ -170,7 +175,7 @@ def read_parquet(
 ) -> Table:
     """Read the columns `columns` (role → name) of a parquet file; the row count is checked first."""
     try:
-        scan = pl.scan_parquet(plain)
+        scan = pl.scan_parquet(plain, glob=False)
         n_rows = int(scan.select(pl.len()).collect().item())
         if max_rows is not None and n_rows > max_rows:
             refuse("too_many_rows", f"{n_rows:,} rows; {max_rows:,} are allowed", "Upload fewer rows.")
@@ -189,6 +194,6 @@ def read_parquet(
 def parquet_columns(plain: Path) -> list[str]:
     """Return a parquet file's column names."""
     try:
-        return pl.scan_parquet(plain).collect_schema().names()
+        return pl.scan_parquet(plain, glob=False).collect_schema().names()
     except (pl.exceptions.PolarsError, OSError) as error:
         raise UnreadableDataset([broken_parquet(str(error))]) from error

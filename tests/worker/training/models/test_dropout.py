@@ -35,3 +35,8 @@ def test_nothing_is_drawn_when_there_is_nothing_to_drop() -> None:
     assert dropout(x, 0.0, generator) is x
     assert dropout(x, 0.5, None) is x
     assert torch.equal(generator.get_state(), before)
+
+
+def test_the_largest_probability_below_one_still_gives_numbers() -> None:
+    y = dropout(torch.ones(1000), 1 - 1e-12, generator_for(0, "masks"))
+    assert torch.isfinite(y).all()

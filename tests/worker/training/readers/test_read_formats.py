@@ -210,3 +210,20 @@ def test_a_guessed_rating_that_is_no_number_is_left_out_with_a_warning(tmp_path:
         ("no_time", "warning", None),
         ("unreadable_rating", "warning", 2),
     ]
+
+
+@pytest.mark.parametrize("name", ["csv", "movielens", "jsonl", "parquet"])
+def test_a_path_is_no_pattern(tmp_path: Path, name: str) -> None:
+    """`log [1].csv` is a browser's name for a second download; as a pattern it is another file."""
+    other, path = tmp_path / "log 1", tmp_path / "log [1]"
+    if name == "parquet":
+        frame = pl.DataFrame({"user": ["a"] * 3, "item": ["x", "y", "z"]})
+        frame.with_columns(user=pl.lit("wrong")).write_parquet(other)
+        frame.write_parquet(tmp_path / "plain")
+        (tmp_path / "plain").rename(path)
+    else:
+        path.write_text(TEXTS[name][1])
+        other.write_text(TEXTS[name][1].replace("007", "wrong"))
+    users = read_interactions(path, ReadOptions()).interactions["user"]
+    assert "wrong" not in users
+    assert len(users) == (3 if name == "parquet" else len(LOG))
