@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from worker.training.data import Int64
 from worker.training.histories import Histories, Scorer
-from worker.training.metrics import coverage, rank_metrics
+from worker.training.metrics import METRICS_AT, coverage, rank_metrics
 from worker.training.models.base import SequenceModel
 from worker.training.ranking import LIST_LENGTH, Ranking, catalogue_shuffle
 from worker.training.split import LeaveOneOut, Split
@@ -34,7 +34,7 @@ _ENCODED_POSITIONS = 6_400
 class Evaluation:
     """What an evaluation found, rows in the order of the split's `eval_users`.
 
-    ranks int64[E], 0-based; a target never seen in training is a miss, of rank V.
+    ranks int64[E], 0-based; a target never seen in training is a miss at every k, of rank max(V, 20).
     lists int64[E, K] of item numbers (0 = no candidate left), or None where only ranks were asked for.
     metrics: HR, NDCG and MRR at 5, 10, 20 and, with lists, "coverage@10".
     """
@@ -78,7 +78,7 @@ def evaluate(
         if tick is not None:
             tick(done / len(targets))
     cold = split.item_counts[targets] == 0
-    ranks[cold] = split.n_items
+    ranks[cold] = max(split.n_items, *METRICS_AT)
     metrics = rank_metrics(ranks)
     if top is not None:
         metrics[f"coverage@{LIST_LENGTH}"] = coverage(top, split.n_items)

@@ -78,7 +78,7 @@ def test_ranks_and_lists_equal_a_plain_sort(seed: int, exclude_seen: bool, level
         if split.item_counts[target]:
             assert found.ranks[row] == rank
         else:
-            assert found.ranks[row] == split.n_items
+            assert found.ranks[row] == 20
         assert found.lists[row].tolist() == (order + [0] * 10)[:10]
 
 
@@ -86,11 +86,12 @@ def test_by_hand() -> None:
     split = split_of([[1, 2, 3, 4], [5, 6, 1, 2]], n_items=6)  # targets 4 (never trained on) and 2
     scorer = Filled(6, 0.0, {1: 9.0, 5: 5.0, 4: 4.0, 2: 2.0, 3: 1.0, 6: 8.0})
     kept = evaluate(scorer, split, "test", exclude_seen=False)
-    assert kept.ranks.tolist() == [6, 4]
+    assert kept.ranks.tolist() == [20, 4]  # a miss at every k, even where k reaches the whole catalogue
     assert kept.cold_targets == 1
+    assert kept.metrics["hr@20"] == 0.5
     assert kept.metrics["hr@5"] == 0.5
     assert kept.metrics["coverage@10"] == 1.0
-    assert evaluate(scorer, split, "test", exclude_seen=True).ranks.tolist() == [6, 1]
+    assert evaluate(scorer, split, "test", exclude_seen=True).ranks.tolist() == [20, 1]
 
 
 def test_an_earlier_item_stays_a_candidate_where_it_is_the_target() -> None:
