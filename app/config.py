@@ -6,18 +6,21 @@
 from __future__ import annotations
 
 import os
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import unquote, urlsplit
 
-from pydantic import AliasChoices, Field, field_validator, model_validator
+from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 WEAK_PASSWORDS = frozenset(
     {"", "postgres", "steadyrank", "changeme", "password", "secret", "redis", "admin", "root", "test"}
 )
 MIB = 1024 * 1024
+_HOST_AND_PORT = re.compile(r"(\[[^\]]*\]|[^:/?]*)(:[0-9]*)?([/?]|$)")
+_NOT_READABLE = "its port is no number, or a password has an @, / or : that is not written as %40, %2F, %3A"
 
 
 def _default_data_dir() -> Path:
@@ -30,7 +33,11 @@ class Settings(BaseSettings):
     """The settings of one process. Sizes are bytes and times are seconds, unless a field says otherwise."""
 
     model_config = SettingsConfigDict(
-        env_prefix="STEADYRANK_", populate_by_name=True, frozen=True, use_attribute_docstrings=True
+        env_prefix="STEADYRANK_",
+        populate_by_name=True,
+        frozen=True,
+        use_attribute_docstrings=True,
+        hide_input_in_errors=True,  # an address with a fault in it still holds a password
     )
 
     # --- where it runs
@@ -125,6 +132,9 @@ class Settings(BaseSettings):
         scheme, separator, rest = given.partition("://")
         if not separator or scheme not in {"postgres", "postgresql", "postgresql+psycopg"}:
             raise ValueError("must be a Postgres address: postgresql://user:password@host:port/name")
+        user, _, place = rest.rpartition("@")
+        if "@" in user or not _HOST_AND_PORT.match(place):
+            raise ValueError(f"must be a Postgres address: {_NOT_READABLE}")
         return f"postgresql+psycopg://{rest}"
 
     @field_validator("redis_url")
@@ -134,6 +144,10 @@ class Settings(BaseSettings):
             ("redis://", "rediss://", "unix://", "redis+socket://")
         ):
             raise ValueError("must be a Redis address: redis://host:port/0, rediss://… or unix:///path.sock")
+        try:
+            _ = urlsplit(given or "").port
+        except ValueError:
+            raise ValueError(f"must be a Redis address: {_NOT_READABLE}") from None
         return given
 
     @model_validator(mode="after")
@@ -170,6 +184,14 @@ class Settings(BaseSettings):
         if self.redis_url.startswith("unix://"):
             return "redis+socket://" + self.redis_url.removeprefix("unix://")
         return self.redis_url
+
+
+def faults_of(error: ValidationError) -> str:
+    """Which settings are wrong and how, without their values: an address may hold a password."""
+    return "; ".join(
+        f"{'.'.join(map(str, fault['loc'])) or 'settings'}: {fault['msg'].removeprefix('Value error, ')}"
+        for fault in error.errors(include_input=False)
+    )
 
 
 @lru_cache(maxsize=1)

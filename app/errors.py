@@ -46,6 +46,7 @@ class SteadyRankError(Exception):
     code: str = "internal"
     title: str = "Internal error"
     hint: str | None = None
+    pointer: str | None = None
     retryable: bool = False
 
     def __init__(
@@ -54,20 +55,34 @@ class SteadyRankError(Exception):
         *,
         code: str | None = None,
         hint: str | None = None,
+        pointer: str | None = None,
         errors: Sequence[ErrorItem] = (),
         retryable: bool | None = None,
         headers: Mapping[str, str] | None = None,
         extra: Mapping[str, Any] | None = None,
     ) -> None:
-        """`extra` are more members of the problem object, such as what uses a data set."""
+        """`pointer` says where the one fault is, as an ErrorItem's does, where `errors` do not say more.
+
+        `extra` are more members of the problem object, such as what uses a data set.
+        """
         super().__init__(detail)
         self.detail = detail
         self.code = code or self.code
         self.hint = hint or self.hint
+        self.pointer = self.pointer if pointer is None else pointer
         self.retryable = self.retryable if retryable is None else retryable
-        self.errors = tuple(errors)
+        self.errors = tuple(errors) or self._one_item()
         self.headers = dict(headers or {})
         self.extra = dict(extra or {})
+
+    def _one_item(self) -> tuple[ErrorItem, ...]:
+        if self.pointer is None:
+            return ()
+        return (ErrorItem(self.pointer, self.code, self.detail, hint=self.hint),)
+
+
+FILE = "/"
+"""Pointer of a fault of an uploaded file as a whole, as in a data set's `problems[]`."""
 
 
 class UploadInterruptedError(SteadyRankError):
@@ -77,6 +92,7 @@ class UploadInterruptedError(SteadyRankError):
     code = "upload_interrupted"
     title = "Upload broken off"
     hint = "Send the file again."
+    pointer = FILE
     retryable = True
 
 
@@ -92,6 +108,9 @@ class Unauthorized(SteadyRankError):  # noqa: N818 - named as the HTTP status is
         super().__init__(detail, headers={"WWW-Authenticate": 'Bearer realm="steadyrank"'})
 
 
+_LISTS = {"checkpoint": "GET /v1/jobs/{id}/checkpoints", "api_key": "`steadyrank keys list`"}
+
+
 class NotFoundError(SteadyRankError):
     """No such thing in the caller's project; another project's things are not there either."""
 
@@ -100,9 +119,18 @@ class NotFoundError(SteadyRankError):
     title = "Not found"
 
     @classmethod
-    def of(cls, kind: str, identity: str) -> NotFoundError:
-        """The error for one missing row: `NotFoundError.of("dataset", "ds_…")`, code `dataset_not_found`."""
-        return cls(f"There is no {kind} {identity!r} in this project.", code=f"{kind}_not_found")
+    def of(cls, kind: str, identity: str, *, pointer: str | None = None) -> NotFoundError:
+        """The error for one missing row: `NotFoundError.of("dataset", "ds_…")`, code `dataset_not_found`.
+
+        `pointer` is where the request named it, if not in its path.
+        """
+        where = _LISTS.get(kind, f"GET /v1/{kind}s")
+        return cls(
+            f"There is no {kind} {identity!r} in this project.",
+            code=f"{kind}_not_found",
+            hint=f"{where} lists those that there are; an id belongs to the project of the key that made it.",
+            pointer=pointer or f"path:{kind}_id",
+        )
 
 
 class ConflictError(SteadyRankError):
@@ -119,8 +147,16 @@ class InUseError(ConflictError):
     code = "in_use"
     title = "In use"
 
-    def __init__(self, detail: str, *, code: str, used_by: Sequence[str], hint: str | None = None) -> None:
-        super().__init__(detail, code=code, hint=hint, extra={"used_by": list(used_by)})
+    def __init__(
+        self,
+        detail: str,
+        *,
+        code: str,
+        used_by: Sequence[str],
+        hint: str | None = None,
+        pointer: str | None = None,
+    ) -> None:
+        super().__init__(detail, code=code, hint=hint, pointer=pointer, extra={"used_by": list(used_by)})
 
 
 class DatasetNotReadyError(ConflictError):
@@ -128,6 +164,7 @@ class DatasetNotReadyError(ConflictError):
 
     code = "dataset_not_ready"
     title = "Data set not ready"
+    pointer = "/dataset"
 
 
 class JobStateError(ConflictError):
@@ -135,6 +172,7 @@ class JobStateError(ConflictError):
 
     code = "job_state"
     title = "Not possible in this state of the job"
+    pointer = "path:job_id"
 
 
 class PayloadTooLarge(SteadyRankError):  # noqa: N818 - named as the HTTP status is
@@ -143,6 +181,8 @@ class PayloadTooLarge(SteadyRankError):  # noqa: N818 - named as the HTTP status
     status = 413
     code = "payload_too_large"
     title = "Body too large"
+    hint = "GET /v1/capabilities shows the limits of this service."
+    pointer = ""
 
 
 class RangeNotSatisfiableError(SteadyRankError):
@@ -151,6 +191,8 @@ class RangeNotSatisfiableError(SteadyRankError):
     status = 416
     code = "range_not_satisfiable"
     title = "Range not satisfiable"
+    hint = "Ask for bytes before the end, or leave Range out."
+    pointer = "header:range"
 
 
 class ValidationFailed(SteadyRankError):  # noqa: N818 - named as the outcome is
@@ -159,6 +201,7 @@ class ValidationFailed(SteadyRankError):  # noqa: N818 - named as the outcome is
     status = 422
     code = "invalid_request"
     title = "Request not valid"
+    pointer = ""
 
 
 class BlobDamagedError(SteadyRankError):

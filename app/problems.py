@@ -129,7 +129,10 @@ class _StatusOnlyError(SteadyRankError):
     def __init__(self, error: HTTPException) -> None:
         phrase = HTTPStatus(error.status_code).phrase
         super().__init__(
-            error.detail or phrase, code=phrase.lower().replace(" ", "_"), headers=error.headers or {}
+            error.detail or phrase,
+            code=phrase.lower().replace(" ", "_"),
+            hint="GET /docs shows every path, its methods and what it takes.",
+            headers=error.headers or {},
         )
         self.title = phrase
         self.http_status = error.status_code

@@ -20,6 +20,15 @@ _RANGE_TYPES = {
     "finite_number",
 }
 _LOCATIONS = {"query": "?", "path": "path:", "header": "header:", "cookie": "cookie:"}
+_LIMITS = {
+    "gt": "above",
+    "ge": "at least",
+    "lt": "below",
+    "le": "at most",
+    "min_length": "of length at least",
+    "max_length": "of length at most",
+}
+_ANYWAY = "/docs says what it may be; GET /v1/capabilities has every training setting."
 _LONGEST_GOT = 200
 
 
@@ -68,18 +77,13 @@ def _hint(code: str, error: Mapping[str, Any]) -> str | None:
     if code == "not_a_choice" and "expected" in context:
         return f"Use {context['expected']}."
     if code == "out_of_range":
-        limits = [f"{name} {context[name]}" for name in ("gt", "ge", "lt", "le") if name in context]
-        words = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
-        return (
-            "It must be " + " and ".join(f"{words[limit[:2]]}{limit[2:]}" for limit in limits) + "."
-            if limits
-            else None
-        )
+        limits = [f"{words} {context[name]}" for name, words in _LIMITS.items() if name in context]
+        return f"It must be {' and '.join(limits)}." if limits else _ANYWAY
     if code == "missing":
         return "Give this field."
     if code == "invalid_json":
         return f"The body is not JSON: {context.get('error', 'syntax error')}."
-    return None
+    return _ANYWAY
 
 
 def _shown(got: Any) -> Any:

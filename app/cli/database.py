@@ -19,17 +19,13 @@ def database_address(data_dir: Path | None = None) -> str:
     """
     from pydantic import ValidationError
 
-    from app.config import Settings, get_settings
+    from app.config import Settings, faults_of, get_settings
     from app.embedded.datafolder import running_in
 
     try:
         given = get_settings().database_url
     except ValidationError as wrong:
-        # Only where and what: the value itself may be an address with a password.
-        faults = "; ".join(
-            f"{'.'.join(map(str, e['loc'])) or 'settings'}: {e['msg']}" for e in wrong.errors()
-        )
-        raise UsageProblemError(f"The environment's settings are not valid: {faults}") from None
+        raise UsageProblemError(f"The environment's settings are not valid: {faults_of(wrong)}") from None
     if given and data_dir is None:
         return given
     folder = data_dir or default_data_folder()

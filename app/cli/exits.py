@@ -104,6 +104,8 @@ def show_error(error: Exception) -> None:
     console.print(f"[bold red]Error[/] {escape(detail)}")
     if isinstance(error, ProblemError):
         for fault in error.errors:
+            if fault.message == detail:
+                continue  # one fault, told already
             got = f" (got {fault.got!r})" if fault.got is not None else ""
             console.print(f"  [bold]{escape(fault.pointer or '/')}[/] {escape(fault.message + got)}")
             if fault.hint:

@@ -1,16 +1,28 @@
 """Faults of an uploaded file that show while it arrives, so that they are answered at once.
 
-Only what needs no reading of content: no bytes at all, bytes that are not text, a gzip stream that is broken
-or grows too large. Everything else is found by the light worker and ends in the data set's `problems[]`.
+Only what needs no reading of content: no bytes at all, bytes that are not text, another compression than
+gzip, a gzip stream that is broken or grows too large. Everything else is found by the light worker and ends
+in the data set's `problems[]`.
 """
 
 from __future__ import annotations
 
+import re
 import zlib
 
-from app.errors import PayloadTooLarge, ValidationFailed
+from app.errors import FILE, PayloadTooLarge, ValidationFailed
 
-GZIP, ZSTD, PARQUET = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PAR1"
+GZIP, PARQUET = b"\x1f\x8b", b"PAR1"
+_ARCHIVES = {
+    b"\x28\xb5\x2f\xfd": "zstd-compressed",
+    b"BZh": "bzip2-compressed",
+    b"\xfd7zXZ\x00": "xz-compressed",
+    b"PK\x03\x04": "a zip archive or a spreadsheet",
+    b"7z\xbc\xaf\x27\x1c": "a 7-zip archive",
+    GZIP: "gzip-compressed twice",
+}
+_BZIP2 = re.compile(rb"BZh[1-9](1AY&SY|\x17rE8P\x90)", re.DOTALL)
+"""The whole beginning of one: three letters alone could be the name of a column."""
 _MAGIC_BYTES = 4
 _TEXT_PROBE_BYTES = 64 * 1024
 _INFLATE_STEP = 1024 * 1024
@@ -30,21 +42,22 @@ class _Plain:
             self._head = (self._head + data[:_TEXT_PROBE_BYTES])[:_TEXT_PROBE_BYTES]
             self._parquet = self._head.startswith(PARQUET)
             certain = self._parquet or len(self._head) >= _MAGIC_BYTES
-            if certain and not self._parquet and b"\0" in self._head:
-                raise _binary_file()
+            if certain and not self._parquet:
+                _refuse_binary(self._head)
         self._seen += len(data)
         self._tail = (self._tail + data)[-_MAGIC_BYTES:]
 
     def finish(self) -> None:
         if self._seen == 0:
             raise empty_file()
-        if not self._parquet and b"\0" in self._head:
-            raise _binary_file()
+        if not self._parquet:
+            _refuse_binary(self._head)
         if self._parquet and (self._tail != PARQUET or self._seen < 3 * _MAGIC_BYTES):
             raise ValidationFailed(
                 "The parquet file does not end as parquet files do: it is cut short.",
                 code="broken_parquet",
                 hint="Send the whole file.",
+                pointer=FILE,
             )
 
 
@@ -74,6 +87,9 @@ class _Gzip:
                 raise PayloadTooLarge(
                     f"Decompressed, the file is larger than {self._limit} bytes.",
                     code="decompressed_too_large",
+                    hint="Send fewer rows, or parquet; the operator can raise "
+                    "STEADYRANK_MAX_DECOMPRESSED_BYTES.",
+                    pointer=FILE,
                 )
             self._plain.feed(text)
             data = self._stream.unused_data if self._stream.eof else self._stream.unconsumed_tail
@@ -100,41 +116,31 @@ class UploadCheck:
         self._received = 0
         self._magic = b""
         self._kind: _Plain | _Gzip | None = None
-        self._zstd = False
 
     def feed(self, data: bytes) -> None:
         """Look at the next bytes. PayloadTooLarge or ValidationFailed when they cannot be taken."""
         self._received += len(data)
         if self._received > self._max_bytes:
             raise too_large(self._max_bytes)
-        if self._kind is None and not self._zstd:
+        if self._kind is None:
             self._magic += data
             if len(self._magic) < _MAGIC_BYTES:
                 return
-            data = self._begin()
-        if self._kind is not None:
-            self._kind.feed(data)
+            self._kind, data = self._begin()
+        self._kind.feed(data)
 
     def finish(self) -> None:
         """Say that the file is at its end. ValidationFailed when it cannot end there."""
         if self._received == 0:
             raise empty_file()
-        if self._kind is None and not self._zstd:
-            data = self._begin()
-            if self._kind is not None:
-                self._kind.feed(data)
-        if self._kind is not None:
-            self._kind.finish()
+        if self._kind is None:
+            self._kind, data = self._begin()
+            self._kind.feed(data)
+        self._kind.finish()
 
-    def _begin(self) -> bytes:
+    def _begin(self) -> tuple[_Plain | _Gzip, bytes]:
         data, self._magic = self._magic, b""
-        if data.startswith(ZSTD):
-            self._zstd = (
-                True  # the standard library cannot inflate it; the reader checks it, with the same limit
-            )
-        else:
-            self._kind = _Gzip(self._max_decompressed_bytes) if data.startswith(GZIP) else _Plain()
-        return data
+        return (_Gzip(self._max_decompressed_bytes) if data.startswith(GZIP) else _Plain()), data
 
 
 def too_large(max_bytes: int) -> PayloadTooLarge:
@@ -142,22 +148,37 @@ def too_large(max_bytes: int) -> PayloadTooLarge:
     return PayloadTooLarge(
         f"The file is larger than {max_bytes} bytes.",
         hint="Compress it with gzip or send parquet; the operator can raise STEADYRANK_MAX_UPLOAD_BYTES.",
+        pointer=FILE,
     )
 
 
 def empty_file() -> ValidationFailed:
     """The error for a body, or a compressed file, without a byte in it."""
     return ValidationFailed(
-        "The file is empty.", code="empty_file", hint="Send the file as the body: curl --data-binary @log.csv"
+        "The file is empty.",
+        code="empty_file",
+        hint="Send the file as the body: curl --data-binary @log.csv",
+        pointer=FILE,
     )
 
 
-def _binary_file() -> ValidationFailed:
-    return ValidationFailed(
-        "The file is neither text nor parquet.",
-        code="binary_file",
-        hint="Send csv, tsv, jsonl, .inter or other UTF-8 text, plain or gzip, or parquet; unzip archives.",
-    )
+def _refuse_binary(head: bytes) -> None:
+    """ValidationFailed when a file that begins with these bytes is neither text nor parquet."""
+    for magic, what in _ARCHIVES.items():
+        if head.startswith(magic) and (magic != b"BZh" or _BZIP2.match(head)):
+            raise ValidationFailed(
+                f"The file is {what}.",
+                code="unsupported_compression",
+                hint="Send it plain, compressed once with gzip, or as parquet.",
+                pointer=FILE,
+            )
+    if b"\0" in head:
+        raise ValidationFailed(
+            "The file is neither text nor parquet.",
+            code="binary_file",
+            hint="Send csv, tsv, jsonl, .inter or other UTF-8 text, plain or gzip, or parquet.",
+            pointer=FILE,
+        )
 
 
 def _broken_gzip(why: str) -> ValidationFailed:
@@ -165,4 +186,5 @@ def _broken_gzip(why: str) -> ValidationFailed:
         f"The gzip file is broken: {why}.",
         code="broken_gzip",
         hint="`gzip -t file` tells whether the file is whole on your side.",
+        pointer=FILE,
     )

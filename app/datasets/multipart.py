@@ -12,6 +12,7 @@ from app.errors import ErrorItem, ValidationFailed
 
 _LONGEST_FIELD_BYTES = 4096
 _MOST_PARTS = 32
+_LONGEST_BOUNDARY_BYTES = 70  # RFC 2046
 
 
 class MultipartFile:
@@ -30,6 +31,8 @@ class MultipartFile:
         self._header_value = bytearray()
         self._field: str | None = None
         self._value = bytearray()
+        if len(boundary) > _LONGEST_BOUNDARY_BYTES:
+            raise _broken(f"its boundary is longer than {_LONGEST_BOUNDARY_BYTES} bytes")
         self._parser = MultipartParser(
             boundary,
             {
@@ -88,7 +91,11 @@ class MultipartFile:
         if b"filename" in options:
             self._files += 1
             if self._files > 1:
-                raise ValidationFailed("The form has more than one file.", code="several_files")
+                raise ValidationFailed(
+                    "The form has more than one file.",
+                    code="several_files",
+                    hint="Send one data set a request; join files that are parts of one log.",
+                )
             filename = options[b"filename"].decode("utf-8", "replace")
             if filename:
                 self._fields["filename"] = filename
@@ -117,4 +124,8 @@ class MultipartFile:
 
 
 def _broken(why: str) -> ValidationFailed:
-    return ValidationFailed(f"The multipart body is broken: {why}.", code="broken_multipart")
+    return ValidationFailed(
+        f"The multipart body is broken: {why}.",
+        code="broken_multipart",
+        hint="Let the client make the form: curl -F file=@log.csv; or send the file itself as the body.",
+    )

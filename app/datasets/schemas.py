@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from app.db.models.dataset import Dataset
 
@@ -53,6 +53,14 @@ class UploadOptions(BaseModel):
     """Column of the time: ISO 8601, or seconds or milliseconds since 1970; empty to use none."""
     rating_column: str | None = Field(default=None, max_length=255)
     """Column of the rating; empty to use none."""
+
+    @field_validator("name", "user_column", "item_column", "time_column", "rating_column")
+    @classmethod
+    def _storable(cls, given: str | None) -> str | None:
+        # said before the file is read: the database would refuse it after
+        if given is not None and "\0" in given:
+            raise ValueError("must not hold a NUL character")
+        return given
 
 
 class DatasetProblem(BaseModel):

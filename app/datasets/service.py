@@ -74,6 +74,7 @@ def delete(session: Session, blobs: BlobStore, project_id: str, dataset_id: str)
             code="dataset_in_use",
             used_by=jobs,
             hint="Wait for them, or cancel them first: POST /v1/jobs/{id}/cancel",
+            pointer="path:dataset_id",
         )
     stored = [blob for blob in (dataset.original_blob, dataset.canonical_blob) if blob is not None]
     session.delete(dataset)
@@ -84,4 +85,5 @@ def delete(session: Session, blobs: BlobStore, project_id: str, dataset_id: str)
 def _bare(filename: str | None) -> str:
     """The last part of a file's name, whichever way its folders are written, without control characters."""
     last = PurePosixPath((filename or "").replace("\\", "/")).name
-    return "".join(letter for letter in last if letter.isprintable()) or _DEFAULT_FILENAME
+    name = "".join(letter for letter in last if letter.isprintable())
+    return _DEFAULT_FILENAME if name in {"", ".."} else name

@@ -135,7 +135,7 @@ def _unreadable(attempts: int) -> dict[str, Any]:
     return {
         "code": "reader_lost",
         "message": f"Reading the file was begun {attempts} times and never ended: the reader was killed.",
-        "pointer": "",
+        "pointer": "/",
         "hint": "Most likely it does not fit in the worker's memory: send fewer rows, or ask the operator.",
         "severity": "error",
         "line": None,

@@ -12,12 +12,14 @@ from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
+import redis
 from pydantic import ValidationError
 from rich.console import Console
 from rich.logging import RichHandler
+from sqlalchemy.exc import DBAPIError
 
 from app.accounts.service import authenticate, create_key
-from app.config import Settings, get_settings
+from app.config import Settings, faults_of, get_settings
 from app.db.migrate import upgrade
 from app.db.session import Database
 from app.embedded import datafolder, table
@@ -63,7 +65,9 @@ def up(
         console.print(error.hint, markup=False)
         return FAILED
     except ValidationError as error:
-        console.print(str(error), style="bold red", markup=False)
+        console.print(
+            f"The environment's settings are not valid: {faults_of(error)}", style="bold red", markup=False
+        )
         return FAILED
 
 
@@ -108,8 +112,13 @@ class _Service:
         if self.supervisor.stopping:
             return
         with self.console.status("Bringing the tables up to date …"):
-            upgrade(database_url)
-            _ensure_key(database_url, self.folder / "api-key")
+            try:
+                upgrade(database_url)
+                _ensure_key(database_url, self.folder / "api-key")
+            except DBAPIError as error:
+                raise _unusable(error, given=self.settings.database_url is not None) from error
+        if self.settings.redis_url is not None:
+            _see_broker(self.settings.redis_url)
         addresses = {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
         with self.console.status("Starting the API and the workers …"):
             for spec in table.service_table(
@@ -165,6 +174,34 @@ class _Service:
         self.console.print(f"[bold green]SteadyRank is running[/] after {seconds:.1f} s. Ctrl-C stops it.")
         for name, value in lines.items():
             self.console.print(f"  {name:<5} {value}", markup=False)
+
+
+def _unusable(error: DBAPIError, *, given: bool) -> EmbeddedError:
+    """What to say when the tables cannot be made; the driver's words hold no password."""
+    why = str(error.orig).strip().splitlines()[0]
+    if not given:
+        return EmbeddedError(f"The tables cannot be brought up to date: {why}", "See postgres.log.")
+    return EmbeddedError(
+        f"The database that DATABASE_URL names cannot be used: {why}",
+        "Check its address, its user's rights, and that it runs; unset, an embedded one is used.",
+    )
+
+
+def _see_broker(url: str) -> None:
+    """EmbeddedError when nothing answers. An address with options, which are for kombu, is left to the API."""
+    if "?" in url:
+        return
+    address = url.replace("redis+socket://", "unix://", 1)
+    client = redis.Redis.from_url(address, socket_connect_timeout=5, socket_timeout=5)
+    try:
+        client.ping()
+    except redis.RedisError as error:
+        raise EmbeddedError(
+            f"The broker that REDIS_URL names cannot be used: {str(error).rstrip('.')}.",
+            "Check its address and password, and that it runs; unset, an embedded one is used.",
+        ) from error
+    finally:
+        client.close()
 
 
 def _ensure_key(database_url: str, path: Path) -> None:

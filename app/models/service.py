@@ -58,6 +58,7 @@ def file(session: Session, project_id: str, model_id: str, path: str) -> ModelFi
         f"Model {model_id} has no file {path!r}.",
         code="model_file_not_found",
         hint=f"GET /v1/models/{model_id} lists its files.",
+        pointer="path:path",
     )
 
 

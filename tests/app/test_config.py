@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 from pydantic import ValidationError
+from sqlalchemy.engine import make_url
 
-from app.config import Settings
+from app.config import Settings, faults_of
 
 STRONG = {"database_url": "postgresql://sr:x9!kfe83@db/sr", "redis_url": "redis://:p83hd73h@cache:6379/0"}
 
@@ -11,6 +14,27 @@ STRONG = {"database_url": "postgresql://sr:x9!kfe83@db/sr", "redis_url": "redis:
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
 def test_any_postgres_scheme_names_the_driver(scheme: str) -> None:
     assert Settings(database_url=f"{scheme}://u:p@h/d").database == "postgresql+psycopg://u:p@h/d"
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "h/d",
+        "h:5432/d",
+        "u@h/d",
+        "u:p%40ss@h/d",
+        "u:p/ss@h:1/d",
+        "[::1]:5432/d",
+        "/d?host=/run",
+        "u@/d?host=/r",
+    ],
+)
+def test_addresses_that_work_are_taken(rest: str) -> None:
+    url = make_url(Settings(database_url=f"postgresql://{rest}").database)
+    assert (url.database, url.port) == (
+        "d",
+        int(re.findall(r":(\d+)/", rest)[0]) if re.search(r":\d+/", rest) else None,
+    )
 
 
 def test_urls_come_without_prefix_and_the_rest_with(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,7 +73,16 @@ def test_production_refuses(given: dict[str, object], monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize(
-    "given", [{"database_url": "mysql://h/d"}, {"redis_url": "amqp://h"}, {"lease_seconds": 0}]
+    "given",
+    [
+        {"database_url": "mysql://h/d"},
+        {"database_url": "postgresql://u:p@h:port/d"},
+        {"database_url": "postgresql://u:p@ss@h/d"},
+        {"redis_url": "amqp://h"},
+        {"redis_url": "redis://:p@h:port/0"},
+        {"redis_url": "redis://:p/ss@h:6379/0"},
+        {"lease_seconds": 0},
+    ],
 )
 def test_refuses_what_cannot_work(given: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
@@ -67,6 +100,15 @@ def test_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_secrets_stay_out_of_the_repr() -> None:
     assert "x9!kfe83" not in repr(Settings(**STRONG))
+
+
+@pytest.mark.parametrize("field", ["database_url", "redis_url"])
+def test_secrets_stay_out_of_what_is_said_of_faults(field: str) -> None:
+    with pytest.raises(ValidationError) as wrong:
+        Settings(environment="production", **{**STRONG, field: "mysql://sr:x9!kfe83@db/sr"})
+    assert "x9!kfe83" not in str(wrong.value)
+    assert "x9!kfe83" not in faults_of(wrong.value)
+    assert faults_of(wrong.value).startswith(f"{field}: must be a ")
 
 
 def test_every_field_has_a_sentence() -> None:

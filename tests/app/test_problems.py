@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from collections.abc import Iterator
 
 import httpx
@@ -131,10 +132,12 @@ def test_request_ids(odd: httpx.Client) -> None:
 
 def test_log_lines_are_json_with_the_request_id(odd: httpx.Client, caplog: pytest.LogCaptureFixture) -> None:
     lines: list[dict[str, object]] = []
+    logged = threading.Event()
 
     class Collect(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             lines.append(json.loads(JsonFormatter().format(record)))
+            logged.set()
 
     handler = Collect()
     logger = logging.getLogger("app.access")
@@ -142,6 +145,7 @@ def test_log_lines_are_json_with_the_request_id(odd: httpx.Client, caplog: pytes
     caplog.set_level(logging.INFO)
     try:
         odd.get("/healthz?token=sr_abcdefghijklmnopqrstuvwxyz", headers={"X-Request-Id": "line-1"})
+        assert logged.wait(10)  # the line comes after the response
     finally:
         logger.removeHandler(handler)
     assert lines[0]["request_id"] == "line-1"

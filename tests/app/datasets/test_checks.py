@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
 import zlib
 
 import pytest
@@ -36,12 +38,17 @@ CASES = [
     (MEMBERS, "ok"),
     (PARQUET, "ok"),
     (gzip.compress(PARQUET), "ok"),
-    (b"\x28\xb5\x2f\xfd" + b"\0" * 50, "ok"),
+    (b"BZhours,items\n1,2\n", "ok"),
+    (b"\x28\xb5\x2f\xfd" + b"\0" * 50, "unsupported_compression"),
+    (bz2.compress(TEXT), "unsupported_compression"),
+    (bz2.compress(b""), "unsupported_compression"),
+    (lzma.compress(TEXT), "unsupported_compression"),
+    (gzip.compress(gzip.compress(TEXT)), "unsupported_compression"),
     (b"", "empty_file"),
     (gzip.compress(b""), "empty_file"),
     (TEXT + b"\0", "binary_file"),
     (b"\0", "binary_file"),
-    (b"PK\x03\x04\0\0", "binary_file"),
+    (b"PK\x03\x04\0\0", "unsupported_compression"),
     ("u,i\n1,2\n".encode("utf-16"), "binary_file"),
     (gzip.compress(b"\x7fELF\0\0"), "binary_file"),
     (PARQUET[:-3], "broken_parquet"),

@@ -54,6 +54,7 @@ def test_what_is_refused(body: bytes, code: str) -> None:
     assert raised.value.code == code
 
 
-def test_no_boundary() -> None:
+@pytest.mark.parametrize("boundary", ["", "; boundary=", f"; boundary={'b' * 5000}"])
+def test_no_usable_boundary(boundary: str) -> None:
     with pytest.raises(ValidationFailed, match="boundary"):
-        MultipartFile("multipart/form-data")
+        MultipartFile(f"multipart/form-data{boundary}")

@@ -84,8 +84,9 @@ def test_upload_multipart(client: httpx.Client, database: Database) -> None:
         (gzip.compress(CSV)[:-3], 422, "broken_gzip"),
         (b"x" * (3 * 1024 * 1024 + 1), 413, "payload_too_large"),
         (gzip.compress(b" " * (5 * 1024 * 1024)), 413, "decompressed_too_large"),
+        (b"\x28\xb5\x2f\xfd" + CSV, 422, "unsupported_compression"),
     ],
-    ids=["empty", "binary", "broken gzip", "too large", "bomb"],
+    ids=["empty", "binary", "broken gzip", "too large", "bomb", "zstd"],
 )
 @pytest.mark.parametrize("way", ["raw", "chunked", "multipart"])
 def test_faults_that_show_at_once(
@@ -97,6 +98,9 @@ def test_faults_that_show_at_once(
         response = client.post("/v1/datasets", content=content if way == "raw" else iter([content]))
     assert (response.status_code, response.json()["code"]) == (status, code)
     assert response.headers["content-type"] == "application/problem+json"
+    (item,) = response.json()["errors"]
+    assert (item["code"], item["pointer"]) == (code, "/")
+    assert item["hint"]
     _wait_until_nothing_is_left(database)
 
 
@@ -107,6 +111,8 @@ def test_faults_that_show_at_once(
         ("format=xml", None, "?format"),
         ("", {"colour": "red"}, "/colour"),
         ("", {"format": "xml"}, "/format"),
+        ("name=a%00b", None, "?name"),
+        ("", {"user_column": "a\0b"}, "/user_column"),
     ],
 )
 def test_unknown_options(
@@ -222,6 +228,8 @@ def test_unknown_ids_and_other_projects_are_not_there(
         for method, suffix in (("GET", ""), ("GET", "/report"), ("GET", "/content"), ("DELETE", "")):
             response = client.request(method, f"/v1/datasets/{wanted}{suffix}", headers=headers)
             assert (response.status_code, response.json()["code"]) == (404, "dataset_not_found")
+            (item,) = response.json()["errors"]
+            assert (item["pointer"], item["hint"][:16]) == ("path:dataset_id", "GET /v1/datasets")
     assert client.get("/v1/datasets", headers=stranger_headers).json()["data"] == []
 
 
