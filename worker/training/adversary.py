@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from worker.training.losses import Points, bce_gradient
+from worker.training.losses import Points, RivalsT
 from worker.training.spec import Arm, TrainSpec
 
 
@@ -68,14 +68,13 @@ def adversary_of(spec: TrainSpec, arm: Arm) -> Adversary:
     return Adversary(spec.epsilon_match, spec.lambda_match, spec.epsilon_history, spec.lambda_history)
 
 
-def perturb_points(points: Points, epsilon: float) -> Points:
-    """Level 1: each of h, E[y], E[neg] (each [N, D]) moved along its own gradient; still differentiable."""
-    fixed = Points(*(point.detach() for point in points))
+def perturb_points(points: Points[RivalsT], gradients: tuple[Tensor, ...], epsilon: float) -> Points[RivalsT]:
+    """Level 1: each of h, E[y], … (each [N, D]) moved along its own gradient; still differentiable."""
     moved = [
-        point + ascent(gradient, epsilon * vector.norm(dim=-1).mean())
-        for point, vector, gradient in zip(points, fixed, bce_gradient(fixed), strict=True)
+        point + ascent(gradient, epsilon * point.detach().norm(dim=-1).mean())
+        for point, gradient in zip(points.vectors, gradients, strict=True)
     ]
-    return Points(*moved)
+    return Points(tuple(moved), points.rivals)
 
 
 @torch.no_grad()

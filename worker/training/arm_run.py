@@ -12,6 +12,7 @@ import torch
 from worker.training.adversary import Adversary
 from worker.training.batching import BucketedBatches
 from worker.training.finite import DEFERRED_STEPS, FiniteGuard
+from worker.training.losses import RankingLoss
 from worker.training.models.base import SequenceModel
 from worker.training.progress import (
     CheckpointKey,
@@ -38,6 +39,8 @@ that is asked for meanwhile is obeyed at the next step."""
 
 StopReason = Literal["epochs", "patience"]
 
+_NO_NEGATIVES = torch.zeros(0, dtype=torch.int64)
+
 
 @dataclass
 class ArmRun:
@@ -53,7 +56,8 @@ class ArmRun:
     state: TrainerState
     adversary: Adversary
     batches: BucketedBatches
-    sampler: NegativeSampler
+    loss: RankingLoss[Any]
+    sampler: NegativeSampler | None
     replacer: HistoryReplacer | None
     validate: Validate
     progress: Progress
@@ -115,7 +119,7 @@ class ArmRun:
         began, done = time.monotonic(), 0
         for indices in order[state.cursor :]:
             batch = self.batches.load(indices)
-            negatives = self.sampler.draw(batch, state.negatives)
+            negatives = self.sampler.draw(batch, state.negatives) if self.sampler else _NO_NEGATIVES
             replaced = self.replacer.draw(batch, state.replacements) if self.replacer else None
             inputs = StepInputs.of(batch, negatives, self.device, replaced)
             losses = training_step(
@@ -126,6 +130,7 @@ class ArmRun:
                 streams=state.streams,
                 guard=self._guard,
                 step=state.step + 1,
+                loss=self.loss,
                 clip_norm=spec.clip_norm,
                 precision=precision,
             )

@@ -1,14 +1,16 @@
-"""Ranking losses: how badly a position's target is ranked against its negatives.
+"""Ranking losses: how badly a position's target is ranked against its rivals.
 
 Shape letters: N real positions (padding is gone before anything is scored), D embedding width.
 
-A loss is a pair of functions of the *points* that scores are made of: the loss itself, and its gradient at
-each point in closed form, which the adversary's matching level needs. Other losses come as further pairs.
+A loss gathers the *points* that its scores are made of, and gives its value at them and, in closed form, its
+gradient there, which the adversary's matching level needs. `bce` stands here; those with several negatives in
+`sampled.py`, the one over the whole catalogue in `softmax.py`, the choice between them in `build_loss.py`.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from abc import ABC, abstractmethod
+from typing import Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -16,44 +18,81 @@ from torch.nn import functional
 
 from worker.training.models.base import SequenceModel
 
-
-class Points(NamedTuple):
-    """What N scores are made of: hidden states, targets' and negatives' embeddings, each [N, D]."""
-
-    h_ND: Tensor
-    target_ND: Tensor
-    negative_ND: Tensor
+RivalsT = TypeVar("RivalsT")
 
 
-def gather_points(
-    model: SequenceModel, h_BLD: Tensor, real_N: Tensor, target_N: Tensor, negative_N: Tensor
-) -> Points:
-    """Gather the real positions; `real_N` holds their indices into the flattened [B·L]."""
-    h_ND = h_BLD.flatten(0, 1).index_select(0, real_N).float()
-    # One lookup for both, for its backward pass fills a dense [V + 1, D] gradient.
-    items = model.embed(torch.cat([target_N, negative_N]))
-    target_ND, negative_ND = items.chunk(2)
-    return Points(h_ND, target_ND, negative_ND)
+class Points(NamedTuple, Generic[RivalsT]):
+    """What N scores are made of.
+
+    vectors: each [N, D]: hidden states, targets' embeddings, and for `bce` negatives' embeddings. Level 1
+    moves these. rivals: what targets are ranked against and no level moves (a copy of every negative's
+    embedding a position would be too large); None for `bce`.
+    """
+
+    vectors: tuple[Tensor, ...]
+    rivals: RivalsT
 
 
-def bce(points: Points) -> Tensor:
-    """Binary cross-entropy with one sampled negative a position, as in SASRec's paper.
+class RankingLoss(ABC, Generic[RivalsT]):
+    """A ranking loss; the same object serves the clean pass, the matching level and the second pass."""
+
+    @abstractmethod
+    def points(
+        self, model: SequenceModel, h_BLD: Tensor, real_N: Tensor, target_N: Tensor, negatives: Tensor
+    ) -> Points[RivalsT]:
+        """Gather the real positions; `real_N` holds their indices into the flattened [B·L].
+
+        negatives: what `NegativeSampler` drew, [N] or [B, k]; empty where a loss needs none.
+        """
+
+    @abstractmethod
+    def __call__(self, points: Points[RivalsT]) -> Tensor:
+        """Return the mean over the N targets, differentiable in all that the scores are made of."""
+
+    @abstractmethod
+    def with_gradient(self, points: Points[RivalsT]) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Return the loss, and the gradient of N times it at each of `points.vectors`, detached."""
+
+
+class BinaryCrossEntropy(RankingLoss[None]):
+    """One sampled negative a position, as in SASRec's paper.
 
     Σ_N [−log σ(h·E[y]) − log(1 − σ(h·E[neg]))], divided by N: a mean over targets (not over the 2N terms).
     """
-    h_ND, target_ND, negative_ND = points
-    positive_N = (h_ND * target_ND).sum(-1)
-    negative_N = (h_ND * negative_ND).sum(-1)
-    return (functional.softplus(-positive_N) + functional.softplus(negative_N)).mean()
+
+    def points(
+        self, model: SequenceModel, h_BLD: Tensor, real_N: Tensor, target_N: Tensor, negatives: Tensor
+    ) -> Points[None]:
+        """See `RankingLoss.points`; negatives: [N]."""
+        h_ND = real_states(h_BLD, real_N)
+        # One lookup for both, for its backward pass fills a dense [V + 1, D] gradient.
+        items = model.embed(torch.cat([target_N, negatives]))
+        target_ND, negative_ND = items.chunk(2)
+        return Points((h_ND, target_ND, negative_ND), None)
+
+    def __call__(self, points: Points[None]) -> Tensor:
+        """See `RankingLoss`."""
+        h_ND, target_ND, negative_ND = points.vectors
+        positive_N = (h_ND * target_ND).sum(-1)
+        negative_N = (h_ND * negative_ND).sum(-1)
+        return (functional.softplus(-positive_N) + functional.softplus(negative_N)).mean()
+
+    def with_gradient(self, points: Points[None]) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """See `RankingLoss`.
+
+        With a = −σ(−h·E[y]) and b = σ(h·E[neg]): a·E[y] + b·E[neg] at h, a·h at E[y], b·h at E[neg].
+        """
+        with torch.no_grad():
+            h_ND, target_ND, negative_ND = points.vectors
+            a_N1 = -torch.sigmoid(-(h_ND * target_ND).sum(-1, keepdim=True))
+            b_N1 = torch.sigmoid((h_ND * negative_ND).sum(-1, keepdim=True))
+            gradients = (a_N1 * target_ND + b_N1 * negative_ND, a_N1 * h_ND, b_N1 * h_ND)
+        return self(points), gradients
 
 
-@torch.no_grad()
-def bce_gradient(points: Points) -> Points:
-    """Gradient of N · `bce` at each of its points, in closed form.
+def real_states(h_BLD: Tensor, real_N: Tensor) -> Tensor:
+    """Gather the hidden states of the real positions, [N, D], in float32 whatever the encoder ran in."""
+    return h_BLD.flatten(0, 1).index_select(0, real_N).float()
 
-    With a = −σ(−h·E[y]) and b = σ(h·E[neg]): a·E[y] + b·E[neg] at h, a·h at E[y], b·h at E[neg].
-    """
-    h_ND, target_ND, negative_ND = points
-    a_N1 = -torch.sigmoid(-(h_ND * target_ND).sum(-1, keepdim=True))
-    b_N1 = torch.sigmoid((h_ND * negative_ND).sum(-1, keepdim=True))
-    return Points(a_N1 * target_ND + b_N1 * negative_ND, a_N1 * h_ND, b_N1 * h_ND)
+
+BCE = BinaryCrossEntropy()

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 ModelName = Literal["sasrec", "gru4rec"]
 Arm = Literal["standard", "adversarial", "cascade", "cascade_replacement"]
-LossName = Literal["bce"]
+LossName = Literal["bce", "sampled_softmax", "gbce", "softmax"]
 AttackPosition = Literal["end", "start", "random", "highest_cascade"]
 Replacement = Literal["uniform", "popularity"]
 AttackReplacement = Literal["uniform", "popularity", "nearest", "gradient"]
@@ -62,7 +62,14 @@ class OptimiserSettings(_Settings):
     """The ranking loss, Adam, and when training stops."""
 
     loss: LossName = "bce"
-    """Ranking loss: `bce` is binary cross-entropy with one sampled negative a position."""
+    """Ranking loss: `bce` (one sampled negative a position), `sampled_softmax` and `gbce` (gSASRec's), both
+    with `negatives` of them, or `softmax` over the whole catalogue."""
+    negatives: int = Field(default=256, ge=1, le=100_000)
+    """Sampled negatives of `sampled_softmax` and `gbce`, shared by the positions of a window."""
+    negative_sampling: Replacement = "uniform"
+    """How `sampled_softmax` draws negatives: uniformly, or by training popularity with a logQ correction."""
+    gbce_t: float = Field(default=0.75, ge=0.0, le=1.0)
+    """Calibration t of `gbce`: 0 is plain cross-entropy, 1 undoes all overconfidence from sampling."""
     epochs: int = Field(default=200, ge=1, le=100_000)
     """At most this many passes over the training sequences, warm-up included."""
     batch_size: int = Field(default=256, ge=1, le=65_536)
@@ -169,6 +176,8 @@ class TrainSpec(DataSettings, ModelSettings, OptimiserSettings, AdversarySetting
             )
         if self.model == "sasrec" and self.hidden_size % self.heads:
             raise ValueError(f"heads ({self.heads}) must divide hidden_size ({self.hidden_size})")
+        if self.negative_sampling == "popularity" and self.loss != "sampled_softmax":
+            raise ValueError(f"negative_sampling popularity needs loss sampled_softmax, not {self.loss}")
         for field in ("arms", "seeds", "attack_positions", "attack_counts", "attack_replacements"):
             values = getattr(self, field)
             if len(set(values)) != len(values):

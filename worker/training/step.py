@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from torch import Tensor
 from worker.training.adversary import Adversary, history_perturbation, perturb_points
 from worker.training.batching import Batch
 from worker.training.finite import FiniteGuard
-from worker.training.losses import Points, bce, gather_points
+from worker.training.losses import BCE, Points, RankingLoss
 from worker.training.models.base import SequenceModel
 
 
@@ -25,8 +25,9 @@ from worker.training.models.base import SequenceModel
 class StepInputs:
     """A batch with its negatives, real positions gathered: x_BL, length_B, w_BL, m_BL as in `Batch`.
 
-    real_N: int64 indices of the real positions into the flattened [B·L]; target_N, negative_N: int64 items;
-    replaced_BL: x_BL with some items replaced, where the adversary does that.
+    real_N: int64 indices of the real positions into the flattened [B·L]; target_N: int64 items; negatives:
+    what the loss's sampler drew (empty for a loss without); replaced_BL: x_BL with some items replaced, where
+    the adversary does that.
     """
 
     x_BL: Tensor
@@ -35,17 +36,17 @@ class StepInputs:
     m_BL: Tensor
     real_N: Tensor
     target_N: Tensor
-    negative_N: Tensor
+    negatives: Tensor
     replaced_BL: Tensor | None = None
 
     @classmethod
     def of(
-        cls, batch: Batch, negative_N: Tensor, device: torch.device, replaced_BL: Tensor | None = None
+        cls, batch: Batch, negatives: Tensor, device: torch.device, replaced_BL: Tensor | None = None
     ) -> StepInputs:
         """Gather on the host, where `nonzero` waits for nothing, then copy to the device."""
         real_N = batch.m_BL.view(-1).nonzero().squeeze(1)
         target_N = batch.y_BL.view(-1)[real_N]
-        host = [batch.x_BL, batch.length_B, batch.w_BL, batch.m_BL, real_N, target_N, negative_N]
+        host = [batch.x_BL, batch.length_B, batch.w_BL, batch.m_BL, real_N, target_N, negatives]
         if replaced_BL is not None:
             host.append(replaced_BL)
         if device.type == "cuda":
@@ -70,6 +71,7 @@ def training_step(
     streams: Streams,
     guard: FiniteGuard,
     step: int,
+    loss: RankingLoss[Any] = BCE,
     clip_norm: float = 0.0,
     precision: AbstractContextManager[object] | None = None,
 ) -> Tensor:
@@ -86,10 +88,12 @@ def training_step(
     # Clean pass; the matching level perturbs its hidden states, so it costs no encoder pass of its own.
     with precision:
         e_BLD = model.embed(inputs.x_BL)
-        points = encode_points(model, e_BLD, inputs, streams.dropout)
-        rank = bce(points)
+        points = encode_points(model, e_BLD, inputs, loss, streams.dropout)
         if adversary.matches:
-            match = bce(perturb_points(points, adversary.epsilon_match))
+            rank, gradients = loss.with_gradient(points)
+            match = loss(perturb_points(points, gradients, adversary.epsilon_match))
+        else:
+            rank = loss(points)
     if adversary.perturbs_history:
         e_BLD.retain_grad()
     (rank + adversary.lambda_match * match if adversary.matches else rank).backward()  # type: ignore[no-untyped-call]
@@ -104,7 +108,7 @@ def training_step(
                 e_BLD.detach(), cast(Tensor, e_BLD.grad), inputs.w_BL, inputs.m_BL, adversary.epsilon_history
             )
         with precision:
-            history = bce(encode_points(model, second_BLD, inputs, streams.perturbed))
+            history = loss(encode_points(model, second_BLD, inputs, loss, streams.perturbed))
         (adversary.lambda_history * history).backward()  # type: ignore[no-untyped-call]
 
     losses = torch.stack([rank.detach(), match.detach(), history.detach()])
@@ -117,8 +121,12 @@ def training_step(
 
 
 def encode_points(
-    model: SequenceModel, e_BLD: Tensor, inputs: StepInputs, generator: torch.Generator | None
-) -> Points:
+    model: SequenceModel,
+    e_BLD: Tensor,
+    inputs: StepInputs,
+    loss: RankingLoss[Any],
+    generator: torch.Generator | None,
+) -> Points[Any]:
     """Encode the inputs and gather what the scores of the N real positions are made of."""
     h_BLD = model.encode(e_BLD, inputs.length_B, generator)
-    return gather_points(model, h_BLD, inputs.real_N, inputs.target_N, inputs.negative_N)
+    return loss.points(model, h_BLD, inputs.real_N, inputs.target_N, inputs.negatives)

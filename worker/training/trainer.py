@@ -14,6 +14,7 @@ import torch
 from worker.training.adversary import OFF, adversary_of
 from worker.training.arm_run import ArmRun, StopReason, Validate
 from worker.training.batching import BucketedBatches, cut_windows
+from worker.training.build_loss import build_loss, build_sampler
 from worker.training.cascade import cascade_effects, cascade_weights
 from worker.training.checkpoint import pack, unpack
 from worker.training.data import Sequences
@@ -24,7 +25,7 @@ from worker.training.progress import (
     DataError,
     Progress,
 )
-from worker.training.sampling import HistoryReplacer, NegativeSampler, item_weights
+from worker.training.sampling import HistoryReplacer, item_weights
 from worker.training.spec import Arm, TrainSpec
 from worker.training.state import TrainerState, Weights, check_identity, identity_of
 
@@ -81,7 +82,8 @@ class Trainer:
                 "no user has two interactions to train on",
                 hint="Lower k_core or min_rating, or use a data set with longer histories.",
             )
-        self._sampler = NegativeSampler(train, self.windows)
+        self._loss = build_loss(spec, train, self._device)
+        self._sampler = build_sampler(spec, train, self.windows)
         self._plain = BucketedBatches(self.windows, spec.batch_size)
 
     def train(self, arm: Arm, seed: int) -> Outcome:
@@ -133,6 +135,7 @@ class Trainer:
             state=TrainerState.fresh(self._spec, self._n_items, seed, self._device),
             adversary=adversary,
             batches=self._weighted() if arm in CASCADE_GUIDED else self._plain,
+            loss=self._loss,
             sampler=self._sampler,
             replacer=self._replacer(adversary.replace_share) if adversary.replaces_history else None,
             validate=self._validate,

@@ -1,52 +1,59 @@
 import torch
 
 from worker.training.adversary import OFF, adversary_of, ascent, history_perturbation, perturb_points
-from worker.training.losses import Points, bce
+from worker.training.losses import BCE, Points
 from worker.training.seeding import generator_for
 from worker.training.spec import TrainSpec
 
 
-def random_points(scale: float = 1.0) -> Points:
+def random_points(scale: float = 1.0) -> Points[None]:
     values = torch.randn(3, 40, 8, generator=generator_for(0, "points"), dtype=torch.float64)
-    return Points(*(value * scale for value in values))
+    return Points(tuple(value * scale for value in values), None)
+
+
+def perturbed(points: Points[None], epsilon: float) -> Points[None]:
+    return perturb_points(points, BCE.with_gradient(points)[1], epsilon)
 
 
 def test_points_move_by_a_fraction_of_their_own_mean_length() -> None:
     points = random_points()
-    moved = perturb_points(points, 0.1)
-    for before, after in zip(points, moved, strict=True):
+    moved = perturbed(points, 0.1)
+    for before, after in zip(points.vectors, moved.vectors, strict=True):
         lengths = (after - before).norm(dim=-1)
         torch.testing.assert_close(lengths, (0.1 * before.norm(dim=-1).mean()).expand(40))
 
 
 def test_points_move_along_their_own_gradient() -> None:
-    points = Points(*(point.requires_grad_() for point in random_points()))
-    gradients = torch.autograd.grad(bce(points), points)
-    for before, after, gradient in zip(points, perturb_points(points, 0.01), gradients, strict=True):
+    points = random_points()
+    vectors = [vector.requires_grad_() for vector in points.vectors]
+    gradients = torch.autograd.grad(BCE(points), vectors)
+    for before, after, gradient in zip(vectors, perturbed(points, 0.01).vectors, gradients, strict=True):
         cosine = torch.nn.functional.cosine_similarity(after - before, gradient)
         torch.testing.assert_close(cosine, torch.ones_like(cosine))
 
 
 def test_perturbed_points_are_ranked_worse_but_little() -> None:
     points = random_points(scale=0.3)
-    clean, small, large = bce(points), bce(perturb_points(points, 0.03)), bce(perturb_points(points, 0.1))
+    clean, small, large = BCE(points), BCE(perturbed(points, 0.03)), BCE(perturbed(points, 0.1))
     assert clean < small < large < clean + 0.5
 
 
 def test_the_matching_loss_trains_all_three_with_the_perturbation_held_fixed() -> None:
-    points = Points(*(point.requires_grad_() for point in random_points()))
-    moved = perturb_points(points, 0.2)
-    gradients = torch.autograd.grad(bce(moved), points)
-    constant = Points(*((m - p).detach() + p for m, p in zip(moved, points, strict=True)))
-    for gradient, expected in zip(gradients, torch.autograd.grad(bce(constant), points), strict=True):
+    points = random_points()
+    vectors = [vector.requires_grad_() for vector in points.vectors]
+    moved = perturbed(points, 0.2)
+    gradients = torch.autograd.grad(BCE(moved), vectors)
+    pairs = zip(moved.vectors, vectors, strict=True)
+    constant: Points[None] = Points(tuple((m - p).detach() + p for m, p in pairs), None)
+    for gradient, expected in zip(gradients, torch.autograd.grad(BCE(constant), vectors), strict=True):
         torch.testing.assert_close(gradient, expected)
         assert gradient.abs().max() > 0
 
 
 def test_a_saturated_position_does_not_move() -> None:
     h = torch.tensor([[1e3, 0.0]])
-    points = Points(h, h, -h)  # σ is exactly 0 and 1 in float32: no gradient
-    for before, after in zip(points, perturb_points(points, 0.5), strict=True):
+    points: Points[None] = Points((h, h, -h), None)  # σ is exactly 0 and 1 in float32: no gradient
+    for before, after in zip(points.vectors, perturbed(points, 0.5).vectors, strict=True):
         assert torch.equal(before, after)
 
 

@@ -3,19 +3,19 @@ import math
 import pytest
 import torch
 
-from worker.training.losses import Points, bce, bce_gradient, gather_points
+from worker.training.losses import BCE, Points
 from worker.training.models.build import build_model
 from worker.training.seeding import generator_for
 from worker.training.spec import TrainSpec
 
 
-def random_points(n: int = 7, width: int = 4) -> Points:
+def random_points(n: int = 7, width: int = 4) -> Points[None]:
     h, target, negative = torch.randn(3, n, width, generator=generator_for(0, "points"), dtype=torch.float64)
-    return Points(h, target, negative)
+    return Points((h, target, negative), None)
 
 
 def test_bce_by_hand() -> None:
-    points = Points(
+    vectors = (
         torch.tensor([[1.0, 2.0], [0.0, 1.0]]),
         torch.tensor([[1.0, 0.0], [3.0, 2.0]]),  # scores 1 and 2
         torch.tensor([[0.0, 0.5], [1.0, -1.0]]),  # scores 1 and -1
@@ -26,18 +26,21 @@ def test_bce_by_hand() -> None:
 
     first = -math.log(sigmoid(1)) - math.log(1 - sigmoid(1))
     second = -math.log(sigmoid(2)) - math.log(1 - sigmoid(-1))
-    assert bce(points).item() == pytest.approx((first + second) / 2, rel=1e-6)
+    assert BCE(Points(vectors, None)).item() == pytest.approx((first + second) / 2, rel=1e-6)
 
 
 def test_bce_stays_finite_on_hopeless_scores() -> None:
     h = torch.tensor([[1e4]])
-    assert bce(Points(h, -h, h)).item() == pytest.approx(2e8, rel=1e-6)
+    assert BCE(Points((h, -h, h), None)).item() == pytest.approx(2e8, rel=1e-6)
 
 
 def test_closed_form_gradient_equals_autograd() -> None:
-    points = Points(*(point.requires_grad_() for point in random_points()))
-    by_autograd = torch.autograd.grad(bce(points) * len(points.h_ND), points)
-    for closed_form, expected in zip(bce_gradient(points), by_autograd, strict=True):
+    points = random_points()
+    vectors = [vector.requires_grad_() for vector in points.vectors]
+    loss, gradients = BCE.with_gradient(points)
+    assert torch.equal(loss, BCE(points))
+    by_autograd = torch.autograd.grad(loss * 7, vectors)
+    for closed_form, expected in zip(gradients, by_autograd, strict=True):
         torch.testing.assert_close(closed_form, expected)
         assert not closed_form.requires_grad
 
@@ -45,9 +48,10 @@ def test_closed_form_gradient_equals_autograd() -> None:
 def test_points_are_gathered_from_real_positions() -> None:
     model = build_model(TrainSpec(hidden_size=4, max_length=3), 9)
     h_BLD = torch.arange(24.0).view(2, 3, 4)
-    points = gather_points(
+    points = BCE.points(
         model, h_BLD, torch.tensor([0, 1, 3]), torch.tensor([5, 6, 7]), torch.tensor([1, 2, 3])
     )
-    assert torch.equal(points.h_ND, torch.stack([h_BLD[0, 0], h_BLD[0, 1], h_BLD[1, 0]]))
-    assert torch.equal(points.target_ND, model.item_embedding.weight[5:8])
-    assert torch.equal(points.negative_ND, model.item_embedding.weight[1:4])
+    h_ND, target_ND, negative_ND = points.vectors
+    assert torch.equal(h_ND, torch.stack([h_BLD[0, 0], h_BLD[0, 1], h_BLD[1, 0]]))
+    assert torch.equal(target_ND, model.item_embedding.weight[5:8])
+    assert torch.equal(negative_ND, model.item_embedding.weight[1:4])

@@ -41,6 +41,7 @@ def test_seed_is_the_first_of_seeds() -> None:
         ({"arms": ["standard", "standard"]}, "names a value twice"),
         ({"learning_rate": float("nan")}, "finite"),
         ({"dropout": 1.0}, "less than 1"),
+        ({"loss": "gbce", "negative_sampling": "popularity"}, "needs loss sampled_softmax, not gbce"),
     ],
 )
 def test_faults_are_refused(given: dict[str, object], complaint: str) -> None:

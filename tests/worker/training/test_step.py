@@ -14,7 +14,7 @@ from tests.worker.training.synthetic import markov_sequences
 from worker.training.adversary import OFF, Adversary
 from worker.training.batching import BucketedBatches, cut_windows
 from worker.training.finite import FiniteGuard
-from worker.training.losses import bce
+from worker.training.losses import BCE
 from worker.training.models.base import SequenceModel
 from worker.training.models.build import build_model
 from worker.training.progress import DivergedError
@@ -353,15 +353,15 @@ def test_a_deferred_look_still_masks_the_bad_step_and_names_it() -> None:
 def test_points_of_a_batch_are_those_of_its_real_positions() -> None:
     model = model_of("sasrec")
     inputs = inputs_of(EVERY, NEGATIVES)
-    points = encode_points(model, model.embed(inputs.x_BL), inputs, None)
-    assert len(points.h_ND) == WINDOWS.n_targets == int(inputs.length_B.sum())
-    assert torch.isfinite(bce(points))
+    points = encode_points(model, model.embed(inputs.x_BL), inputs, BCE, None)
+    assert len(points.vectors[0]) == WINDOWS.n_targets == int(inputs.length_B.sum())
+    assert torch.isfinite(BCE(points))
 
 
 def test_the_sampler_feeds_the_step() -> None:
     batch = BucketedBatches(WINDOWS, 4).load(EVERY)
     negative_N = NegativeSampler(TRAIN, WINDOWS).draw(batch, generator_for(0, "negatives"))
     inputs = StepInputs.of(batch, negative_N, CPU)
-    assert inputs.negative_N.min() >= 1
+    assert inputs.negatives.min() >= 1
     assert inputs.target_N.min() >= 1
     assert torch.equal(inputs.x_BL.view(-1)[inputs.real_N] > 0, torch.ones(WINDOWS.n_targets).bool())

@@ -24,7 +24,7 @@ from worker.training.progress import (
     StepProgress,
     Stopped,
 )
-from worker.training.spec import Arm, ModelName, TrainSpec
+from worker.training.spec import Arm, LossName, ModelName, TrainSpec
 from worker.training.split import leave_one_out
 from worker.training.trainer import Outcome, Trainer
 
@@ -138,6 +138,25 @@ def test_every_arm_of_every_model_learns_the_chain(model: ModelName) -> None:
         validated = {m.epoch: m.validation for m in ear.epochs if m.arm == arm and m.validation}
         assert outcome.validation == validated[outcome.best_epoch]
         assert outcome.validation["ndcg@10"] == max(v["ndcg@10"] for v in validated.values())
+
+
+@pytest.mark.parametrize("loss", ["sampled_softmax", "gbce", "softmax"])
+def test_every_loss_learns_the_chain_in_a_guided_arm(loss: LossName) -> None:
+    # A full calibration learns from positives slowly, which would take this test longer.
+    settings = {"loss": loss, "negatives": 8, "gbce_t": 0.2, "dropout": 0.2}
+    spec = spec_of(**settings, epochs=30, learning_rate=1e-2, validate_every=30)
+    ear = Ear()
+    outcome = trainer(spec, ear=ear).train("cascade_replacement", 0)
+    network = build_model(spec, SPLIT.n_items)
+    network.load_state_dict(outcome.weights)
+    scorer = model_scorer(network, spec.max_length)
+    measured, popularity = (
+        evaluate(one, SPLIT, "test", exclude_seen=False, lists=False).metrics["ndcg@10"]
+        for one in (scorer, Popularity(SPLIT))
+    )
+    assert measured > 2 * popularity
+    assert ear.epochs[-1].loss < 0.7 * ear.epochs[0].loss
+    assert ear.epochs[-1].loss_match is not None
 
 
 def test_arms_report_the_losses_they_have() -> None:
