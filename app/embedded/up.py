@@ -188,7 +188,7 @@ def _unusable(error: DBAPIError, *, given: bool) -> EmbeddedError:
 
 
 def _see_broker(url: str) -> None:
-    """EmbeddedError when nothing answers. An address with options, which are for kombu, is left to the API."""
+    """EmbeddedError when nothing answers. An address with options, which kombu reads, is left to the API."""
     if "?" in url:
         return
     address = url.replace("redis+socket://", "unix://", 1)
