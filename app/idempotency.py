@@ -104,7 +104,8 @@ class IdempotentRoute(APIRoute):
             if key is None:
                 return await handle(request)
             if not _KEY.fullmatch(key):
-                item = ErrorItem(HEADER, "not_a_key", "1 to 255 printable ASCII characters without spaces")
+                message = "1 to 255 printable ASCII characters without spaces"
+                item = ErrorItem(f"header:{HEADER.lower()}", "not_a_key", message)
                 raise ValidationFailed(f"{HEADER} is not valid.", code="invalid_request", errors=[item])
             once = Once(request, key)
             streamed = is_streamed(request.scope)

@@ -17,6 +17,7 @@ class Asked(Enum):
 
     NOTHING = "nothing"
     CANCEL = "cancel"
+    PAUSE = "pause"
     SHUTDOWN = "shutdown"
     RUNTIME = "max_runtime"
     HUNG = "hung"
@@ -51,6 +52,13 @@ def settle(session: Session, claimed: Claim, *, end: End | None, asked: Asked, c
         move(session, job, Status.FAILED, message=end.message, level="error", error=error)
     elif end is not None and end.kind == "unavailable":
         lose_attempt(session, job, code="worker_lost", message=end.message, hint=_LOST_HINT)
+    elif job.status == Status.PAUSING:
+        saved = (
+            "its progress is saved"
+            if end is not None and end.saved
+            else "it goes on from its last checkpoint"
+        )
+        move(session, job, Status.PAUSED, message=f"The job is paused; {saved}.")
     elif asked is Asked.RUNTIME:
         message = "The job ran for longer than this service allows."
         hint = "Ask for fewer epochs, arms or seeds; GET /v1/capabilities shows the limit."

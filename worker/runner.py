@@ -1,8 +1,8 @@
 """One attempt at a job, by the parent: claim, start the training process, watch it, say how it ended.
 
-The parent imports no torch. It renews the lease only while training moves, relays cancel and shutdown, ends
-a process that does not obey, and turns an exit into a move of the job. A job whose lease was lost is
-left alone.
+The parent imports no torch. It renews the lease only while training moves, relays cancel, pause and shutdown,
+ends a process that does not obey, and turns an exit into a move of the job. A job whose lease was lost
+is left alone.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from sqlalchemy.exc import OperationalError
 
 from app.db.session import send_after_commit
 from app.jobs.attempts import note_environment, seconds_used
-from app.jobs.claims import Claim, LeaseLost, cancel_wanted, claim, renew
+from app.jobs.claims import Claim, LeaseLost, claim, renew, wanted
+from app.jobs.life import Status
 from app.queue import RUN_JOB, TRAIN_QUEUE
 from worker.ending import Asked, settle
 from worker.pipe import SAVE_AND_STOP, STOP
@@ -78,7 +79,7 @@ class _Watch:
     stopping: threading.Event
     used_seconds: float
     asked: Asked = Asked.NOTHING
-    _cancelled: bool = False
+    _wanted: Status = Status.RUNNING
 
     def until_it_ends(self) -> int:
         """Renew, relay and watch until the process has ended; returns its exit code."""
@@ -114,10 +115,14 @@ class _Watch:
     def _ask_to_end(self, now: float, began: float) -> float | None:
         """Ask the process to end if there is a reason to; returns when it is killed if it has not."""
         settings = self.resources.settings
-        if self._cancelled:
+        if self._wanted is Status.CANCELLING:
             self.asked = Asked.CANCEL
             self.process.tell(STOP)
             return now + settings.cancel_grace_seconds
+        if self._wanted is Status.PAUSING:
+            self.asked = Asked.PAUSE
+            self.process.tell(SAVE_AND_STOP)
+            return now + settings.shutdown_grace_seconds
         if self.stopping.is_set():
             self.asked = Asked.SHUTDOWN
             self.process.tell(SAVE_AND_STOP)
@@ -134,7 +139,7 @@ class _Watch:
 
     def _poll(self) -> None:
         with self.resources.database.unit_of_work() as session:
-            self._cancelled = cancel_wanted(session, self.claimed)
+            self._wanted = wanted(session, self.claimed)
 
     def _note_environment(self) -> None:
         with self.resources.database.unit_of_work() as session:

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from app.cli.exits import INTERRUPTED, exit_code_of_job
+from app.cli.exits import INTERRUPTED, UsageProblemError, exit_code_of_job
 from app.cli.output import (
     AsJson,
     Limit,
@@ -28,6 +28,8 @@ from app.sdk.client import SteadyRank
 from app.sdk.objects import Event, Job
 
 app = typer.Typer(no_args_is_help=True, help="Train the arms of a comparison, follow them, read the report.")
+LABEL = typer.Option("--label", metavar="KEY=VALUE", help="A label; may be repeated.")
+LABEL_FILTER = typer.Option("--label", metavar="KEY[=VALUE]", help="Only those with it; may be repeated.")
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="A job's id (job_…).")]
 
 
@@ -42,6 +44,7 @@ def submit(
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="One setting; may be repeated.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="Its name; its models are named after it.")] = None,
+    labels: Annotated[list[str] | None, LABEL] = None,
     model: Annotated[str | None, typer.Option(help="sasrec or gru4rec.")] = None,
     arms: Annotated[
         str | None, typer.Option(help="Of standard,adversarial,cascade,cascade_replacement.")
@@ -57,6 +60,8 @@ def submit(
     settings |= read_assignments(assignments or ())
     named = {"name": name, "model": model, "arms": split_names(arms)}
     settings |= {name: value for name, value in named.items() if value is not None}
+    if labels:
+        settings["labels"] = {**settings.get("labels", {}), **_set(labels)}
     with connect(ctx) as client:
         if validate:
             print_json(client.jobs.validate(dataset, **settings))
@@ -71,10 +76,19 @@ def submit(
 
 
 @app.command("list")
-def list_(ctx: typer.Context, limit: Limit = 20, as_json: AsJson = False) -> None:
+def list_(
+    ctx: typer.Context,
+    status: Annotated[str | None, typer.Option(help="Only those with this status.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Only those of this data set.")] = None,
+    labels: Annotated[list[str] | None, LABEL_FILTER] = None,
+    limit: Limit = 20,
+    as_json: AsJson = False,
+) -> None:
     """List jobs, newest first."""
+    wanted = {key: value if equals else None for key, equals, value in _parted(labels)}
     with connect(ctx) as client:
-        found = list(islice(client.jobs.list(page_size=min(limit, 100)), limit))
+        fitting = client.jobs.list(status=status, dataset=dataset, labels=wanted, page_size=min(limit, 100))
+        found = list(islice(fitting, limit))
     if as_json:
         print_json([job.raw for job in found])
         return
@@ -137,11 +151,47 @@ def events(
 def cancel(ctx: typer.Context, job: JobId, as_json: AsJson = False) -> None:
     """Cancel a job: at once when queued, within a few batches when running."""
     with connect(ctx) as client:
-        found = client.jobs.cancel(job)
-    if as_json:
-        print_json(found.raw)
-    else:
-        Console(highlight=False).print(f"{found.id} is {status_text(found.status)}")
+        _say_status(client.jobs.cancel(job), as_json)
+
+
+@app.command()
+def pause(ctx: typer.Context, job: JobId, as_json: AsJson = False) -> None:
+    """Pause a job: at once when queued, within a few batches when running; its progress is saved."""
+    with connect(ctx) as client:
+        _say_status(client.jobs.pause(job), as_json)
+
+
+@app.command()
+def resume(ctx: typer.Context, job: JobId, as_json: AsJson = False) -> None:
+    """Queue a paused job again; it goes on where it was paused."""
+    with connect(ctx) as client:
+        _say_status(client.jobs.resume(job), as_json)
+
+
+@app.command()
+def retry(ctx: typer.Context, job: JobId, as_json: AsJson = False) -> None:
+    """Queue a failed or cancelled job again; it goes on from its last checkpoint."""
+    with connect(ctx) as client:
+        _say_status(client.jobs.retry(job), as_json)
+
+
+@app.command()
+def update(
+    ctx: typer.Context,
+    job: JobId,
+    name: Annotated[
+        str | None, typer.Option(help="What it is called from now on; empty for nothing.")
+    ] = None,
+    labels: Annotated[list[str] | None, LABEL] = None,
+    unlabel: Annotated[
+        list[str] | None, typer.Option(metavar="KEY", help="A label to take away; may be repeated.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change a job's name and labels."""
+    changed: dict[str, str | None] = {**_set(labels), **dict.fromkeys(unlabel or ())}
+    with connect(ctx) as client:
+        _show(client.jobs.update(job, name=name, labels=changed or None), as_json)
 
 
 @app.command()
@@ -167,6 +217,24 @@ def _follow_to_the_end(client: SteadyRank, job: str | Job, as_json: bool) -> Non
     raise typer.Exit(exit_code_of_job(ended))
 
 
+def _parted(labels: list[str] | None) -> list[tuple[str, str, str]]:
+    return [label.partition("=") for label in labels or ()]
+
+
+def _set(labels: list[str] | None) -> dict[str, str]:
+    for label, (_, equals, _) in zip(labels or (), _parted(labels), strict=True):
+        if not equals:
+            raise UsageProblemError(f"--label {label} has no value.", hint="Write --label KEY=VALUE.")
+    return {key: value for key, _, value in _parted(labels)}
+
+
+def _say_status(job: Job, as_json: bool) -> None:
+    if as_json:
+        print_json(job.raw)
+    else:
+        Console(highlight=False).print(f"{job.id} is {status_text(job.status)}")
+
+
 def _line(event: Event) -> str:
     at = event.created_at.astimezone().strftime("%Y-%m-%d %H:%M:%S") if event.created_at else ""
     level = "" if event.level == "info" else f"{event.level.upper()} "
@@ -189,6 +257,7 @@ def _show(job: Job, as_json: bool) -> None:
             ("stopped", escape(job.stop_reason or "")),
             ("data set", job.dataset),
             ("model", job.model),
+            ("labels", escape(", ".join(f"{key}={value}" for key, value in job.labels.items()))),
             ("arms", ", ".join(job.arms)),
             ("attempts", str(len(job.attempts)) if len(job.attempts) > 1 else ""),
             ("created", time_text(job.created_at)),

@@ -26,6 +26,8 @@ _STATUS_COLOURS = {
     "failed": "red",
     "cancelled": "yellow",
     "cancelling": "yellow",
+    "pausing": "yellow",
+    "paused": "yellow",
     "running": "cyan",
 }
 

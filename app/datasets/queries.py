@@ -11,7 +11,7 @@ from app.db.models.dataset import Dataset
 from app.db.models.job import Job
 from app.pagination import Page, paginate
 
-_UNFINISHED = ("queued", "running", "cancelling")
+_UNFINISHED = ("queued", "running", "pausing", "paused", "cancelling")
 
 
 def find(session: Session, project_id: str, dataset_id: str, *, lock: bool = False) -> Dataset | None:

@@ -72,16 +72,21 @@ def renew(session: Session, claimed: Claim, *, lease: timedelta) -> None:
         raise LeaseLost(f"attempt {claimed.attempt} at {claimed.job_id} is over")
 
 
-def cancel_wanted(session: Session, claimed: Claim) -> bool:
-    """Whether the user wants the running job to stop. LeaseLost when the claim is no longer good."""
-    wanted = session.execute(
-        select(Job.cancel_requested).where(
+def wanted(session: Session, claimed: Claim) -> Status:
+    """What the user wants of a job that runs: `running`, `pausing` or `cancelling`.
+
+    Raises:
+        LeaseLost: The claim is no longer good.
+
+    """
+    status = session.execute(
+        select(Job.status).where(
             Job.id == claimed.job_id, Job.attempt == claimed.attempt, Job.status.in_(HELD)
         )
     ).scalar_one_or_none()
-    if wanted is None:
+    if status is None:
         raise LeaseLost(f"attempt {claimed.attempt} at {claimed.job_id} is over")
-    return wanted
+    return Status(status)
 
 
 def release(session: Session, claimed: Claim, *, message: str) -> Job:
@@ -89,18 +94,23 @@ def release(session: Session, claimed: Claim, *, message: str) -> Job:
     job = hold(session, claimed)
     if job.cancel_requested:
         return move(session, job, Status.CANCELLED, message="The job was cancelled.")
+    if job.status == Status.PAUSING:
+        return move(session, job, Status.PAUSED, message="The job is paused.")
     return move(session, job, Status.QUEUED, message=message, outcome="released")
 
 
 def lose_attempt(session: Session, job: Job, *, code: str, message: str, hint: str) -> Job:
     """End an attempt that went wrong through no certain fault of the job.
 
-    Cancelled if that was asked for; failed if it was the last attempt allowed; else queued again, to go on
-    from the last checkpoint.
+    Cancelled or paused if that was asked for; failed if it was the last attempt allowed; else queued again,
+    to go on from the last checkpoint.
     """
     job = lock(session, job.id)
     if job.cancel_requested:
         return move(session, job, Status.CANCELLED, message=f"The job was cancelled. ({message})")
+    if job.status == Status.PAUSING:
+        paused = f"The job is paused, and will go on from its last checkpoint. ({message})"
+        return move(session, job, Status.PAUSED, message=paused, level="warning", outcome="lost")
     last = job.attempts_lost + 1 >= job.max_attempts
     error = job_error(job, code=code, message=message, hint=hint, retryable=True)
     if last:

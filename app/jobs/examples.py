@@ -19,6 +19,7 @@ CREATE: dict[str, Any] = {
     "seed": 0,
     "labels": {"team": "search"},
 }
+CHANGE: dict[str, Any] = {"name": "movielens, second try", "labels": {"team": "search", "draft": None}}
 JOB: dict[str, Any] = {
     "id": JOB_ID,
     "object": "job",

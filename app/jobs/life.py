@@ -1,8 +1,10 @@
 """The life of a job: one table of allowed moves, and the only code that writes a job's status.
 
     queued → running → succeeded | failed | cancelled
-    running → cancelling → cancelled        queued → cancelled
+    running → pausing → paused → queued     queued → paused
+    running, pausing → cancelling → cancelled       queued, paused → cancelled
     running → queued                        (the worker shut down, or its lease ran out)
+    failed, cancelled → queued              (tried again, from the last checkpoint)
 
 Every move locks the row, checks the table, and writes an event in the same transaction.
 """
@@ -25,7 +27,7 @@ from app.errors import JobStateError, NotFoundError
 from app.queue import RUN_JOB, TRAIN_QUEUE
 
 Level = Literal["info", "warning", "error"]
-AttemptOutcome = Literal["succeeded", "failed", "cancelled", "released", "lost"]
+AttemptOutcome = Literal["succeeded", "failed", "cancelled", "paused", "released", "lost"]
 
 STATUS_EVENT = "job.status"
 
@@ -35,6 +37,8 @@ class Status(StrEnum):
 
     QUEUED = "queued"
     RUNNING = "running"
+    PAUSING = "pausing"
+    PAUSED = "paused"
     CANCELLING = "cancelling"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
@@ -42,17 +46,28 @@ class Status(StrEnum):
 
 
 MOVES: Mapping[Status, frozenset[Status]] = {
-    Status.QUEUED: frozenset({Status.RUNNING, Status.CANCELLED}),
+    Status.QUEUED: frozenset({Status.RUNNING, Status.PAUSED, Status.CANCELLED}),
     Status.RUNNING: frozenset(
-        {Status.QUEUED, Status.CANCELLING, Status.SUCCEEDED, Status.FAILED, Status.CANCELLED}
+        {
+            Status.QUEUED,
+            Status.PAUSING,
+            Status.CANCELLING,
+            Status.SUCCEEDED,
+            Status.FAILED,
+            Status.CANCELLED,
+        }
     ),
+    # A run may come to its end before it hears that it is to pause.
+    Status.PAUSING: frozenset({Status.PAUSED, Status.CANCELLING, Status.SUCCEEDED, Status.FAILED}),
+    Status.PAUSED: frozenset({Status.QUEUED, Status.CANCELLED}),
     Status.CANCELLING: frozenset({Status.CANCELLED}),
     Status.SUCCEEDED: frozenset(),
-    Status.FAILED: frozenset(),
-    Status.CANCELLED: frozenset(),
+    Status.FAILED: frozenset({Status.QUEUED}),
+    Status.CANCELLED: frozenset({Status.QUEUED}),
 }
-TERMINAL = frozenset(status for status, onward in MOVES.items() if not onward)
-HELD = frozenset({Status.RUNNING, Status.CANCELLING})
+TERMINAL = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED})
+"""Nothing more happens by itself."""
+HELD = frozenset({Status.RUNNING, Status.PAUSING, Status.CANCELLING})
 """A worker has the job, by a lease."""
 
 
@@ -140,11 +155,13 @@ def move(
         _begin_attempt(session, job, worker, now, now + lease)
     elif to is Status.CANCELLING:
         job.cancel_requested = True
-    else:
+    elif to is not Status.PAUSING:
         if before in HELD:
             _end_attempt(session, job, now, outcome or _OUTCOMES[to], error)
         job.lease_until = None
         job.phase = job.arm = job.seed = None
+    if before in TERMINAL:
+        _forget_the_end(job)
     if to is Status.QUEUED:
         job.queued_at = job.sent_at = now
         send_after_commit(session, RUN_JOB, job.id, queue=TRAIN_QUEUE)
@@ -163,7 +180,16 @@ _OUTCOMES: Mapping[Status, AttemptOutcome] = {
     Status.SUCCEEDED: "succeeded",
     Status.FAILED: "failed",
     Status.CANCELLED: "cancelled",
+    Status.PAUSED: "paused",
 }
+
+
+def _forget_the_end(job: Job) -> None:
+    """A job that is tried again has all its attempts and its time before it, and keeps its checkpoints."""
+    job.ended_at = job.error = job.stop_reason = None
+    job.cancel_requested = False
+    job.attempts_lost = 0
+    job.tried_before = job.attempt
 
 
 def _begin_attempt(session: Session, job: Job, worker: str, now: datetime, lease_until: datetime) -> None:

@@ -62,14 +62,26 @@ def find(session: Session, project_id: str, job_id: str, *, report: bool = False
 
 
 def page_of(
-    session: Session, project_id: str, page: Page, *, status: str | None, dataset_id: str | None
+    session: Session,
+    project_id: str,
+    page: Page,
+    *,
+    status: str | None,
+    dataset_id: str | None,
+    labels: Mapping[str, str | None],
 ) -> tuple[Sequence[Job], bool]:
-    """One page of the project's jobs, newest first, and whether there are more."""
+    """One page of the project's jobs, newest first, and whether there are more.
+
+    Only those with all `labels`; None as a value stands for any.
+    """
     statement = select(Job).where(Job.project_id == project_id)
     if status is not None:
         statement = statement.where(Job.status == status)
     if dataset_id is not None:
         statement = statement.where(Job.dataset_facts["id"].astext == dataset_id)
+    for key, value in labels.items():
+        holds = Job.labels.has_key(key) if value is None else Job.labels.contains({key: value})
+        statement = statement.where(holds)
     return paginate(session, statement, Job.id, page)
 
 

@@ -7,17 +7,20 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Header, Query, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
+from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
+from app.db.models.job import Job
 from app.deps import BlobsDep, DatabaseDep, PageDep, PrincipalDep, SessionDep, SettingsDep
 from app.idempotency import IdempotentRoute
-from app.jobs import examples, service, watching
+from app.jobs import examples, service, steering, watching
 from app.jobs.examples import listed, shown
 from app.jobs.life import Status
 from app.jobs.schemas import (
     CheckpointObject,
     EpochObject,
     EventObject,
+    JobChange,
     JobCreate,
     JobDeleted,
     JobObject,
@@ -39,6 +42,12 @@ EventAfterQuery = Annotated[
 ]
 LimitQuery = Annotated[int, Query(ge=1, le=1000, description="At most this many.")]
 CreateBody = Annotated[JobCreate, Body(openapi_examples={"job": {"value": examples.CREATE}})]
+
+ChangeBody = Annotated[JobChange, Body(openapi_examples={"labels": {"value": examples.CHANGE}})]
+
+
+def _shown(session: Session, job: Job) -> JobObject:
+    return JobObject.of(job, service.surroundings_of(session, [job])[job.id])
 
 
 @_jobs.post(
@@ -75,7 +84,7 @@ def create_job(
         return JSONResponse(checked.model_dump(mode="json"))
     job = service.create(session, settings, principal.project_id, body)
     response.headers["Location"] = f"/v1/jobs/{job.id}"
-    return JobObject.of(job, service.surroundings_of(session, [job])[job.id])
+    return _shown(session, job)
 
 
 @_jobs.get("", responses={**shown(listed(examples.JOB)), **problem_responses(422)})
@@ -86,9 +95,15 @@ def list_jobs(
     *,
     status: Annotated[Status | None, Query(description="Only those with this status.")] = None,
     dataset: Annotated[str | None, Query(max_length=64, description="Only those of this data set.")] = None,
+    label: Annotated[
+        list[Annotated[str, Query(max_length=321)]] | None,
+        Query(max_length=8, description="Only those with this label, `key=value` or `key`; may be repeated."),
+    ] = None,
 ) -> ListOf[JobObject]:
     """List the project's jobs, newest first."""
-    rows, has_more = service.list_page(session, principal.project_id, page, status=status, dataset_id=dataset)
+    rows, has_more = service.list_page(
+        session, principal.project_id, page, status=status, dataset_id=dataset, labels=label or ()
+    )
     beside = service.surroundings_of(session, rows)
     return list_of(rows, has_more, lambda job: JobObject.of(job, beside[job.id]))
 
@@ -146,14 +161,49 @@ async def get_job(
     return Response(seen.body, media_type="application/json", headers=headers)
 
 
+@_jobs.patch("/{job_id}", responses={**shown(examples.JOB), **problem_responses(404, 413, 422)})
+def change_job(job_id: str, body: ChangeBody, principal: PrincipalDep, session: SessionDep) -> JobObject:
+    """Change a job's name and labels; what is left out stays, and a label that is null goes away."""
+    return _shown(session, steering.change(session, principal.project_id, job_id, body))
+
+
 @_jobs.post(
     "/{job_id}/cancel",
     responses={**shown({**examples.JOB, "status": "cancelling"}), **problem_responses(404, 409)},
 )
 def cancel_job(job_id: str, principal: PrincipalDep, session: SessionDep) -> JobObject:
-    """Cancel a job: at once when queued, within a few batches when running. A second cancel is refused."""
-    job = service.cancel(session, principal.project_id, job_id)
-    return JobObject.of(job, service.surroundings_of(session, [job])[job.id])
+    """Cancel a job: at once when queued or paused, within a few batches when running.
+
+    A second cancel is refused.
+    """
+    return _shown(session, service.cancel(session, principal.project_id, job_id))
+
+
+@_jobs.post(
+    "/{job_id}/pause",
+    responses={**shown({**examples.JOB, "status": "pausing"}), **problem_responses(404, 409)},
+)
+def pause_job(job_id: str, principal: PrincipalDep, session: SessionDep) -> JobObject:
+    """Pause a job: at once when queued, within a few batches when running; its progress is saved."""
+    return _shown(session, steering.pause(session, principal.project_id, job_id))
+
+
+@_jobs.post(
+    "/{job_id}/resume",
+    responses={**shown({**examples.JOB, "status": "queued"}), **problem_responses(404, 409)},
+)
+def resume_job(job_id: str, principal: PrincipalDep, session: SessionDep) -> JobObject:
+    """Queue a paused job again; it goes on from its last checkpoint."""
+    return _shown(session, steering.resume(session, principal.project_id, job_id))
+
+
+@_jobs.post(
+    "/{job_id}/retry",
+    responses={**shown({**examples.JOB, "status": "queued"}), **problem_responses(404, 409)},
+)
+def retry_job(job_id: str, principal: PrincipalDep, session: SessionDep) -> JobObject:
+    """Queue a failed or cancelled job again; it goes on from its last checkpoint."""
+    return _shown(session, steering.retry(session, principal.project_id, job_id))
 
 
 @_jobs.delete(

@@ -21,6 +21,7 @@ ALL_BUSY = "waiting for a free worker"
 
 LabelKey = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 LabelValue = Annotated[str, StringConstraints(max_length=256)]
+MOST_LABELS = 32
 
 
 class JobCreate(TrainSpec):
@@ -32,8 +33,19 @@ class JobCreate(TrainSpec):
     """Id of the data set to train on; it must be `ready`."""
     name: str | None = Field(default=None, min_length=1, max_length=200)
     """What you call the job; its models are named after it."""
-    labels: dict[LabelKey, LabelValue] = Field(default_factory=dict, max_length=32)
+    labels: dict[LabelKey, LabelValue] = Field(default_factory=dict, max_length=MOST_LABELS)
     """Your own marks; kept, shown, and otherwise ignored."""
+
+
+class JobChange(BaseModel):
+    """What of a job may be changed; what is left out stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str | None = Field(default=None, min_length=1, max_length=200)
+    """What you call the job from now on; null takes the name away. Models that are there keep theirs."""
+    labels: dict[LabelKey, LabelValue | None] = Field(default_factory=dict, max_length=MOST_LABELS)
+    """Labels to set; null takes one away, and those not named stay."""
 
 
 class JobValidation(BaseModel):
@@ -82,7 +94,7 @@ class JobAttemptObject(BaseModel):
 
     attempt: int
     worker: str
-    outcome: str = Field(description="running, succeeded, failed, cancelled, released or lost")
+    outcome: str = Field(description="running, succeeded, failed, cancelled, paused, released or lost")
     started_at: datetime
     ended_at: datetime | None
     error: JobError | None

@@ -110,14 +110,25 @@ def surroundings_of(session: Session, jobs: Sequence[Job]) -> Mapping[str, Surro
 
 
 def list_page(
-    session: Session, project_id: str, page: Page, *, status: str | None = None, dataset_id: str | None = None
+    session: Session,
+    project_id: str,
+    page: Page,
+    *,
+    status: str | None = None,
+    dataset_id: str | None = None,
+    labels: Sequence[str] = (),
 ) -> tuple[Sequence[Job], bool]:
-    """One page of the project's jobs, newest first, and whether there are more."""
-    return queries.page_of(session, project_id, page, status=status, dataset_id=dataset_id)
+    """One page of the project's jobs, newest first, and whether there are more.
+
+    Each of `labels` is `key=value`, or a `key` that must be there whatever its value; all of them must hold.
+    """
+    pairs = [label.partition("=") for label in labels]
+    wanted = {key: value if equals else None for key, equals, value in pairs}
+    return queries.page_of(session, project_id, page, status=status, dataset_id=dataset_id, labels=wanted)
 
 
 def cancel(session: Session, project_id: str, job_id: str) -> Job:
-    """Cancel a queued job at once; ask a running one to stop.
+    """Cancel a queued or paused job at once; ask a running one to stop.
 
     Raises:
         NotFoundError: The project has no such job.
@@ -141,9 +152,9 @@ def cancel(session: Session, project_id: str, job_id: str) -> Job:
             hint=f"DELETE /v1/jobs/{job_id} removes it.",
             extra={"job_status": status.value},
         )
-    if status is Status.QUEUED:
+    if status in {Status.QUEUED, Status.PAUSED}:
         job.cancel_requested = True
-        return move(session, job, Status.CANCELLED, message="The job was cancelled before it ran.")
+        return move(session, job, Status.CANCELLED, message=f"The job was cancelled while it was {status}.")
     return move(session, job, Status.CANCELLING, message="The job was asked to stop.")
 
 
@@ -295,7 +306,7 @@ def _faults(spec: TrainSpec, dataset: Dataset, settings: Settings) -> Sequence[E
 def _unknown_cursor(after: str | None, what: str, where: str = "?after") -> ValidationFailed:
     item = ErrorItem(where, "unknown_cursor", f"not {what}", after)
     return ValidationFailed(
-        f"`{where.removeprefix('?')}` must be {what}.",
+        f"`{where.removeprefix('?').removeprefix('header:')}` must be {what}.",
         code="unknown_cursor",
         errors=[item],
         hint="Leave it out to begin at the first.",

@@ -135,7 +135,7 @@ async def begin_stream(
     """Where a stream begins, and whether there is nothing left to tell. Raises what the list raises."""
 
     def find() -> tuple[int, bool]:
-        given, where = (last_event_id, "Last-Event-ID") if last_event_id else (after, "?after")
+        given, where = (last_event_id, "header:last-event-id") if last_event_id else (after, "?after")
         with database.unit_of_work() as session:
             sequence = service.event_position(session, project_id, job_id, given, where=where)
         batch = next_events(database, job_id, sequence)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from app.sdk.errors import (
@@ -40,9 +40,26 @@ class Jobs:
         query = {"validate_only": "true"}
         return self._transport.json("POST", "/v1/jobs", params=query, body=body, repeatable=True)
 
-    def list(self, *, page_size: int | None = None) -> Iterator[Job]:
-        """All jobs, newest first, page after page as you read on."""
-        return map(Job.from_json, self._transport.pages("/v1/jobs", params={"limit": page_size}))
+    def list(
+        self,
+        *,
+        status: str | None = None,
+        dataset: str | Dataset | None = None,
+        labels: Mapping[str, str | None] | None = None,
+        page_size: int | None = None,
+    ) -> Iterator[Job]:
+        """All jobs, or those that fit, newest first, page after page as you read on.
+
+        Every one of `labels` must be there, with that value, or with any where it is None.
+        """
+        wanted = [key if value is None else f"{key}={value}" for key, value in (labels or {}).items()]
+        query = {
+            "status": status,
+            "dataset": None if dataset is None else _id(dataset),
+            "label": wanted or None,
+            "limit": page_size,
+        }
+        return map(Job.from_json, self._transport.pages("/v1/jobs", params=query))
 
     def get(self, job: str | Job, *, wait: float = 0.0) -> Job:
         """One job; with `wait`, once it has a new event or has ended, after at most so many seconds."""
@@ -54,6 +71,27 @@ class Jobs:
     def cancel(self, job: str | Job) -> Job:
         """Cancel it: at once when queued, within a few batches when running. A second cancel is refused."""
         return Job.from_json(self._transport.json("POST", f"{_path(job)}/cancel"))
+
+    def pause(self, job: str | Job) -> Job:
+        """Pause it: at once when queued, within a few batches when running; its progress is saved."""
+        return Job.from_json(self._transport.json("POST", f"{_path(job)}/pause"))
+
+    def resume(self, job: str | Job) -> Job:
+        """Queue a paused job again; it goes on where it was paused."""
+        return Job.from_json(self._transport.json("POST", f"{_path(job)}/resume"))
+
+    def retry(self, job: str | Job) -> Job:
+        """Queue a failed or cancelled job again; it goes on from its last checkpoint."""
+        return Job.from_json(self._transport.json("POST", f"{_path(job)}/retry"))
+
+    def update(
+        self, job: str | Job, *, name: str | None = None, labels: Mapping[str, str | None] | None = None
+    ) -> Job:
+        """Change its name (an empty one takes it away) and labels (None takes one away, others stay)."""
+        body: dict[str, Any] = {} if name is None else {"name": name or None}
+        if labels is not None:
+            body["labels"] = dict(labels)
+        return Job.from_json(self._transport.json("PATCH", _path(job), body=body))
 
     def delete(self, job: str | Job, *, models: bool = False) -> dict[str, Any]:
         """Delete a finished job, and its models too when `models`; says how many bytes came free."""

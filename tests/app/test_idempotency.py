@@ -96,7 +96,7 @@ def test_what_was_refused_is_not_kept(client: httpx.Client, database: Database, 
 @pytest.mark.parametrize("key", ["", "a b", "x" * 256])
 def test_what_cannot_be_a_key_is_refused(client: httpx.Client, ready: str, key: str) -> None:
     response = client.post("/v1/jobs", json={"dataset": ready}, headers={"Idempotency-Key": key})
-    assert refused(response, 422, "invalid_request")["errors"][0]["pointer"] == "Idempotency-Key"
+    assert refused(response, 422, "invalid_request")["errors"][0]["pointer"] == "header:idempotency-key"
 
 
 def test_while_the_first_is_running_a_second_is_told_to_wait(

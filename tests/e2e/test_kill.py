@@ -21,6 +21,7 @@ from app.db.models.job_metric import JobMetric
 from app.db.models.model import Model
 from app.db.models.model_file import ModelFile
 from app.jobs.service import cancel
+from app.jobs.steering import pause, resume, retry
 from tests.e2e.conftest import Workshop, interactions, trainers_of
 from worker.training.experiment import run_experiment
 from worker.training.progress import EpochMetrics, MemoryCheckpoints, SilentProgress
@@ -162,6 +163,23 @@ def test_a_worker_that_is_told_to_stop_hands_its_job_over(
     assert outcome(workshop, job_id) == undisturbed
 
 
+def test_a_paused_job_goes_on_where_it_was_paused(workshop: Workshop, undisturbed: dict[str, Any]) -> None:
+    workshop.worker("only")
+    job_id = workshop.submit(**SPEC)
+    workshop.wait(lambda: in_the_middle(workshop, job_id))
+    project = workshop.job(job_id).project_id
+    with workshop.database.unit_of_work() as session:
+        assert pause(session, project, job_id).status == "pausing"
+    workshop.wait(lambda: workshop.job(job_id).status == "paused", 10)
+    assert trainers_of(job_id) == []
+    with workshop.database.unit_of_work() as session:
+        assert resume(session, project, job_id).status == "queued"
+    workshop.wait(lambda: succeeded(workshop, job_id))
+    assert resumed(workshop, job_id)
+    assert outcomes(workshop, job_id) == ["paused", "succeeded"]
+    assert outcome(workshop, job_id) == undisturbed
+
+
 def test_a_killed_trainer_is_started_again_and_a_cancelled_one_leaves_nothing(workshop: Workshop) -> None:
     workshop.worker("only")
     job_id = workshop.submit(**{**SPEC, "epochs": 2000, "min_epochs": 2000})
@@ -174,3 +192,12 @@ def test_a_killed_trainer_is_started_again_and_a_cancelled_one_leaves_nothing(wo
     workshop.wait(lambda: workshop.job(job_id).status == "cancelled", 6)
     assert trainers_of(job_id) == []
     assert outcomes(workshop, job_id) == ["lost", "cancelled"]
+    kept = workshop.checkpoints(job_id)
+    assert kept > 0
+    with workshop.database.unit_of_work() as session:
+        assert retry(session, workshop.job(job_id).project_id, job_id).status == "queued"
+    workshop.wait(lambda: workshop.job(job_id).attempt == 3 and workshop.job(job_id).arm is not None)
+    with workshop.database.unit_of_work() as session:
+        told = select(JobEvent.data).where(JobEvent.job_id == job_id, JobEvent.type == "training.resumed")
+        assert len(session.execute(told).all()) >= 2
+        cancel(session, workshop.job(job_id).project_id, job_id)

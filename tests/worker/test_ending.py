@@ -11,6 +11,7 @@ from app.db.models.job_attempt import JobAttempt
 from app.db.session import Database
 from app.jobs.claims import Claim, LeaseLost, claim, release
 from app.jobs.service import cancel
+from app.jobs.steering import pause
 from app.storage.database import DatabaseBlobStore
 from tests.factories import make_job, make_ready_dataset
 from worker.ending import Asked, settle
@@ -80,6 +81,40 @@ def test_every_end_has_its_status(
                 "failed": "failed" if error in {"diverged", "max_runtime_exceeded"} else "lost",
             }[status]
         )
+
+
+@pytest.mark.parametrize(
+    ("end", "asked", "code", "status", "outcome"),
+    [
+        (End("stopped", saved=True), Asked.PAUSE, 0, "paused", "paused"),
+        (None, Asked.PAUSE, KILLED, "paused", "paused"),
+        (End("stopped", saved=True), Asked.SHUTDOWN, 0, "paused", "paused"),
+        (None, Asked.HUNG, KILLED, "paused", "paused"),
+        (End("unavailable", message="no database"), Asked.NOTHING, 4, "paused", "lost"),
+        (DIVERGED, Asked.PAUSE, 4, "failed", "failed"),
+    ],
+)
+def test_a_job_that_is_to_pause_pauses(
+    *,
+    database: Database,
+    claimed: Claim,
+    end: End | None,
+    asked: Asked,
+    code: int,
+    status: str,
+    outcome: str,
+) -> None:
+    with database.unit_of_work() as session:
+        assert (
+            pause(session, session.get_one(Job, claimed.job_id).project_id, claimed.job_id).status
+            == "pausing"
+        )
+    with database.unit_of_work() as session:
+        settle(session, claimed, end=end, asked=asked, code=code)
+    with database.unit_of_work() as session:
+        job = session.get_one(Job, claimed.job_id)
+        assert (job.status, job.lease_until) == (status, None)
+        assert session.execute(select(JobAttempt.outcome)).scalar_one() == outcome
 
 
 def test_an_attempt_that_is_over_is_left_alone(database: Database, claimed: Claim) -> None:

@@ -22,10 +22,13 @@ class Job(PrefixedId, CreatedAt, Base):
     __tablename__ = "jobs"
     __table_args__ = (
         CheckConstraint(
-            "status IN ('queued', 'running', 'cancelling', 'succeeded', 'failed', 'cancelled')", name="status"
+            "status IN ('queued', 'running', 'pausing', 'paused', 'cancelling',"
+            " 'succeeded', 'failed', 'cancelled')",
+            name="status",
         ),
         CheckConstraint(
-            "(status IN ('running', 'cancelling')) = (lease_until IS NOT NULL)", name="lease_while_running"
+            "(status IN ('running', 'pausing', 'cancelling')) = (lease_until IS NOT NULL)",
+            name="lease_while_running",
         ),
         CheckConstraint(
             "(status IN ('succeeded', 'failed', 'cancelled')) = (ended_at IS NOT NULL)", name="ended"
@@ -35,7 +38,9 @@ class Job(PrefixedId, CreatedAt, Base):
         Index(None, "project_id", "id"),
         Index(None, "dataset_id"),
         Index("ix_jobs_queued", "queued_at", postgresql_where="status = 'queued'"),
-        Index("ix_jobs_leased", "lease_until", postgresql_where="status IN ('running', 'cancelling')"),
+        Index(
+            "ix_jobs_leased", "lease_until", postgresql_where="status IN ('running', 'pausing', 'cancelling')"
+        ),
     )
     id_prefix = "job"
 
@@ -54,6 +59,8 @@ class Job(PrefixedId, CreatedAt, Base):
     cancel_requested: Mapped[bool] = mapped_column(server_default="false")
     attempt: Mapped[int] = mapped_column(server_default="0")
     attempts_lost: Mapped[int] = mapped_column(server_default="0")
+    tried_before: Mapped[int] = mapped_column(server_default="0")
+    """Attempts made before the user's last retry; their time and their losses count no more."""
     max_attempts: Mapped[int]
     lease_until: Mapped[datetime | None]
     queued_at: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -17,7 +17,8 @@ class JobAttempt(Base):
     __tablename__ = "job_attempts"
     __table_args__ = (
         CheckConstraint(
-            "outcome IN ('running', 'succeeded', 'failed', 'cancelled', 'released', 'lost')", name="outcome"
+            "outcome IN ('running', 'succeeded', 'failed', 'cancelled', 'paused', 'released', 'lost')",
+            name="outcome",
         ),
         CheckConstraint("(outcome = 'running') = (ended_at IS NULL)", name="ended"),
     )

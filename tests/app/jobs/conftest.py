@@ -17,6 +17,8 @@ from tests.factories import make_job, make_ready_dataset
 class Bench:
     """Jobs on one data set, and what a worker does to them."""
 
+    lease = timedelta(seconds=30)
+
     def __init__(self, database: Database, dataset_id: str) -> None:
         self.database = database
         self.dataset_id = dataset_id
@@ -27,7 +29,7 @@ class Bench:
 
     def take(self, job_id: str) -> Claim:
         with self.database.unit_of_work() as session:
-            claimed = claim(session, job_id, worker="w@host", lease=timedelta(seconds=30))
+            claimed = claim(session, job_id, worker="w@host", lease=self.lease)
         assert claimed is not None
         return claimed
 

@@ -11,7 +11,7 @@ from app.db.models.job import Job
 from app.db.models.job_event import JobEvent
 from app.db.session import Database
 from app.jobs.attempts import note_environment, seconds_used
-from app.jobs.claims import Claim, LeaseLost, cancel_wanted, claim, hold, lose_attempt, release, renew
+from app.jobs.claims import Claim, LeaseLost, claim, hold, lose_attempt, release, renew, wanted
 from app.jobs.life import Status, lock, move, record
 from app.jobs.service import cancel
 from app.storage.database import DatabaseBlobStore
@@ -80,7 +80,7 @@ def test_an_old_attempt_can_write_nothing(database: Database, job_id: str) -> No
         for write in (
             lambda session: hold(session, old),
             lambda session: renew(session, old, lease=LEASE),
-            lambda session: cancel_wanted(session, old),
+            lambda session: wanted(session, old),
             lambda session: release(session, old, message="again"),
             lambda session: note_environment(session, old, {}),
         ):
@@ -153,7 +153,7 @@ def test_a_cancelled_job_that_loses_its_worker_is_cancelled(database: Database, 
     with database.unit_of_work() as session:
         cancel(session, row(database, job_id).project_id, job_id)
     with database.unit_of_work() as session:
-        assert cancel_wanted(session, claimed)
+        assert wanted(session, claimed) == "cancelling"
         lose_attempt(session, lock(session, job_id), code="worker_lost", message="gone", hint="")
     assert row(database, job_id).status == "cancelled"
 

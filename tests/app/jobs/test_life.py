@@ -14,6 +14,7 @@ from app.db.models.job_attempt import JobAttempt
 from app.db.models.job_event import JobEvent
 from app.db.session import pending_messages
 from app.errors import JobStateError
+from app.jobs.attempts import seconds_used
 from app.jobs.life import HELD, MOVES, TERMINAL, Status, move, record
 from app.storage.database import DatabaseBlobStore
 from tests.factories import make_job, make_ready_dataset
@@ -23,6 +24,8 @@ LEASE = timedelta(seconds=30)
 WAYS: dict[Status, list[Status]] = {
     Status.QUEUED: [],
     Status.RUNNING: [Status.RUNNING],
+    Status.PAUSING: [Status.RUNNING, Status.PAUSING],
+    Status.PAUSED: [Status.PAUSED],
     Status.CANCELLING: [Status.RUNNING, Status.CANCELLING],
     Status.SUCCEEDED: [Status.RUNNING, Status.SUCCEEDED],
     Status.FAILED: [Status.RUNNING, Status.FAILED],
@@ -93,6 +96,31 @@ def test_attempts_tell_how_each_ended(session: Session, job: Job) -> None:
     assert [(a.attempt, a.outcome) for a in attempts] == [(1, "lost"), (2, "released"), (3, "succeeded")]
     assert all(a.ended_at is not None for a in attempts)
     assert job.attempts_lost == 1
+
+
+def test_a_job_that_is_tried_again_has_its_past_behind_it(session: Session, job: Job) -> None:
+    go(session, job, Status.RUNNING)
+    go(session, job, Status.QUEUED)
+    go(session, job, Status.RUNNING)
+    go(session, job, Status.FAILED)
+    before = [message.args for message in pending_messages(session)].count((job.id,))
+    go(session, job, Status.QUEUED)
+    assert (job.error, job.ended_at, job.attempts_lost, job.cancel_requested) == (None, None, 0, False)
+    assert (job.attempt, job.tried_before) == (2, 2)
+    assert [message.args for message in pending_messages(session)].count((job.id,)) == before + 1
+    assert seconds_used(session, job.id) == 0.0
+    go(session, job, Status.RUNNING)
+    assert job.attempt == 3
+
+
+def test_a_job_paused_before_it_ran_ends_no_attempt(session: Session, job: Job) -> None:
+    go(session, job, Status.PAUSED)
+    go(session, job, Status.QUEUED)
+    go(session, job, Status.RUNNING)
+    go(session, job, Status.PAUSING)
+    go(session, job, Status.PAUSED)
+    (attempt,) = session.execute(select(JobAttempt)).scalars()
+    assert (attempt.attempt, attempt.outcome, job.attempts_lost) == (1, "paused", 0)
 
 
 def test_a_queued_job_wakes_a_worker_only_after_the_commit(session: Session, job: Job) -> None:

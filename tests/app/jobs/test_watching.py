@@ -169,7 +169,7 @@ def test_a_stream_goes_on_after_the_last_event_seen_and_then_has_nothing_to_tell
     over = client.get(path, headers={**STREAM, "Last-Event-ID": "4"})
     assert (over.status_code, over.content) == (204, b"")
     wrong = client.get(path, headers={**STREAM, "Last-Event-ID": "x"})
-    assert (wrong.status_code, wrong.json()["errors"][0]["pointer"]) == (422, "Last-Event-ID")
+    assert (wrong.status_code, wrong.json()["errors"][0]["pointer"]) == (422, "header:last-event-id")
 
 
 def test_a_quiet_stream_shows_that_it_lives_and_a_deleted_job_ends_it(

@@ -1,0 +1,96 @@
+"""What a user may ask of a job that is there: pause, resume, try again, rename."""
+
+from __future__ import annotations
+
+from sqlalchemy.orm import Session
+
+from app.db.models.job import Job
+from app.errors import ErrorItem, JobStateError, ValidationFailed
+from app.jobs import queries, service
+from app.jobs.life import Status, lock, move
+from app.jobs.schemas import MOST_LABELS, JobChange
+
+_RETRYABLE = frozenset({Status.FAILED, Status.CANCELLED})
+
+
+def pause(session: Session, project_id: str, job_id: str) -> Job:
+    """Pause a queued job at once; ask a running one to save its progress and leave its worker.
+
+    Raises:
+        NotFoundError: The project has no such job.
+        JobStateError: It is neither queued nor running (`job_not_pausable`).
+
+    """
+    job = lock(session, service.get(session, project_id, job_id).id)
+    if job.status == Status.QUEUED:
+        return move(session, job, Status.PAUSED, message="The job was paused before it ran.")
+    if job.status == Status.RUNNING:
+        return move(session, job, Status.PAUSING, message="The job was asked to pause.")
+    raise _refusal(job, "job_not_pausable", "Only a queued or running job can be paused.")
+
+
+def resume(session: Session, project_id: str, job_id: str) -> Job:
+    """Queue a paused job again; it goes on from its last checkpoint.
+
+    Raises:
+        NotFoundError: The project has no such job.
+        JobStateError: It is not paused (`job_not_paused`).
+
+    """
+    job = lock(session, service.get(session, project_id, job_id).id)
+    if job.status != Status.PAUSED:
+        hint = (
+            "Wait until it is paused."
+            if job.status == Status.PAUSING
+            else "Only a paused job can be resumed."
+        )
+        raise _refusal(job, "job_not_paused", hint)
+    return move(session, job, Status.QUEUED, message="The job is queued again, to go on where it was paused.")
+
+
+def retry(session: Session, project_id: str, job_id: str) -> Job:
+    """Queue a failed or cancelled job again; it goes on from its last checkpoint, with all its attempts.
+
+    Raises:
+        NotFoundError: The project has no such job.
+        JobStateError: It has not failed and was not cancelled (`job_not_retryable`), or its data set was
+            deleted (`dataset_deleted`).
+
+    """
+    found = service.get(session, project_id, job_id)
+    # the data set's row first, as everywhere: it is held against its deletion
+    dataset = queries.usable_dataset(session, project_id, found.dataset_id or "")
+    job = lock(session, found.id)
+    if Status(job.status) not in _RETRYABLE:
+        raise _refusal(job, "job_not_retryable", "Only a failed or cancelled job can be tried again.")
+    if dataset is None:
+        raise _refusal(job, "dataset_deleted", "Its data set was deleted: upload it and submit a new job.")
+    message = "The job is queued again, to go on from its last checkpoint if it has one."
+    return move(session, job, Status.QUEUED, message=message)
+
+
+def change(session: Session, project_id: str, job_id: str, body: JobChange) -> Job:
+    """Change what a job is called, and its labels: those given are set, those given as null are taken away.
+
+    Raises:
+        NotFoundError: The project has no such job.
+        ValidationFailed: It would have too many labels.
+
+    """
+    job = lock(session, service.get(session, project_id, job_id).id)
+    if "name" in body.model_fields_set:
+        job.name = body.name
+    labels = {**job.labels, **body.labels}
+    labels = {key: value for key, value in labels.items() if value is not None}
+    if len(labels) > MOST_LABELS:
+        item = ErrorItem("/labels", "too_many", f"a job has at most {MOST_LABELS} labels", len(labels))
+        raise ValidationFailed(item.message, errors=[item])
+    job.labels = labels
+    session.flush()
+    session.refresh(job)
+    return job
+
+
+def _refusal(job: Job, code: str, hint: str) -> JobStateError:
+    detail = f"Job {job.id} is {job.status}."
+    return JobStateError(detail, code=code, hint=hint, extra={"job_status": job.status})
