@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from worker.training.bootstrap import bootstrap_interval
 from worker.training.results import ATTACKED, CLEAN, OVERLAP, ArmResult
 
 Float64 = npt.NDArray[np.float64]
 
-RESAMPLES = 1000
-_BOOTSTRAP_SEED = 1979
+_BASE = "standard"
 _NAMES = {
     CLEAN: "clean NDCG@10",
     ATTACKED: "NDCG@10 with the last item replaced",
@@ -29,7 +29,7 @@ def compare_arms(results: Sequence[ArmResult]) -> list[dict[str, Any]]:
     users. The interval says nothing about other seeds.
     """
     arms = list(dict.fromkeys(result.arm for result in results))
-    pairs = [(arm, "standard") for arm in arms if arm != "standard"]
+    pairs = [(arm, _BASE) for arm in arms if arm != _BASE]
     pairs += [("cascade", "adversarial"), ("cascade_replacement", "cascade")]
     rows = []
     for arm, against in pairs:
@@ -64,15 +64,6 @@ def _by_user(results: Sequence[ArmResult], arm: str, metric: str) -> Float64 | N
     return np.mean(present, axis=0) if len(present) == len(arrays) else None
 
 
-def bootstrap_interval(values: Float64) -> tuple[float, float]:
-    """95 % percentile interval of the mean: values [n], resampled whole 1000 times with a fixed seed."""
-    rng = np.random.default_rng(_BOOTSTRAP_SEED)
-    n = len(values)
-    means = [values[rng.integers(0, n, n, dtype=np.int64)].mean() for _ in range(RESAMPLES)]
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(low), float(high)
-
-
 def warnings_of(arms: Mapping[str, Any], popularity: Mapping[str, Any] | None) -> list[dict[str, str]]:
     """Return a row {code, arm, message} for every arm that ranks no better than popularity.
 
@@ -93,8 +84,45 @@ def warnings_of(arms: Mapping[str, Any], popularity: Mapping[str, Any] | None) -
     ]
 
 
+def costs_of(arms: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What each arm costs against `standard`, in clean test NDCG@10 and in training time (means over seeds).
+
+    arms: bodies of the report. Returns rows {arm, against, "clean_ndcg@10_ratio", seconds {arm, against,
+    extra, ratio, epoch_ratio}}; a ratio to 0 is None. Seconds include the warm-up that arms share, and follow
+    when patience ended an arm; `epoch_ratio`, of seconds an epoch, does not.
+    """
+    if _BASE not in arms:
+        return []
+    base = arms[_BASE]
+    return [
+        {
+            "arm": name,
+            "against": _BASE,
+            "clean_ndcg@10_ratio": _ratio(body["test"]["ndcg@10"], base["test"]["ndcg@10"]),
+            "seconds": {
+                "arm": body["seconds"],
+                "against": base["seconds"],
+                "extra": body["seconds"] - base["seconds"],
+                "ratio": _ratio(body["seconds"], base["seconds"]),
+                "epoch_ratio": _ratio(
+                    _ratio(body["seconds"], body["epochs"]), _ratio(base["seconds"], base["epochs"])
+                ),
+            },
+        }
+        for name, body in arms.items()
+        if name != _BASE
+    ]
+
+
+def _ratio(above: float | None, below: float | None) -> float | None:
+    return above / below if above is not None and below else None
+
+
 def verdict(
-    comparisons: Sequence[Mapping[str, Any]], warnings: Sequence[Mapping[str, str]], n_seeds: int
+    comparisons: Sequence[Mapping[str, Any]],
+    warnings: Sequence[Mapping[str, str]],
+    n_seeds: int,
+    costs: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """Say what was found in plain words, one sentence a line of thought."""
     sentences = [f"{warning['message']}." for warning in warnings]
@@ -106,7 +134,8 @@ def verdict(
         parts = [", ".join(moved)] if moved else []
         if same:
             parts.append(f"no measurable difference in {' and '.join(same)}")
-        sentences.append(f"{arm} against {against}: {'; '.join(parts)}.")
+        share = [_share(cost) for cost in costs if (cost["arm"], cost["against"]) == (arm, against)]
+        sentences.append(f"{arm} against {against}: {'; '.join(parts)}.{''.join(share)}")
     if not comparisons:
         sentences.append("Nothing to compare: one arm was trained.")
     else:
@@ -116,6 +145,19 @@ def verdict(
             "as arms do" + (": train several before believing a difference." if n_seeds < 3 else ".")
         )
     return " ".join(sentence[0].upper() + sentence[1:] for sentence in sentences)
+
+
+def price_in_words(cost: Mapping[str, Any]) -> str:
+    """Say what a row of `costs_of` says of time; it differs from run to run, so no verdict holds it."""
+    seconds = cost["seconds"]
+    times = "" if seconds["ratio"] is None else f" ({seconds['ratio']:.2f} times as long)"
+    more = "more" if seconds["extra"] >= 0 else "less"
+    return f"{cost['arm']} trained {abs(seconds['extra']):.0f} s {more} than {cost['against']}{times}."
+
+
+def _share(cost: Mapping[str, Any]) -> str:
+    share = cost["clean_ndcg@10_ratio"]
+    return "" if share is None else f" It has {share:.1%} of {cost['against']}'s clean NDCG@10."
 
 
 def _is_measurable(row: Mapping[str, Any]) -> bool:

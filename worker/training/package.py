@@ -64,8 +64,7 @@ def model_card(report: Mapping[str, Any], arm: str, seed: int) -> str:
     warned = [f"> **Warning.** {w['message']}." for w in report["warnings"] if w["arm"] == arm]
     rows = [(f"{spec['model']}, {arm}, seed {seed}", own), *report["baselines"].items()]
     figures = [
-        f"| {name} | {one['test']['hr@10']:.4f} | {one['test']['ndcg@10']:.4f} | {_steadiness(one)} |"
-        for name, one in rows
+        f"| {name} | {one['test']['hr@10']:.4f} | {_ndcg(one)} | {_steadiness(one)} |" for name, one in rows
     ]
     return (
         "\n\n".join(
@@ -78,7 +77,8 @@ def model_card(report: Mapping[str, Any], arm: str, seed: int) -> str:
                 f"Chosen at epoch {own['best_epoch']} of {own['epochs']} by validation NDCG@10 "
                 f"({own['validation']['ndcg@10']:.4f}).",
                 "## Figures",
-                "Test targets, full ranking over the catalogue. The last two columns: the last item of every "
+                "Test targets, full ranking over the catalogue; in brackets the 95 % bootstrap interval over "
+                "users. The last two columns: the last item of every "
                 "history replaced by a random one, the share of NDCG@10 that is kept and the share of the "
                 "top 10 that stays.",
                 "| | HR@10 | NDCG@10 | kept | overlap |\n| --- | --- | --- | --- | --- |\n"
@@ -97,6 +97,11 @@ def model_card(report: Mapping[str, Any], arm: str, seed: int) -> str:
         )
         + "\n"
     )
+
+
+def _ndcg(one: Mapping[str, Any]) -> str:
+    value, interval = f"{one['test']['ndcg@10']:.4f}", one["test_intervals"]["ndcg@10"]
+    return value if interval is None else f"{value} ({interval[0]:.4f} to {interval[1]:.4f})"
 
 
 def _steadiness(one: Mapping[str, Any]) -> str:

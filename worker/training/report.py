@@ -7,10 +7,16 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from worker.training.comparisons import compare_arms, verdict, warnings_of
+import numpy as np
+import numpy.typing as npt
+
+from worker.training.bootstrap import interval_of
+from worker.training.comparisons import compare_arms, costs_of, verdict, warnings_of
 from worker.training.metrics import METRICS_AT
-from worker.training.results import ArmResult, Measured
+from worker.training.results import CLEAN, ArmResult, Measured
 from worker.training.spec import TrainSpec
+
+Float32 = npt.NDArray[np.float32]
 
 SCHEMA_VERSION = 1
 
@@ -32,6 +38,7 @@ def build_report(
     measured = {name: _measured(baseline) for name, baseline in baselines.items()}
     comparisons = compare_arms(results)
     warnings = warnings_of(arms, measured.get("popularity"))
+    costs = costs_of(arms)
     protocol = protocol_of(spec)
     report = {
         "schema_version": SCHEMA_VERSION,
@@ -41,8 +48,9 @@ def build_report(
         "arms": arms,
         "baselines": measured,
         "comparisons": comparisons,
+        "costs": costs,
         "warnings": warnings,
-        "verdict": verdict(comparisons, warnings, len({result.seed for result in results})),
+        "verdict": verdict(comparisons, warnings, len({result.seed for result in results}), costs),
         "spec": spec.model_dump(mode="json"),
         "environment": dict(environment),
     }
@@ -52,6 +60,15 @@ def build_report(
 
 def protocol_of(spec: TrainSpec) -> dict[str, Any]:
     """How figures were measured: everything of a spec that two comparable figures have in common."""
+    attack: dict[str, Any] = {
+        "positions": sorted(spec.attack_positions),
+        "counts": sorted(spec.attack_counts),
+        "replacements": sorted(spec.attack_replacements),
+        "repeats": spec.attack_repeats,
+        "seed": spec.attack_seed,
+    }
+    if "highest_cascade" in spec.attack_positions:
+        attack["cascade"] = {"kappa": spec.kappa, "windows_per_user": spec.windows_per_user}
     return {
         "split": "leave_one_out",
         "ranking": "full",
@@ -60,13 +77,7 @@ def protocol_of(spec: TrainSpec) -> dict[str, Any]:
         "metrics_at": list(METRICS_AT),
         "chosen_by": "validation ndcg@10",
         "max_length": spec.max_length,
-        "attack": {
-            "positions": sorted(spec.attack_positions),
-            "counts": sorted(spec.attack_counts),
-            "replacements": sorted(spec.attack_replacements),
-            "repeats": spec.attack_repeats,
-            "seed": spec.attack_seed,
-        },
+        "attack": attack,
     }
 
 
@@ -83,10 +94,20 @@ def _names(results: Sequence[ArmResult]) -> list[str]:
 def _arm(results: Sequence[ArmResult]) -> dict[str, Any]:
     """Figures of one arm: means over its seeds, then each seed."""
     measured = [result.measured for result in results]
+    resampled = [one.resampled for one in measured]
+    # Resamples are the same in every seed, so their means are those of the mean over seeds.
+    means = {
+        name: np.mean([one[name] for one in resampled], axis=0)
+        for name in resampled[0]
+        if all(name in one for one in resampled)
+    }
+    attacks = [_mean(list(rows)) for rows in zip(*(one.attacks for one in measured), strict=True)]
     return {
         "test": _mean([one.test for one in measured]),
+        "test_intervals": _test_intervals(means),
         "validation": _mean([one.validation for one in measured]),
-        "attacks": [_mean(list(rows)) for rows in zip(*(one.attacks for one in measured), strict=True)],
+        "attacks": _with_intervals(attacks, means),
+        "slices": [_mean(list(rows)) for rows in zip(*(one.slices for one in measured), strict=True)],
         "seconds": _mean([{"seconds": result.seconds} for result in results])["seconds"],
         "epochs": _mean([{"epochs": result.epochs} for result in results])["epochs"],
         "seeds": [
@@ -104,7 +125,33 @@ def _arm(results: Sequence[ArmResult]) -> dict[str, Any]:
 
 
 def _measured(one: Measured) -> dict[str, Any]:
-    return {"test": one.test, "validation": one.validation, "attacks": one.attacks}
+    return {
+        "test": one.test,
+        "test_intervals": _test_intervals(one.resampled),
+        "validation": one.validation,
+        "attacks": _with_intervals(one.attacks, one.resampled),
+        "slices": one.slices,
+    }
+
+
+def _test_intervals(means: Mapping[str, Float32]) -> dict[str, list[float] | None]:
+    return {"ndcg@10": _interval(means, CLEAN)}
+
+
+def _with_intervals(
+    attacks: Sequence[Mapping[str, Any]], means: Mapping[str, Float32]
+) -> list[dict[str, Any]]:
+    """Give each attack row an `intervals` of its NDCG@10, kept and overlap."""
+    rows = []
+    for row in attacks:
+        cell = f"attacks.{row['position']}.{row['count']}.{row['replacement']}"
+        intervals = {name: _interval(means, f"{cell}.{name}") for name in ("ndcg@10", "kept", "overlap")}
+        rows.append({**row, "intervals": intervals})
+    return rows
+
+
+def _interval(means: Mapping[str, Float32], name: str) -> list[float] | None:
+    return interval_of(means[name]) if name in means else None
 
 
 def _mean(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

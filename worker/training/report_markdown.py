@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from worker.training.comparisons import price_in_words
+
 COUNTS = (1, 2, 5)
 _NONE = "–"
 
@@ -22,11 +24,17 @@ def render_markdown(report: Mapping[str, Any]) -> str:
         "Test figures; an arm's is the mean over its seeds "
         f"({seeds}). *kept*: share of NDCG@10 left after the last items were replaced at random, over the "
         "users with a longer history. *overlap*: share of the top 10 that stays. *seconds*: training, the "
-        "warm-up that arms share included.",
+        "warm-up that arms share included. In brackets: 95 % bootstrap intervals over users, here and below.",
         "## Differences between arms",
         _differences(report["comparisons"]),
+        "## What robustness costs",
+        _costs(report["costs"]),
         "## Every attack",
         *(_attacks(name, body) for name, body in _bodies(report)),
+        "## Parts of the users",
+        "Clean and attacked (last item replaced at random) figures by items read, by the user's training "
+        "interactions, and by the target's training interactions (0: never seen, a miss).",
+        *(_slices(name, body) for name, body in _bodies(report)),
         "## Seeds",
         _seeds(report["arms"]),
         "## Data",
@@ -56,7 +64,7 @@ def side_by_side_rows(report: Mapping[str, Any]) -> list[tuple[str, ...]]:
             (
                 name,
                 _number(body["test"]["hr@10"]),
-                _number(body["test"]["ndcg@10"]),
+                _ranged(body["test"], body["test_intervals"], "ndcg@10"),
                 *(_number(cells[count]["kept"], 2) if count in cells else _NONE for count in COUNTS),
                 *(_number(cells[count]["overlap"], 2) if count in cells else _NONE for count in COUNTS),
                 _number(body.get("seconds"), 0),
@@ -95,18 +103,62 @@ def _differences(comparisons: Sequence[Mapping[str, Any]]) -> str:
     return _table(("arm", "against", "figure", "difference", "95 % interval over users", "users"), rows)
 
 
+def _costs(costs: Sequence[Mapping[str, Any]]) -> str:
+    if not costs:
+        return "There is no standard arm beside another to set a price against."
+    rows = (
+        (
+            row["arm"],
+            _number(row["clean_ndcg@10_ratio"], 3),
+            _number(row["seconds"]["arm"], 0),
+            f"{row['seconds']['extra']:+.0f}",
+            _number(row["seconds"]["ratio"], 2),
+            _number(row["seconds"]["epoch_ratio"], 2),
+        )
+        for row in costs
+    )
+    header = ("arm", "share of clean NDCG@10", "seconds", "more", "seconds, ratio", "seconds an epoch, ratio")
+    words = " ".join(sentence[0].upper() + sentence[1:] for sentence in map(price_in_words, costs))
+    return f"Against standard. {words}\n\n" + _table(header, rows)
+
+
 def _attacks(name: str, body: Mapping[str, Any]) -> str:
-    figures = ("n", "hr@10", "ndcg@10", "mrr@10", "kept", "overlap", "jaccard", "rbo", "top1_changed")
+    ranged = ("ndcg@10", "kept", "overlap")
+    figures = ("hr@10", "mrr@10", "jaccard", "rbo", "top1_changed")
     rows = (
         (
             row["position"],
             str(row["count"]),
             row["replacement"],
-            *(_number(row[figure], 0 if figure == "n" else 4) for figure in figures),
+            str(row["n"]),
+            *(_ranged(row, row["intervals"], figure) for figure in ranged),
+            *(_number(row[figure]) for figure in figures),
+            _number(row.get("rank_shift_median"), 0),
         )
         for row in body["attacks"]
     )
-    return f"### {name}\n\n" + _table(("position", "count", "replacement", *figures), rows)
+    header = ("position", "count", "replacement", "n", *ranged, *figures, "places lost, median")
+    return f"### {name}\n\n" + _table(header, rows)
+
+
+def _slices(name: str, body: Mapping[str, Any]) -> str:
+    rows = (
+        (
+            row["by"].replace("_", " "),
+            _bin(row["from"], row["to"]),
+            str(row["users"]),
+            *(_number(row[figure]) for figure in ("ndcg@10", "attacked_ndcg@10", "overlap")),
+        )
+        for row in body["slices"]
+    )
+    header = ("by", "from to", "users", "NDCG@10", "attacked NDCG@10", "overlap")
+    return f"### {name}\n\n" + _table(header, rows)
+
+
+def _bin(first: int, last: int | None) -> str:
+    if last is None:
+        return f"{first} and more"
+    return str(first) if first == last else f"{first} to {last}"
 
 
 def _seeds(arms: Mapping[str, Any]) -> str:
@@ -148,6 +200,12 @@ def _bodies(report: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
 
 def _number(value: float | None, digits: int = 4) -> str:
     return _NONE if value is None else f"{value:.{digits}f}"
+
+
+def _ranged(figures: Mapping[str, Any], intervals: Mapping[str, Sequence[float] | None], name: str) -> str:
+    interval = intervals[name]
+    value = _number(figures[name])
+    return value if interval is None else f"{value} ({interval[0]:.4f} to {interval[1]:.4f})"
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -19,11 +19,13 @@ import torch
 
 from worker.training.attacks import run_attacks
 from worker.training.batching import Windows
+from worker.training.bootstrap import ratio, resampled_means
 from worker.training.checkpoint import prefixed, without_prefix
 from worker.training.data import Sequences
 from worker.training.evaluate import Tick, evaluate
 from worker.training.histories import Scorer
 from worker.training.metrics import ndcg
+from worker.training.slices import slices_of
 from worker.training.spec import TrainSpec
 from worker.training.split import LeaveOneOut
 
@@ -33,7 +35,7 @@ CLEAN = "test.ndcg@10"
 _COMPARED = "end.1.uniform"  # the attack arms are compared by: the last item, replaced by any other
 ATTACKED = f"attacks.{_COMPARED}.ndcg@10"
 OVERLAP = f"attacks.{_COMPARED}.overlap"
-_PREFIX = "per_user"
+_PER_USER, _RESAMPLED = "per_user", "resampled"
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,10 @@ class Measured:
     test, validation: metrics by name. attacks: rows as `run_attacks` gives them, on the test histories.
     per_user: float32[E] arrays under CLEAN, ATTACKED and OVERLAP (the last two only where the attack grid has
     that cell), rows in the order of the split's `eval_users`, NaN where a user takes no part.
-    seconds: wall time of the measuring.
+    seconds: wall time of the measuring. slices: rows of `slices_of`, "ndcg@10" clean, "attacked_ndcg@10" and
+    "overlap" with the last item replaced. resampled: float32[R] bootstrap means over users of CLEAN and of
+    every attack cell's "attacks.<position>.<count>.<replacement>.<metric>", metric "ndcg@10", "overlap" or
+    "kept"; `bootstrap.interval_of` makes intervals of them.
     """
 
     test: dict[str, float]
@@ -51,6 +56,8 @@ class Measured:
     attacks: list[dict[str, Any]]
     per_user: dict[str, Float32] = field(repr=False)
     seconds: float = 0.0
+    slices: list[dict[str, Any]] = field(default_factory=list)
+    resampled: dict[str, Float32] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -66,13 +73,16 @@ class ArmResult:
     measured: Measured
 
     def to_state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-        """Return tensors (named "per_user.…") and a JSON state, of which `from_state` makes this again."""
-        tensors = {name: torch.from_numpy(values) for name, values in self.measured.per_user.items()}
+        """Return tensors ("per_user.…", "resampled.…") and a JSON state; `from_state` makes this of them."""
+        tensors: dict[str, torch.Tensor] = {}
+        for prefix, arrays in ((_PER_USER, self.measured.per_user), (_RESAMPLED, self.measured.resampled)):
+            tensors |= prefixed(prefix, {name: torch.from_numpy(values) for name, values in arrays.items()})
         measured = {
             "test": self.measured.test,
             "validation": self.measured.validation,
             "attacks": self.measured.attacks,
             "seconds": self.measured.seconds,
+            "slices": self.measured.slices,
         }
         state = {
             "arm": self.arm,
@@ -83,13 +93,19 @@ class ArmResult:
             "stop_reason": self.stop_reason,
             "measured": measured,
         }
-        return prefixed(_PREFIX, tensors), state
+        return tensors, state
 
     @classmethod
     def from_state(cls, tensors: Mapping[str, torch.Tensor], state: Mapping[str, Any]) -> ArmResult:
         """Read back what `to_state` gave; other tensors are passed over. Raises KeyError or TypeError."""
-        per_user = {name: tensor.numpy() for name, tensor in without_prefix(_PREFIX, tensors).items()}
-        return cls(**{**state, "measured": Measured(**state["measured"], per_user=per_user)})
+        measured = Measured(
+            **state["measured"], per_user=_arrays(_PER_USER, tensors), resampled=_arrays(_RESAMPLED, tensors)
+        )
+        return cls(**{**state, "measured": measured})
+
+
+def _arrays(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, Float32]:
+    return {name: tensor.numpy() for name, tensor in without_prefix(prefix, tensors).items()}
 
 
 def measure(
@@ -111,17 +127,32 @@ def measure(
     if attacking is not None:
         attacking()
     attacked = run_attacks(scorer, split, spec, max_length=spec.max_length, tick=tick)
-    per_user = {CLEAN: ndcg(test.ranks, 10).astype(np.float32)}
-    for name in ("ndcg@10", "overlap"):
-        if (values := attacked.per_user.get(f"{_COMPARED}.{name}")) is not None:
-            per_user[f"attacks.{_COMPARED}.{name}"] = values
+    everyone = {CLEAN: ndcg(test.ranks, 10).astype(np.float32)}
+    everyone |= {f"attacks.{name}": values for name, values in attacked.per_user.items()}
+    per_user = {name: everyone[name] for name in (CLEAN, ATTACKED, OVERLAP) if name in everyone}
+    figures = {
+        "ndcg@10": everyone[CLEAN],
+        "attacked_ndcg@10": per_user.get(ATTACKED),
+        "overlap": per_user.get(OVERLAP),
+    }
     return Measured(
         test=test.metrics,
         validation=validation.metrics,
         attacks=attacked.rows,
         per_user=per_user,
+        slices=slices_of(split, spec.max_length, figures),
+        resampled=_resampled(everyone),
         seconds=time.monotonic() - began,
     )
+
+
+def _resampled(per_user: Mapping[str, Float32]) -> dict[str, Float32]:
+    """Resample the users; of each cell's attacked and clean NDCG@10 comes the share kept."""
+    means = resampled_means(per_user)
+    for name in [name for name in means if name.endswith(".clean_ndcg@10")]:
+        cell = name.removesuffix("clean_ndcg@10")
+        means[f"{cell}kept"] = ratio(means[f"{cell}ndcg@10"], means.pop(name))
+    return means
 
 
 def dataset_facts(split: LeaveOneOut, sequences: Sequences, windows: Windows) -> dict[str, Any]:

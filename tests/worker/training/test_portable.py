@@ -25,7 +25,12 @@ from worker.training.spec import TrainSpec
 
 N_ITEMS = 23
 ITEMS = [f"{number:03d}" for number in range(1, N_ITEMS + 1)]
-SEED = {"test": {"hr@10": 0.2, "ndcg@10": 0.1}, "validation": {"ndcg@10": 0.1}, "attacks": []}
+SEED = {
+    "test_intervals": {"ndcg@10": [0.05, 0.15]},
+    "test": {"hr@10": 0.2, "ndcg@10": 0.1},
+    "validation": {"ndcg@10": 0.1},
+    "attacks": [],
+}
 REPORT = {
     "protocol_hash": "feed",
     "spec": TrainSpec(max_length=6).model_dump(mode="json"),
@@ -159,7 +164,7 @@ def test_damaged_models(files: dict[str, bytes]) -> None:
 def test_the_card_says_what_the_model_is(files: dict[str, bytes]) -> None:
     card = files["README.md"].decode()
     assert "cascade has learnt nothing" in card
-    assert "| popularity | 0.2000 | 0.1000 | – | – |" in card
+    assert "| popularity | 0.2000 | 0.1000 (0.0500 to 0.1500) | – | – |" in card
     config = json.loads(files["config.json"])
     assert (config["arm"], config["seed"], config["architecture"]) == ("cascade", 0, "sasrec")
 

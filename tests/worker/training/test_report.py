@@ -9,8 +9,8 @@ import pytest
 
 from worker.training.baselines import Markov, Popularity
 from worker.training.batching import cut_windows
+from worker.training.bootstrap import bootstrap_interval, resampled_means
 from worker.training.checkpoint import pack, unpack
-from worker.training.comparisons import bootstrap_interval
 from worker.training.data import Sequences
 from worker.training.report import build_report, protocol_hash, protocol_of
 from worker.training.report_markdown import render_markdown
@@ -40,6 +40,17 @@ FACTS = {
 }
 
 
+SLICE = {
+    "by": "activity",
+    "from": 3,
+    "to": 9,
+    "users": N,
+    "ndcg@10": 0.04,
+    "attacked_ndcg@10": 0.01,
+    "overlap": None,
+}
+
+
 def cell(count: int = 1, **figures: Any) -> dict[str, Any]:
     row = dict.fromkeys(("hr@10", "ndcg@10", "mrr@10", "kept", "jaccard", "rbo", "top1_changed"), 0.5)
     described = {"position": "end", "count": count, "replacement": "uniform", "n": N, "overlap": 0.25}
@@ -57,6 +68,7 @@ def measured(ndcg: float, overlap: float = 0.3, noise: float = 0.01, seed: int =
     return Measured(
         test=metrics(ndcg),
         validation=metrics(ndcg),
+        slices=[SLICE],
         attacks=[cell(kept=0.5, overlap=overlap)],
         per_user={
             CLEAN: (ndcg + users - users.mean()).astype(np.float32),
@@ -82,7 +94,8 @@ def test_the_fields_that_clients_lean_on() -> None:
     assert report["schema_version"] == 1
     assert list(report["arms"]) == ["standard", "cascade"]
     assert report["arms"]["cascade"]["test"]["ndcg@10"] == 0.06
-    assert report["arms"]["cascade"]["attacks"] == [cell(kept=0.5, overlap=0.3)]
+    unknown = {"ndcg@10": None, "kept": None, "overlap": None}
+    assert report["arms"]["cascade"]["attacks"] == [cell(kept=0.5, overlap=0.3, intervals=unknown)]
     assert report["arms"]["standard"]["seconds"] == 10.0
     assert report["baselines"]["popularity"]["test"]["ndcg@10"] == 0.03
     assert report["dataset"]["tied_last_two_share"] == 0.44
@@ -127,6 +140,47 @@ def test_comparisons_are_paired_by_user() -> None:
     assert (rows[CLEAN]["n"], rows[OVERLAP]["n"]) == (N, 150)
     assert rows[OVERLAP]["difference"] == pytest.approx(0.1, abs=1e-6)
     assert rows[ATTACKED]["difference"] == 0.0
+
+
+def test_what_an_arm_costs() -> None:
+    standard, cascade = arm("standard", 0, measured(0.05)), arm("cascade", 0, measured(0.06))
+    report = report_of(standard, replace(cascade, seconds=25.0, epochs=10))
+    (row,) = report["costs"]
+    assert (row["arm"], row["against"]) == ("cascade", "standard")
+    assert row["clean_ndcg@10_ratio"] == pytest.approx(1.2)
+    ratios = {"ratio": 2.5, "epoch_ratio": 2.5 * 9 / 10}
+    assert row["seconds"] == pytest.approx({"arm": 25.0, "against": 10.0, "extra": 15.0} | ratios)
+    assert "It has 120.0% of standard's clean NDCG@10." in report["verdict"]
+    page = render_markdown(report)
+    assert "Cascade trained 15 s more than standard (2.50 times as long)." in page
+    assert "| cascade | 1.200 | 25 | +15 | 2.50 | 2.25 |" in page
+    instant = report_of(replace(standard, seconds=0.0), replace(cascade, seconds=0.0))
+    assert instant["costs"][0]["seconds"]["ratio"] is None
+    assert "Cascade trained 0 s more than standard." in render_markdown(instant)
+    assert report_of(arm("cascade", 0, measured(0.06)))["costs"] == []
+    assert "no standard arm" in render_markdown(report_of(arm("cascade", 0, measured(0.06))))
+
+
+def test_intervals_of_an_arm_are_those_of_the_mean_over_seeds() -> None:
+    users = [np.random.default_rng(seed).normal(0.1, 0.05, N).astype(np.float32) for seed in (0, 1)]
+    cells = {"ndcg@10": 0.5, "kept": 0.25, "overlap": 2.0}
+    seeds = []
+    for values in users:
+        means = resampled_means({CLEAN: values})[CLEAN]
+        others = {f"attacks.end.1.uniform.{name}": means * np.float32(by) for name, by in cells.items()}
+        seeds.append(replace(measured(0.05), resampled={CLEAN: means} | others))
+    report = report_of(*(arm("standard", seed, one) for seed, one in enumerate(seeds)))
+    body = report["arms"]["standard"]
+    expected = bootstrap_interval(np.mean(users, axis=0).astype(np.float64))
+    assert body["test_intervals"]["ndcg@10"] == pytest.approx(expected, rel=1e-4)
+    for name, by in cells.items():
+        found = body["attacks"][0]["intervals"][name]
+        assert found == pytest.approx([bound * by for bound in expected], rel=1e-4)
+    own = body["seeds"][1]["test_intervals"]["ndcg@10"]
+    assert own == pytest.approx(bootstrap_interval(users[1].astype(np.float64)), rel=1e-4)
+    assert f"{body['test']['ndcg@10']:.4f} ({expected[0]:.4f} to {expected[1]:.4f})" in render_markdown(
+        report
+    )
 
 
 def test_which_arms_are_compared() -> None:
@@ -187,6 +241,8 @@ def test_the_protocol_hash_follows_what_makes_figures_comparable() -> None:
         {"attack_repeats": 4},
         {"attack_counts": [1]},
         {"attack_positions": ["end"]},
+        {"attack_positions": ["highest_cascade"]},
+        {"attack_positions": ["highest_cascade"], "kappa": 0.5},
         {"content": "d"},
     ]
     assert len({hashed(), *(hashed(**given) for given in other)}) == len(other) + 1  # type: ignore[arg-type]
@@ -198,20 +254,23 @@ def test_the_page() -> None:
     assert "| cascade | 0.1200 | 0.0600 | 0.50 | – | – | 0.30 | – | – | 10 |" in page
     assert "| popularity | 0.0600 | 0.0300 | 0.50 | – | – | 0.30 | – | – | – |" in page
     assert "| users whose last two interactions carry the same time | 44% |" in page
+    assert "| activity | 3 to 9 | 200 | 0.0400 | 0.0100 | – |" in page
     assert "nan" not in page.lower()
     for line in page.splitlines():
         assert not line.startswith("|") or line.endswith(" |")
 
 
 def test_a_result_survives_a_checkpoint() -> None:
-    result = arm("cascade", 3, measured(0.05))
+    resampled = {CLEAN: np.arange(4, dtype=np.float32)}
+    result = arm("cascade", 3, replace(measured(0.05), resampled=resampled))
     tensors, state = unpack(pack(*result.to_state()))
     read = ArmResult.from_state({**tensors, "weight": tensors[f"per_user.{CLEAN}"]}, state)
     assert read.measured.per_user.keys() == result.measured.per_user.keys()
     for name, values in result.measured.per_user.items():
         np.testing.assert_array_equal(read.measured.per_user[name], values)
-    without_arrays = replace(read, measured=replace(read.measured, per_user={}))
-    assert without_arrays == replace(result, measured=replace(result.measured, per_user={}))
+    np.testing.assert_array_equal(read.measured.resampled[CLEAN], resampled[CLEAN])
+    bare, expected = (replace(one.measured, per_user={}, resampled={}) for one in (read, result))
+    assert replace(read, measured=bare) == replace(result, measured=expected)
 
 
 def sequences() -> Sequences:
@@ -251,7 +310,23 @@ def test_from_data_to_page() -> None:
     assert len(report["arms"]["standard"]["attacks"]) == 18
     # Attacks on five items want windows longer than five; there is none.
     assert {row["n"] for row in report["arms"]["standard"]["attacks"] if row["count"] == 5} == {0}
-    assert "| end | 5 | uniform | 0 | – | – |" in render_markdown(report)
+    page = render_markdown(report)
+    assert "| end | 5 | uniform | 0 | – | – |" in page
+    body = report["arms"]["standard"]
+    low, high = body["test_intervals"]["ndcg@10"]
+    assert low < body["test"]["ndcg@10"] < high
+    for attack in body["attacks"]:
+        for name, interval in attack["intervals"].items():
+            if attack["n"]:
+                assert interval[0] <= attack[name] <= interval[1]
+            else:
+                assert interval is None
+    assert f"| history length | 1 to 5 | {len(split.eval_users)} |" in page
+    for by in ("history_length", "activity", "target_popularity"):
+        rows = [row for row in body["slices"] if row["by"] == by]
+        assert sum(row["users"] for row in rows) == len(split.eval_users)
+        clean = sum(row["users"] * row["ndcg@10"] for row in rows) / len(split.eval_users)
+        assert clean == pytest.approx(body["test"]["ndcg@10"])
 
 
 def test_the_content_hash_sees_ids_order_and_owner() -> None:
