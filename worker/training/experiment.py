@@ -1,12 +1,12 @@
 """A whole job: every arm and seed trained on one split, measured clean and under attack, reported and packed.
 
-Taken up again on the same checkpoints it goes on where it was: finished arms are read back, the one that was
-interrupted continues, and evaluation and attacks, which are functions of the weights, are simply run again.
+Taken up again on the same checkpoints it goes on where it was: finished arms are read back with their
+figures, the one that was interrupted continues, and one whose measuring was interrupted is measured anew.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import polars as pl
@@ -15,6 +15,7 @@ import torch
 from worker.training.baselines import Markov, Popularity
 from worker.training.data import build_sequences
 from worker.training.evaluate import evaluate, model_scorer
+from worker.training.kept_results import keep_result, read_result
 from worker.training.models.base import SequenceModel
 from worker.training.models.build import build_model
 from worker.training.package import model_files
@@ -83,13 +84,21 @@ def run_experiment(
     trainer = Trainer(
         spec, split.train, validate=validate, progress=heard, checkpoints=checkpoints, device=device
     )
+    facts = dataset_facts(split, sequences, trainer.windows)
+    heard.note_saturation(trainer.saturated_users)
+    content = facts["content_sha256"]
     outcomes: list[Outcome] = []
     results: list[ArmResult] = []
     # Seed by seed, so that a seed's arms fork from one warm-up.
     for seed in spec.seeds:
         for arm in spec.arms:
             outcomes.append(trainer.train(arm, seed))
-            results.append(_measure_arm(outcomes[-1], spec, split, heard, device))
+            result = read_result(checkpoints, arm, seed, content)
+            if result is None:
+                result = _measure_arm(outcomes[-1], spec, split, heard, device)
+                keep_result(checkpoints, result, content)
+            results.append(result)
+            heard.reached(len(results) / (len(spec.seeds) * len(spec.arms)))
         checkpoints.discard("warmup", seed, WARMUP)
     heard.phase("attacking", arm="baselines")
     baselines = {
@@ -97,7 +106,6 @@ def run_experiment(
         for name, scorer in (("popularity", Popularity(split)), ("markov", Markov(split)))
     }
     heard.phase("packaging")
-    facts = dataset_facts(split, sequences, trainer.windows)
     report = build_report(spec, facts, results, baselines, environment=runtime.environment(device))
     for warning in report["warnings"]:
         heard.event(warning["code"], warning["message"], {"arm": warning["arm"]})
@@ -159,6 +167,20 @@ class _Heard:
 
     def event(self, type: str, message: str, data: dict[str, Any] | None = None) -> None:
         self._progress.event(type, message, data)
+
+    def note_saturation(self, users: int) -> None:
+        """Say that some users have no negative item, if there are any."""
+        if users:
+            self.event(
+                "saturated_users",
+                f"{users:,} user{'s have' if users > 1 else ' has'} every item of the catalogue in training: "
+                "their negatives are drawn from all items, seen or not",
+                {"users": users},
+            )
+
+    def reached(self, share: float) -> None:
+        """An arm has its figures: the job is at least so far, even if all of it was read back."""
+        self._last = replace(self._last, fraction=max(self._last.fraction, share))
 
     def beat(self, share: float) -> None:
         """In the middle of an arm: show that it moves. A stop is obeyed at the arm's next step."""

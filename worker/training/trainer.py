@@ -16,7 +16,7 @@ from worker.training.arm_run import ArmRun, StopReason, Validate
 from worker.training.batching import BucketedBatches, cut_windows
 from worker.training.build_loss import build_loss, build_sampler
 from worker.training.cascade import cascade_effects, cascade_weights
-from worker.training.checkpoint import pack, unpack
+from worker.training.checkpoint import pack, prefixed, unpack, without_prefix
 from worker.training.data import Sequences
 from worker.training.progress import (
     CheckpointKind,
@@ -56,6 +56,8 @@ class Trainer:
 
     What `checkpoints` holds is used first: a finished arm is not trained again, an interrupted one goes on
     where it was. Payloads of kind `progress` are discarded here; `warmup` and `best` are the caller's.
+
+    saturated_users: how many users have no negative item (see `NegativeSampler`).
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class Trainer:
             )
         self._loss = build_loss(spec, train, self._device)
         self._sampler = build_sampler(spec, train, self.windows)
+        self.saturated_users = self._sampler.saturated_users if self._sampler else 0
         self._plain = BucketedBatches(self.windows, spec.batch_size)
 
     def train(self, arm: Arm, seed: int) -> Outcome:
@@ -95,7 +98,8 @@ class Trainer:
         finished = self._read("best", seed, arm)
         if finished is not None:
             tensors, state = finished
-            return Outcome(arm=arm, seed=seed, weights=tensors, **state["outcome"])
+            # Figures may have been put beside the weights since (kept_results.py).
+            return Outcome(arm=arm, seed=seed, weights=without_prefix("model", tensors), **state["outcome"])
         run = self._run(arm, seed)
         if not self._take_up(run, "progress", arm) and self._spec.warmup_epochs > 0:
             self._warm_up(seed)
@@ -110,7 +114,8 @@ class Trainer:
             "seconds": run.state.seconds,
             "validation": best.validation,
         }
-        run.save("best", pack(best.weights, {"identity": run.identity, "outcome": outcome}))
+        tensors = prefixed("model", best.weights)
+        run.save("best", pack(tensors, {"identity": run.identity, "outcome": outcome}))
         self._checkpoints.discard("progress", seed, arm)
         return Outcome(arm=arm, seed=seed, weights=best.weights, **outcome)
 

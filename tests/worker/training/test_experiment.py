@@ -10,6 +10,7 @@ import pytest
 from worker.training.experiment import ExperimentResult, run_experiment
 from worker.training.portable import load_model
 from worker.training.progress import (
+    CheckpointKey,
     Control,
     EpochMetrics,
     MemoryCheckpoints,
@@ -68,6 +69,7 @@ class Recorder(SilentProgress):
         self.phases: list[tuple[str, str | None]] = []
         self.epochs: dict[tuple[str, int], tuple[float, float | None]] = {}
         self.fractions: list[float] = []
+        self.events: list[tuple[str, str]] = []
         self._stop_at = stop_at
         self._control = control
 
@@ -81,6 +83,9 @@ class Recorder(SilentProgress):
     def epoch(self, metrics: EpochMetrics) -> None:
         ndcg = metrics.validation["ndcg@10"] if metrics.validation else None
         self.epochs[metrics.arm, metrics.epoch] = (metrics.loss, ndcg)
+
+    def event(self, type: str, message: str, data: dict[str, Any] | None = None) -> None:
+        self.events.append((type, message))
 
 
 @pytest.mark.parametrize("model", ["sasrec", "gru4rec"])
@@ -152,3 +157,69 @@ def test_a_cancel_is_obeyed_during_evaluation_too() -> None:
 
     with pytest.raises(Stopped):
         run(spec, CancelInEvaluation(), MemoryCheckpoints())
+
+
+class Store(MemoryCheckpoints):
+    """Counts what it is asked to keep."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.saved: list[CheckpointKey] = []
+
+    def save(self, key: CheckpointKey, payload: bytes) -> None:
+        self.saved.append(key)
+        super().save(key, payload)
+
+
+def test_finished_arms_are_neither_trained_nor_measured_again(
+    undisturbed: tuple[ExperimentResult, Recorder],
+) -> None:
+    store = Store()
+    run(RESUMED, Recorder(), store)
+    saved = len(store.saved)
+    again = Recorder()
+    result = run(RESUMED, again, store)
+    assert again.phases == [("preparing", None), ("attacking", "baselines"), ("packaging", None)]
+    assert again.fractions == sorted(again.fractions)
+    assert again.fractions[0] == 1.0
+    assert len(store.saved) == saved
+    assert without_seconds(result.report) == without_seconds(undisturbed[0].report)
+    assert [model.files["weights.safetensors"] for model in result.models] == [
+        model.files["weights.safetensors"] for model in undisturbed[0].models
+    ]
+
+
+def test_figures_of_other_test_targets_are_not_taken_over() -> None:
+    """The same training sequences, but another last item of each user."""
+    spec = TrainSpec.model_validate({**SMALL, "epochs": 1, "warmup_epochs": 0, "arms": ["standard"]})
+    # Items are numbered by their first appearance: here all appear before any last item.
+    everything = pl.DataFrame({"user": ["first"] * 40, "item": [f"i{item}" for item in range(40)]})
+    log = pl.concat([everything, markov_log()])
+    last = pl.int_range(pl.len()).over("user") == pl.len().over("user") - 1
+    other = log.with_columns(item=pl.when(last).then(pl.lit("i0")).otherwise(pl.col("item")))
+    checkpoints = MemoryCheckpoints()
+    reports = [
+        run_experiment(
+            spec, frame, progress=SilentProgress(), checkpoints=store, runtime=Runtime("cpu", 1)
+        ).report["arms"]["standard"]["test"]
+        for frame, store in ((log, checkpoints), (other, checkpoints), (other, MemoryCheckpoints()))
+    ]
+    assert reports[1] == reports[2]
+    assert reports[1] != reports[0]
+
+
+def test_users_who_have_seen_everything_are_told_of() -> None:
+    rows = [("all", f"i{item}") for item in (0, 1, 2, 3, 4, 0, 1)]
+    rows += [(f"u{user}", f"i{(user + at) % 5}") for user in range(20) for at in range(4)]
+    heard = Recorder()
+    run_experiment(
+        TrainSpec.model_validate({**SMALL, "epochs": 1, "warmup_epochs": 0, "arms": ["standard"]}),
+        pl.DataFrame(rows, schema=["user", "item"], orient="row"),
+        progress=heard,
+        checkpoints=MemoryCheckpoints(),
+        runtime=Runtime("cpu", 1),
+    )
+    assert [message for kind, message in heard.events if kind == "saturated_users"] == [
+        "1 user has every item of the catalogue in training: their negatives are drawn from all items, "
+        "seen or not"
+    ]
