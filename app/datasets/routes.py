@@ -33,6 +33,7 @@ _UPLOAD_BODY: dict[str, Any] = {
                     "required": ["file"],
                     "properties": {"file": {"type": "string", "format": "binary"}, **_FIELDS},
                 },
+                "example": {"file": "the bytes of log.csv", "name": "clicks of May", "format": "csv"},
             },
         },
     }

@@ -48,7 +48,7 @@ def test_every_body_has_an_example(document: dict[str, Any]) -> None:
     without = [
         name
         for name, contents in bodies
-        if not any({"example", "examples"} & set(c) for c in contents.values())
+        if not all({"example", "examples"} & set(c) for c in contents.values())
     ]
     assert without == []
 
