@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from worker.training.models.base import SequenceModel
+from worker.training.lookup import Lookup
 
 RivalsT = TypeVar("RivalsT")
 
@@ -38,11 +38,12 @@ class RankingLoss(ABC, Generic[RivalsT]):
 
     @abstractmethod
     def points(
-        self, model: SequenceModel, h_BLD: Tensor, real_N: Tensor, target_N: Tensor, negatives: Tensor
+        self, table_VD: Tensor, h_BLD: Tensor, real_N: Tensor, targets: Lookup, negatives: Lookup
     ) -> Points[RivalsT]:
         """Gather the real positions; `real_N` holds their indices into the flattened [B·L].
 
-        negatives: what `NegativeSampler` drew, [N] or [B, k]; empty where a loss needs none.
+        table_VD: all items' embeddings. targets: [N]. negatives: what `NegativeSampler` drew, [N] or [B, k];
+        empty where a loss needs none.
         """
 
     @abstractmethod
@@ -61,14 +62,10 @@ class BinaryCrossEntropy(RankingLoss[None]):
     """
 
     def points(
-        self, model: SequenceModel, h_BLD: Tensor, real_N: Tensor, target_N: Tensor, negatives: Tensor
+        self, table_VD: Tensor, h_BLD: Tensor, real_N: Tensor, targets: Lookup, negatives: Lookup
     ) -> Points[None]:
         """See `RankingLoss.points`; negatives: [N]."""
-        h_ND = real_states(h_BLD, real_N)
-        # One lookup for both, for its backward pass fills a dense [V + 1, D] gradient.
-        items = model.embed(torch.cat([target_N, negatives]))
-        target_ND, negative_ND = items.chunk(2)
-        return Points((h_ND, target_ND, negative_ND), None)
+        return Points((real_states(h_BLD, real_N), targets.rows, negatives.rows), None)
 
     def __call__(self, points: Points[None]) -> Tensor:
         """See `RankingLoss`."""

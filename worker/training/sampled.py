@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from worker.training.lookup import Lookup
 from worker.training.losses import Points, RankingLoss, real_states
-from worker.training.models.base import SequenceModel
 
 
 class WindowNegatives(NamedTuple):
@@ -33,15 +33,11 @@ class _Sampled(RankingLoss[WindowNegatives]):
     """What both losses share: gathering, scores, and the chain from scores back to points."""
 
     def points(
-        self, model: SequenceModel, h_BLD: Tensor, real_N: Tensor, target_N: Tensor, negatives: Tensor
+        self, table_VD: Tensor, h_BLD: Tensor, real_N: Tensor, targets: Lookup, negatives: Lookup
     ) -> Points[WindowNegatives]:
         """See `RankingLoss.points`; negatives: [B, k]."""
-        # One lookup for both, for its backward pass fills a dense [V + 1, D] gradient.
-        items = model.embed(torch.cat([target_N, negatives.flatten()]))
-        target_ND = items[: len(target_N)]
-        embedding_BkD = items[len(target_N) :].view(*negatives.shape, -1)
-        rivals = WindowNegatives(embedding_BkD, negatives, target_N, real_N, h_BLD.shape[1])
-        return Points((real_states(h_BLD, real_N), target_ND), rivals)
+        rivals = WindowNegatives(negatives.rows, negatives.items, targets.items, real_N, h_BLD.shape[1])
+        return Points((real_states(h_BLD, real_N), targets.rows), rivals)
 
     def __call__(self, points: Points[WindowNegatives]) -> Tensor:
         """See `RankingLoss`."""

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from worker.training.lookup import Lookup
 from worker.training.losses import Points, RankingLoss, real_states
-from worker.training.models.base import SequenceModel
 
 BLOCK_SCORES = 2**22
 """Scores that are in memory at once (16 MB), unless `MIN_ROWS` positions have more."""
@@ -35,11 +35,11 @@ class FullSoftmax(RankingLoss[Catalogue]):
     """Softmax over items 1 … V. The target's embedding is a point of its own, which level 1 may move."""
 
     def points(
-        self, model: SequenceModel, h_BLD: Tensor, real_N: Tensor, target_N: Tensor, negatives: Tensor
+        self, table_VD: Tensor, h_BLD: Tensor, real_N: Tensor, targets: Lookup, negatives: Lookup
     ) -> Points[Catalogue]:
         """See `RankingLoss.points`; negatives are not used."""
-        rivals = Catalogue(model.item_embedding.weight, target_N)
-        return Points((real_states(h_BLD, real_N), model.embed(target_N)), rivals)
+        rivals = Catalogue(table_VD, targets.items)
+        return Points((real_states(h_BLD, real_N), targets.rows), rivals)
 
     def __call__(self, points: Points[Catalogue]) -> Tensor:
         """See `RankingLoss`."""

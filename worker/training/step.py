@@ -17,6 +17,7 @@ from torch import Tensor
 from worker.training.adversary import Adversary, history_perturbation, perturb_points
 from worker.training.batching import Batch
 from worker.training.finite import FiniteGuard
+from worker.training.lookup import Lookup, give_back, look_up
 from worker.training.losses import BCE, Points, RankingLoss
 from worker.training.models.base import SequenceModel
 
@@ -82,35 +83,45 @@ def training_step(
     surrounds the forward passes (autocast).
     """
     precision = precision if precision is not None else nullcontext()
-    optimiser.zero_grad(set_to_none=True)
+    # In place: a fresh dense gradient of the item table at every step costs more than zeroing the old one.
+    optimiser.zero_grad(set_to_none=False)
+    table_VD = model.item_embedding.weight
+    x = look_up(table_VD, inputs.x_BL)
+    ranked = look_up(table_VD, inputs.target_N), look_up(table_VD, inputs.negatives)
+    lookups = [x, *ranked]
     match = history = torch.zeros((), device=inputs.x_BL.device)
 
     # Clean pass; the matching level perturbs its hidden states, so it costs no encoder pass of its own.
     with precision:
-        e_BLD = model.embed(inputs.x_BL)
-        points = encode_points(model, e_BLD, inputs, loss, streams.dropout)
+        points = encode_points(model, x.rows, inputs, loss, ranked=ranked, generator=streams.dropout)
         if adversary.matches:
             rank, gradients = loss.with_gradient(points)
             match = loss(perturb_points(points, gradients, adversary.epsilon_match))
         else:
             rank = loss(points)
-    if adversary.perturbs_history:
-        e_BLD.retain_grad()
     (rank + adversary.lambda_match * match if adversary.matches else rank).backward()  # type: ignore[no-untyped-call]
 
     # Second pass; the history moves along the gradient that the one backward pass has just left at it, or
     # some of its items are others.
     if adversary.rewrites_history:
         if adversary.replaces_history:
-            second_BLD = model.embed(cast(Tensor, inputs.replaced_BL))
+            lookups.append(look_up(table_VD, cast(Tensor, inputs.replaced_BL)))
+            second_BLD = lookups[-1].rows
         else:
-            second_BLD = model.embed(inputs.x_BL) + history_perturbation(
-                e_BLD.detach(), cast(Tensor, e_BLD.grad), inputs.w_BL, inputs.m_BL, adversary.epsilon_history
+            second_BLD = x.rows + history_perturbation(
+                x.rows.detach(),
+                cast(Tensor, x.rows.grad),
+                inputs.w_BL,
+                inputs.m_BL,
+                adversary.epsilon_history,
             )
         with precision:
-            history = loss(encode_points(model, second_BLD, inputs, loss, streams.perturbed))
+            history = loss(
+                encode_points(model, second_BLD, inputs, loss, ranked=ranked, generator=streams.perturbed)
+            )
         (adversary.lambda_history * history).backward()  # type: ignore[no-untyped-call]
 
+    give_back(table_VD, lookups)
     losses = torch.stack([rank.detach(), match.detach(), history.detach()])
     gradient_norm = torch.nn.utils.get_total_norm([p.grad for p in model.parameters() if p.grad is not None])
     guard.check(step, losses, gradient_norm, optimiser)
@@ -125,8 +136,10 @@ def encode_points(
     e_BLD: Tensor,
     inputs: StepInputs,
     loss: RankingLoss[Any],
+    *,
+    ranked: tuple[Lookup, Lookup],
     generator: torch.Generator | None,
 ) -> Points[Any]:
-    """Encode the inputs and gather what the scores of the N real positions are made of."""
+    """Encode the inputs; gather what N real positions' scores are made of. ranked: targets and negatives."""
     h_BLD = model.encode(e_BLD, inputs.length_B, generator)
-    return loss.points(model, h_BLD, inputs.real_N, inputs.target_N, inputs.negatives)
+    return loss.points(model.item_embedding.weight, h_BLD, inputs.real_N, *ranked)

@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 
+from worker.training.lookup import look_up
 from worker.training.losses import BCE, Points
 from worker.training.models.build import build_model
 from worker.training.seeding import generator_for
@@ -48,9 +49,9 @@ def test_closed_form_gradient_equals_autograd() -> None:
 def test_points_are_gathered_from_real_positions() -> None:
     model = build_model(TrainSpec(hidden_size=4, max_length=3), 9)
     h_BLD = torch.arange(24.0).view(2, 3, 4)
-    points = BCE.points(
-        model, h_BLD, torch.tensor([0, 1, 3]), torch.tensor([5, 6, 7]), torch.tensor([1, 2, 3])
-    )
+    table_VD = model.item_embedding.weight
+    targets, negatives = (look_up(table_VD, torch.tensor(items)) for items in ([5, 6, 7], [1, 2, 3]))
+    points = BCE.points(table_VD, h_BLD, torch.tensor([0, 1, 3]), targets, negatives)
     h_ND, target_ND, negative_ND = points.vectors
     assert torch.equal(h_ND, torch.stack([h_BLD[0, 0], h_BLD[0, 1], h_BLD[1, 0]]))
     assert torch.equal(target_ND, model.item_embedding.weight[5:8])

@@ -14,6 +14,7 @@ from tests.worker.training.synthetic import markov_sequences
 from worker.training.adversary import OFF, Adversary
 from worker.training.batching import BucketedBatches, cut_windows
 from worker.training.finite import FiniteGuard
+from worker.training.lookup import look_up
 from worker.training.losses import BCE
 from worker.training.models.base import SequenceModel
 from worker.training.models.build import build_model
@@ -353,7 +354,9 @@ def test_a_deferred_look_still_masks_the_bad_step_and_names_it() -> None:
 def test_points_of_a_batch_are_those_of_its_real_positions() -> None:
     model = model_of("sasrec")
     inputs = inputs_of(EVERY, NEGATIVES)
-    points = encode_points(model, model.embed(inputs.x_BL), inputs, BCE, None)
+    table_VD = model.item_embedding.weight
+    ranked = look_up(table_VD, inputs.target_N), look_up(table_VD, inputs.negatives)
+    points = encode_points(model, model.embed(inputs.x_BL), inputs, BCE, ranked=ranked, generator=None)
     assert len(points.vectors[0]) == WINDOWS.n_targets == int(inputs.length_B.sum())
     assert torch.isfinite(BCE(points))
 
