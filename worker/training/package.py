@@ -1,4 +1,8 @@
-"""A trained model as files: weights, configuration, item ids and a card. Data only, nothing that runs."""
+"""A trained model as files: weights, configuration, item ids and a card. Data only, nothing that runs.
+
+The run's whole report is not among them: it is the same for every arm and seed, and stands beside them (the
+job's report, or report.json in the folder above). The card quotes what concerns the model, and its protocol.
+"""
 
 from __future__ import annotations
 
