@@ -3,6 +3,7 @@
     SteadyRankError                     500 internal
     ├── UploadInterruptedError          400 upload_interrupted
     ├── Unauthorized                    401 unauthorized
+    ├── Forbidden                       403 insufficient_scope
     ├── NotFoundError                   404 not_found, dataset_not_found, job_not_found, …
     ├── ConflictError                   409 conflict
     │   ├── InUseError                  409 dataset_in_use, job_in_use, … (lists what uses it)
@@ -109,6 +110,25 @@ class Unauthorized(SteadyRankError):  # noqa: N818 - named as the HTTP status is
 
 
 _LISTS = {"checkpoint": "GET /v1/jobs/{id}/checkpoints", "api_key": "`steadyrank keys list`"}
+
+
+class Forbidden(SteadyRankError):  # noqa: N818 - named as the HTTP status is
+    """The key is good, but its scopes do not reach so far."""
+
+    status = 403
+    code = "insufficient_scope"
+    title = "Not allowed with this key"
+    pointer = "header:authorization"
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(
+            f"This request needs an API key with the scope `{scope}`.",
+            hint=f"Ask whoever has an admin key to make one: POST /v1/api_keys with the scope `{scope}`.",
+            headers={
+                "WWW-Authenticate": f'Bearer realm="steadyrank", error="insufficient_scope", scope="{scope}"'
+            },
+            extra={"needed_scope": scope},
+        )
 
 
 class NotFoundError(SteadyRankError):

@@ -12,6 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 import app.db.tables  # noqa: F401 - foreign keys by name need every table
 from app import capabilities, health
+from app.accounts import routes as api_keys
 from app.accounts.middleware import ApiKeyMiddleware
 from app.body_limit import BodyLimitMiddleware
 from app.config import Settings, get_settings
@@ -89,7 +90,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     version_1 = APIRouter(prefix="/v1")
     version_1.include_router(datasets.router)
-    for part in (jobs.router, models.router, capabilities.router):
+    for part in (api_keys.router, jobs.router, models.router, capabilities.router):
         version_1.include_router(part)
     application.include_router(health.router)
     application.include_router(version_1)

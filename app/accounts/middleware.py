@@ -11,8 +11,9 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.accounts import service
+from app.accounts.scopes import allowed, needed
 from app.db.session import Database
-from app.errors import SteadyRankError, Unauthorized
+from app.errors import Forbidden, SteadyRankError, Unauthorized
 from app.problems import problem_response
 
 PRINCIPAL = "principal"
@@ -20,7 +21,7 @@ _PROTECTED = "/v1/"
 
 
 class ApiKeyMiddleware:
-    """Puts the caller's Principal into the request's state, or answers 401.
+    """Puts the caller's Principal into the request's state, or answers 401, or 403 when scopes are too few.
 
     Args:
         app: What is protected.
@@ -40,6 +41,9 @@ class ApiKeyMiddleware:
             try:
                 secret = _bearer(Headers(scope=scope)) if self._require_keys else None
                 principal = await run_in_threadpool(self._principal, secret)
+                wanted = needed(scope["method"], scope["path"])
+                if not allowed(principal.scopes, wanted):
+                    raise Forbidden(wanted)
             except SteadyRankError as error:
                 await problem_response(scope, error)(scope, receive, send)
                 return

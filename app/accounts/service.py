@@ -10,16 +10,18 @@ import hmac
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from app.accounts.scopes import Scope
 from app.db.ids import new_id
 from app.db.models.api_key import ApiKey
 from app.db.models.project import DEFAULT_PROJECT, Project
-from app.errors import NotFoundError, Unauthorized
+from app.errors import ErrorItem, NotFoundError, Unauthorized, ValidationFailed
+from app.pagination import Page, paginate
 
 KEY_PREFIX = "sr_"
 _HINT_LENGTH = 7
@@ -32,21 +34,62 @@ class Principal:
 
     project_id: str
     key_id: str | None = None
+    scopes: frozenset[str] = frozenset({Scope.ADMIN})
 
 
-def create_key(session: Session, *, name: str, project: str = DEFAULT_PROJECT) -> tuple[ApiKey, str]:
-    """Make a key for a project (made too if it is new); returns the row and the secret, shown this once."""
+def create_key(
+    session: Session,
+    *,
+    name: str,
+    project: str = DEFAULT_PROJECT,
+    owner_id: str | None = None,
+    scopes: Sequence[str] = (Scope.ADMIN,),
+    expires_at: datetime | None = None,
+) -> tuple[ApiKey, str]:
+    """Make a key; returns the row and the secret, shown this once.
+
+    Args:
+        session: The transaction.
+        name: What it is for.
+        project: Name of its project, made too if it is new.
+        owner_id: Id of its project, in place of the name.
+        scopes: What it may do.
+        expires_at: From when on it opens nothing.
+
+    Raises:
+        ValidationFailed: `expires_at` has passed already.
+
+    """
+    now = session.execute(select(func.now())).scalar_one()
+    if expires_at is not None and expires_at <= now:
+        item = ErrorItem("/expires_at", "in_the_past", "must be in the future", expires_at.isoformat())
+        raise ValidationFailed(f"/expires_at: {item.message}", errors=[item])
     secret = KEY_PREFIX + secrets.token_urlsafe(32)
     key = ApiKey(
         id=new_id(ApiKey.id_prefix),
-        project_id=project_id(session, project),
+        project_id=owner_id or project_id(session, project),
         name=name,
         hint=secret[:_HINT_LENGTH],
         secret_sha256=_digest(secret),
+        scopes=sorted({Scope(scope).value for scope in scopes}),
+        expires_at=expires_at,
     )
     session.add(key)
     session.flush()
     return key, secret
+
+
+def keys_page(session: Session, owner_id: str, page: Page) -> tuple[Sequence[ApiKey], bool]:
+    """One page of the project's keys, newest first, and whether there are more."""
+    return paginate(session, select(ApiKey).where(ApiKey.project_id == owner_id), ApiKey.id, page)
+
+
+def get_key(session: Session, owner_id: str, key_id: str) -> ApiKey:
+    """One key. NotFoundError (`api_key_not_found`) when the project has none with that id."""
+    key = session.get(ApiKey, key_id)
+    if key is None or key.project_id != owner_id:
+        raise NotFoundError.of("api_key", key_id)
+    return key
 
 
 def list_keys(session: Session, *, project: str | None = None) -> Sequence[ApiKey]:
@@ -57,10 +100,13 @@ def list_keys(session: Session, *, project: str | None = None) -> Sequence[ApiKe
     return session.execute(statement).scalars().all()
 
 
-def revoke_key(session: Session, key_id: str) -> ApiKey:
-    """Make a key useless from now on; harmless on a revoked one. NotFoundError when there is none."""
+def revoke_key(session: Session, key_id: str, *, owner_id: str | None = None) -> ApiKey:
+    """Make a key useless from now on; harmless on a revoked one.
+
+    NotFoundError when there is none, or it is not that project's.
+    """
     key = session.get(ApiKey, key_id)
-    if key is None:
+    if key is None or owner_id not in {None, key.project_id}:
         raise NotFoundError.of("api_key", key_id)
     if key.revoked_at is None:
         key.revoked_at = session.execute(select(func.now())).scalar_one()
@@ -68,7 +114,7 @@ def revoke_key(session: Session, key_id: str) -> ApiKey:
 
 
 def authenticate(session: Session, secret: str) -> Principal:
-    """The principal of a key's secret. Unauthorized when the key is not known or was revoked."""
+    """The principal of a key's secret. Unauthorized when it is not known, was revoked, or has expired."""
     digest = _digest(secret)
     key = session.execute(select(ApiKey).where(ApiKey.secret_sha256 == digest)).scalar_one_or_none()
     if key is None or not hmac.compare_digest(key.secret_sha256, digest):
@@ -76,9 +122,11 @@ def authenticate(session: Session, secret: str) -> Principal:
     if key.revoked_at is not None:
         raise Unauthorized("This API key was revoked.")
     now = session.execute(select(func.now())).scalar_one()
+    if key.expires_at is not None and key.expires_at <= now:
+        raise Unauthorized("This API key has expired.")
     if key.last_used_at is None or now - key.last_used_at > _LAST_USED_STEP:
         key.last_used_at = now
-    return Principal(project_id=key.project_id, key_id=key.id)
+    return Principal(project_id=key.project_id, key_id=key.id, scopes=frozenset(key.scopes))
 
 
 def project_id(session: Session, name: str = DEFAULT_PROJECT) -> str:

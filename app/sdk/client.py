@@ -20,6 +20,7 @@ import httpx
 from app.sdk.datasets import Datasets
 from app.sdk.discovery import discover
 from app.sdk.jobs import Jobs
+from app.sdk.keys import ApiKeys
 from app.sdk.models import Models
 from app.sdk.transport import Transport
 
@@ -55,6 +56,7 @@ class SteadyRank:
         self.datasets = Datasets(self._transport)
         self.jobs = Jobs(self._transport)
         self.models = Models(self._transport)
+        self.api_keys = ApiKeys(self._transport)
 
     def capabilities(self) -> dict[str, Any]:
         """Models, training settings as JSON Schema, attacks, limits, devices."""

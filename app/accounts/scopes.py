@@ -1,0 +1,37 @@
+"""What a key may do: `read`, `submit`, `admin`, each with all that the ones before it may."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+
+class Scope(StrEnum):
+    """One of a key's rights."""
+
+    READ = "read"
+    """Look at everything of the project, download it, and ask its models."""
+    SUBMIT = "submit"
+    """Also upload, train, steer and delete."""
+    ADMIN = "admin"
+    """Also make and revoke keys, and say where webhooks go."""
+
+
+_RANK = {scope: rank for rank, scope in enumerate(Scope)}
+_OF_ADMINS = frozenset({"api_keys", "webhook_endpoints"})
+_LOOKING = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def needed(method: str, path: str) -> Scope:
+    """The scope that a request to a `/v1` path needs."""
+    parts = path.split("/")
+    if len(parts) > 2 and parts[2] in _OF_ADMINS:
+        return Scope.ADMIN
+    if method in _LOOKING or parts[-1] == "recommend":
+        return Scope.READ
+    return Scope.SUBMIT
+
+
+def allowed(scopes: Iterable[str], wanted: Scope) -> bool:
+    """Whether a key with these scopes may do what needs that one."""
+    return max((_RANK[Scope(scope)] for scope in scopes), default=-1) >= _RANK[wanted]
