@@ -6,6 +6,7 @@ import itertools
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any
 
 import httpx
@@ -13,11 +14,14 @@ import pytest
 from typer.testing import CliRunner
 
 from app.cli import main
+from app.config import Settings
 from app.db.models.job import Job
 from app.jobs import watching
 from app.jobs.claims import hold
 from app.jobs.life import Status, lock, move, record
+from app.main import create_app
 from app.sdk.client import SteadyRank
+from tests.serving import served
 
 STREAM = {"Accept": "text/event-stream"}
 
@@ -183,6 +187,23 @@ def test_a_quiet_stream_shows_that_it_lives_and_a_deleted_job_ends_it(
         with bench.database.unit_of_work() as session:
             session.delete(session.get_one(Job, job_id))
         list(lines)
+
+
+def test_a_service_that_stops_does_not_wait_for_its_followers(
+    settings: Settings, api_key: str, bench: Any
+) -> None:
+    job_id = bench.submit()
+    headers = {**STREAM, "Authorization": f"Bearer {api_key}"}
+    with ExitStack() as following:
+        with served(create_app(settings)) as url:
+            path = f"{url}/v1/jobs/{job_id}"
+            response = following.enter_context(httpx.stream("GET", f"{path}/events", headers=headers))
+            lines = response.iter_lines()
+            assert next(lines).startswith("retry")
+            began = time.monotonic()
+        assert time.monotonic() - began < 8
+        with pytest.raises(httpx.RemoteProtocolError):  # a cut, not an end
+            list(lines)
 
 
 def test_streams_of_others_are_not_found(
