@@ -28,6 +28,11 @@ _LIMITS = {
     "min_length": "of length at least",
     "max_length": "of length at most",
 }
+_HINTS = {
+    "unknown_field": "Remove it, or check its spelling; GET /v1/capabilities and /docs name every field.",
+    "missing": "Give this field.",
+    "not_sent_as_json": "Send a JSON object, with the header Content-Type: application/json.",
+}
 _ANYWAY = "/docs says what it may be; GET /v1/capabilities has every training setting."
 _LONGEST_GOT = 200
 
@@ -72,18 +77,16 @@ def _code(kind: str) -> str:
 
 def _hint(code: str, error: Mapping[str, Any]) -> str | None:
     context = error.get("ctx") or {}
-    if code == "unknown_field":
-        return "Remove it, or check its spelling; GET /v1/capabilities and /docs name every field."
     if code == "not_a_choice" and "expected" in context:
         return f"Use {context['expected']}."
     if code == "out_of_range":
         limits = [f"{words} {context[name]}" for name, words in _LIMITS.items() if name in context]
         return f"It must be {' and '.join(limits)}." if limits else _ANYWAY
-    if code == "missing":
-        return "Give this field."
     if code == "invalid_json":
         return f"The body is not JSON: {context.get('error', 'syntax error')}."
-    return _ANYWAY
+    if error.get("type") == "model_attributes_type" and isinstance(error.get("input"), str | bytes):
+        code = "not_sent_as_json"
+    return _HINTS.get(code, _ANYWAY)
 
 
 def _shown(got: Any) -> Any:

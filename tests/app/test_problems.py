@@ -89,6 +89,8 @@ def test_what_was_got_and_what_to_do(odd: httpx.Client) -> None:
     items = odd.post("/odd/body", json={"epochs": 11}).json()["errors"]
     assert items[0]["got"] == 11
     assert items[0]["hint"] == "It must be at most 10."
+    as_form = odd.post("/odd/body", content=b'{"epochs": 1}', headers={"Content-Type": "text/plain"})
+    assert "Content-Type: application/json" in as_form.json()["errors"][0]["hint"]
     huge = odd.post("/odd/body", json={"epochs": "9" * 5000}).json()["errors"]
     assert len(huge[0]["got"]) < 300
 
