@@ -16,7 +16,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Scope
 
-from app.errors import NotFoundError, PayloadTooLarge, ServiceUnavailable, SteadyRankError, ValidationFailed
+from app.errors import (
+    ErrorItem,
+    NotFoundError,
+    PayloadTooLarge,
+    ServiceUnavailable,
+    SteadyRankError,
+    ValidationFailed,
+)
 from app.validation_errors import error_items
 
 logger = logging.getLogger(__name__)
@@ -154,6 +161,10 @@ def _known(error: Exception) -> SteadyRankError:
             known = ValidationFailed(detail or "The request is not valid.", errors=items)
         case HTTPException(status_code=HTTPStatus.NOT_FOUND):
             known = NotFoundError("There is nothing at this path.", hint="GET /docs shows every path.")
+        case HTTPException(status_code=HTTPStatus.BAD_REQUEST):
+            # what the framework says of bytes that are no UTF-8, endless nesting, numbers of 5,000 digits
+            item = ErrorItem("", "invalid_json", "not JSON in UTF-8", hint="Send a JSON object in UTF-8.")
+            known = ValidationFailed("The body cannot be read as JSON.", errors=[item])
         case HTTPException(status_code=HTTPStatus.REQUEST_ENTITY_TOO_LARGE):
             known = PayloadTooLarge("The body is over the limit of this path.")
         case HTTPException():

@@ -95,9 +95,12 @@ def test_what_was_got_and_what_to_do(odd: httpx.Client) -> None:
     assert len(huge[0]["got"]) < 300
 
 
-def test_broken_json(odd: httpx.Client) -> None:
+@pytest.mark.parametrize(
+    "content", [b"{,", b'{"epochs": "\xff"}', b"[" * 100_000, b'{"epochs": ' + b"9" * 5000 + b"}"]
+)
+def test_broken_json(odd: httpx.Client, content: bytes) -> None:
     headers = {"Content-Type": "application/json"}
-    problem = _problem(odd.post("/odd/body", content=b"{,", headers=headers), 422, "invalid_request")
+    problem = _problem(odd.post("/odd/body", content=content, headers=headers), 422, "invalid_request")
     assert isinstance(problem["errors"], list)
     assert problem["errors"][0]["code"] == "invalid_json"
 
