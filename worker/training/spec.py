@@ -163,8 +163,10 @@ class TrainSpec(DataSettings, ModelSettings, OptimiserSettings, AdversarySetting
         elif "seed" not in resolved and isinstance(resolved["seeds"], (list, tuple)):
             resolved["seed"] = resolved["seeds"][0]
         epochs = resolved.get("epochs", cls.model_fields["epochs"].default)
-        if resolved.get("warmup_epochs") is None and isinstance(epochs, int):
-            resolved["warmup_epochs"] = max(0, min(DEFAULT_WARMUP_EPOCHS, epochs // 2))
+        # A JSON number such as 5.0 is taken for 5 by the field; what is no whole number is refused there.
+        whole = isinstance(epochs, int) or (isinstance(epochs, float) and epochs.is_integer())
+        if resolved.get("warmup_epochs") is None and whole:
+            resolved["warmup_epochs"] = max(0, min(DEFAULT_WARMUP_EPOCHS, int(epochs) // 2))
         return resolved
 
     @model_validator(mode="after")

@@ -22,6 +22,7 @@ def test_resolving_twice_changes_nothing(given: dict[str, object]) -> None:
 def test_a_short_run_gets_a_warmup_that_fits() -> None:
     assert TrainSpec(epochs=3).warmup_epochs == 1
     assert TrainSpec(epochs=1).warmup_epochs == 0
+    assert TrainSpec.model_validate_json('{"epochs": 4.0}').warmup_epochs == 2
 
 
 def test_seed_is_the_first_of_seeds() -> None:
