@@ -20,14 +20,14 @@ from typing import Any, get_args
 import numpy as np
 import torch
 
-from worker.training.adversary import OFF, adversary_of
-from worker.training.batching import BucketedBatches, cut_windows
-from worker.training.build_loss import build_loss, build_sampler
-from worker.training.data import Sequences
-from worker.training.finite import FiniteGuard
+from worker.training.adversary.perturbation import OFF, adversary_of
+from worker.training.data.batching import BucketedBatches, cut_windows
+from worker.training.data.sequences import Sequences
+from worker.training.fitting.finite import FiniteGuard
+from worker.training.fitting.state import TrainerState
+from worker.training.fitting.step import StepInputs, training_step
+from worker.training.losses.build import build_loss, build_sampler
 from worker.training.spec import LossName, TrainSpec
-from worker.training.state import TrainerState
-from worker.training.step import StepInputs, training_step
 
 CPU = torch.device("cpu")
 

@@ -23,17 +23,17 @@ import numpy as np
 import polars as pl
 import torch
 
-from worker.training.adversary import OFF, Adversary, adversary_of
-from worker.training.batching import BucketedBatches, Windows, cut_windows
-from worker.training.cascade import cascade_effects, cascade_weights
-from worker.training.data import Sequences, build_sequences
-from worker.training.finite import FiniteGuard
-from worker.training.readers.read import ReadOptions, read_interactions
-from worker.training.sampling import NegativeSampler
+from worker.training.adversary.cascade import cascade_effects, cascade_weights
+from worker.training.adversary.perturbation import OFF, Adversary, adversary_of
+from worker.training.data.batching import BucketedBatches, Windows, cut_windows
+from worker.training.data.readers.read import ReadOptions, read_interactions
+from worker.training.data.sampling import NegativeSampler
+from worker.training.data.sequences import Sequences, build_sequences
+from worker.training.data.split import leave_one_out
+from worker.training.fitting.finite import FiniteGuard
+from worker.training.fitting.state import TrainerState
+from worker.training.fitting.step import StepInputs, training_step
 from worker.training.spec import TrainSpec
-from worker.training.split import leave_one_out
-from worker.training.state import TrainerState
-from worker.training.step import StepInputs, training_step
 
 PUBLIC_DATA = ("ml-100k.inter", "Beauty.txt")
 CPU = torch.device("cpu")

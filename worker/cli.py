@@ -22,8 +22,10 @@ from rich.markup import escape
 from app.cli.demo.results import print_table, rows_of
 from app.cli.exits import BAD_INPUT, FAILED, INTERRUPTED, OK, UsageProblemError
 from app.cli.settings_file import read_assignments, read_spec, split_names
-from worker.training.checkpoint_folder import FolderCheckpoints
+from worker.training.data.readers.problems import Problem, UnreadableDataset
+from worker.training.data.readers.read import ReadOptions, read_interactions
 from worker.training.experiment import ExperimentResult, run_experiment
+from worker.training.fitting.checkpoint_folder import FolderCheckpoints
 from worker.training.progress import (
     CheckpointUnreadableError,
     Control,
@@ -34,8 +36,6 @@ from worker.training.progress import (
     Stopped,
     TrainingError,
 )
-from worker.training.readers.problems import Problem, UnreadableDataset
-from worker.training.readers.read import ReadOptions, read_interactions
 from worker.training.runtime import DeviceUnavailableError, Runtime
 from worker.training.spec import TrainSpec
 

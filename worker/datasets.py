@@ -19,8 +19,8 @@ import polars as pl
 from app.datasets.validation import Claim, Reading, accept, claim_validation, reject, renew
 from app.storage.blobs import CHUNK_BYTES, BlobStore, BlobWriter
 from worker.resources import Resources
-from worker.training.readers.problems import Problem, UnreadableDataset
-from worker.training.readers.read import ReadOptions, ReadResult, read_interactions
+from worker.training.data.readers.problems import Problem, UnreadableDataset
+from worker.training.data.readers.read import ReadOptions, ReadResult, read_interactions
 
 CANONICAL_CONTENT_TYPE = "application/vnd.apache.parquet"
 

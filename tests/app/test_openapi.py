@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from jsonschema import Draft202012Validator
 
 from app.datasets.schemas import EXAMPLE, DatasetObject, Format
-from worker.training.readers.sniff import FORMATS
+from worker.training.data.readers.sniff import FORMATS
 
 
 @pytest.fixture(scope="session")

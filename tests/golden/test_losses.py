@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from tests.worker.training.synthetic import markov_sequences
+from worker.training.fitting.trainer import Trainer
 from worker.training.models.base import SequenceModel
 from worker.training.progress import EpochMetrics, MemoryCheckpoints, SilentProgress
 from worker.training.spec import TrainSpec
-from worker.training.trainer import Trainer
 
 PINNED = Path(__file__).with_name("losses.json")
 CASES: dict[str, dict[str, Any]] = {

@@ -21,7 +21,7 @@ from app.storage.database import DatabaseBlobStore
 from tests.factories import CSV, RecordingSender, age, make_dataset
 from worker.datasets import validate_dataset
 from worker.resources import Resources
-from worker.training.readers.read import ReadOptions, ReadResult, read_interactions
+from worker.training.data.readers.read import ReadOptions, ReadResult, read_interactions
 
 
 @pytest.fixture

@@ -12,13 +12,13 @@ from typing import Any
 import polars as pl
 import torch
 
-from worker.training.baselines import Markov, Popularity
-from worker.training.data import build_sequences
-from worker.training.evaluate import evaluate, model_scorer
-from worker.training.kept_results import keep_result, read_result
+from worker.training.data.sequences import build_sequences
+from worker.training.data.split import LeaveOneOut, leave_one_out
+from worker.training.evaluation.baselines import Markov, Popularity
+from worker.training.evaluation.evaluate import evaluate, model_scorer
+from worker.training.fitting.trainer import WARMUP, Outcome, Trainer
 from worker.training.models.base import SequenceModel
 from worker.training.models.build import build_model
-from worker.training.package import model_files
 from worker.training.progress import (
     CheckpointStore,
     Control,
@@ -28,13 +28,13 @@ from worker.training.progress import (
     StepProgress,
     Stopped,
 )
-from worker.training.report import build_report
-from worker.training.report_markdown import render_markdown
-from worker.training.results import ArmResult, dataset_facts, measure
+from worker.training.reporting.kept_results import keep_result, read_result
+from worker.training.reporting.markdown import render_markdown
+from worker.training.reporting.package import model_files
+from worker.training.reporting.report import build_report
+from worker.training.reporting.results import ArmResult, dataset_facts, measure
 from worker.training.runtime import Runtime
 from worker.training.spec import TrainSpec
-from worker.training.split import LeaveOneOut, leave_one_out
-from worker.training.trainer import WARMUP, Outcome, Trainer
 
 
 @dataclass(frozen=True)

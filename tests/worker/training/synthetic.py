@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from worker.training.data import Sequences
+from worker.training.data.sequences import Sequences
 
 
 def sequences_of(rows: Sequence[Sequence[int]], n_items: int | None = None) -> Sequences:

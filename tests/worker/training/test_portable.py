@@ -10,10 +10,9 @@ import pytest
 import safetensors.numpy
 import torch
 
-from worker.training.evaluate import model_scorer
-from worker.training.histories import Histories
+from worker.training.data.histories import Histories
+from worker.training.evaluation.evaluate import model_scorer
 from worker.training.models.build import build_model
-from worker.training.package import model_files
 from worker.training.portable import (
     ModelUnreadableError,
     PortableModel,
@@ -21,6 +20,7 @@ from worker.training.portable import (
     UnknownItemsError,
     load_model,
 )
+from worker.training.reporting.package import model_files
 from worker.training.spec import TrainSpec
 
 N_ITEMS = 23

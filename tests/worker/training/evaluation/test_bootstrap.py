@@ -1,0 +1,50 @@
+"""Resampled means against the plain bootstrap, shared resamples, and figures that are not defined."""
+
+import numpy as np
+import pytest
+
+from worker.training.evaluation import bootstrap as bootstrap_module
+from worker.training.evaluation.bootstrap import (
+    RESAMPLES,
+    bootstrap_interval,
+    interval_of,
+    ratio,
+    resampled_means,
+)
+
+
+def test_against_the_plain_bootstrap() -> None:
+    values = np.random.default_rng(0).exponential(1.0, 300).astype(np.float32)
+    means = resampled_means({"a": values, "b": -2 * values})
+    assert means["a"].shape == (RESAMPLES,)
+    assert interval_of(means["a"]) == pytest.approx(bootstrap_interval(values.astype(np.float64)), rel=1e-4)
+    # One draw of users for all figures.
+    np.testing.assert_allclose(means["b"], -2 * means["a"], rtol=1e-5)
+
+
+def test_absent_users_count_neither_above_nor_below_the_line() -> None:
+    values = np.random.default_rng(1).normal(5.0, 1.0, 400).astype(np.float32)
+    absent = values.copy()
+    absent[::2] = np.nan
+    means = resampled_means({"all": values, "some": absent, "ones": np.where(np.isnan(absent), absent, 1)})
+    assert (means["ones"] == 1.0).all()
+    low, high = interval_of(means["some"]) or (0, 0)
+    assert low < np.nanmean(absent) < high
+    assert 1.2 < (high - low) / np.subtract(*reversed(interval_of(means["all"]) or [0, 0])) < 1.7
+
+
+def test_chunks_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = {"a": np.random.default_rng(2).random(50).astype(np.float32)}
+    whole = resampled_means(values)["a"]
+    monkeypatch.setattr(bootstrap_module, "_COUNTS", 350)
+    np.testing.assert_allclose(resampled_means(values)["a"], whole, rtol=1e-6)
+
+
+def test_what_is_undefined_in_a_resample_has_no_interval() -> None:
+    rare = np.zeros(40, dtype=np.float32)
+    rare[0] = 1.0
+    means = resampled_means({"rare": rare, "nobody": np.full(40, np.nan, dtype=np.float32)})
+    assert interval_of(means["nobody"]) is None
+    assert interval_of(ratio(means["rare"], means["rare"])) is None
+    assert interval_of(means["rare"]) is not None
+    assert resampled_means({}) == {}

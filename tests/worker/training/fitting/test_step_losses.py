@@ -1,0 +1,194 @@
+"""Every loss in every arm: whole steps against the method written anew, by position, with autograd."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from tests.worker.training.synthetic import markov_sequences
+from worker.training.adversary.perturbation import OFF, Adversary
+from worker.training.data.batching import Batch, BucketedBatches, cut_windows
+from worker.training.fitting.finite import FiniteGuard
+from worker.training.fitting.step import StepInputs, Streams, training_step
+from worker.training.losses.bce import RankingLoss
+from worker.training.losses.build import build_loss, build_sampler
+from worker.training.losses.sampled import CalibratedBinaryCrossEntropy
+from worker.training.models.base import SequenceModel
+from worker.training.models.build import build_model
+from worker.training.seeding import generator_for
+from worker.training.spec import ModelName, TrainSpec
+
+TRAIN = markov_sequences(12)
+V = TRAIN.n_items
+WINDOWS = cut_windows(TRAIN, 8)
+WEIGHTS = np.random.default_rng(1).uniform(0.3, 2.0, WINDOWS.n_targets).astype(np.float32)
+CPU = torch.device("cpu")
+K = 5
+MODELS: tuple[ModelName, ...] = ("sasrec", "gru4rec")
+LOSSES: dict[str, dict[str, Any]] = {
+    "sampled_softmax": {"loss": "sampled_softmax"},
+    "sampled_softmax, popularity": {"loss": "sampled_softmax", "negative_sampling": "popularity"},
+    "gbce": {"loss": "gbce", "gbce_t": 0.6},
+    "softmax": {"loss": "softmax"},
+}
+PERTURBED = Adversary(epsilon_match=0.2, lambda_match=0.7, epsilon_history=0.3, lambda_history=1.3)
+REPLACED = Adversary(0.2, 0.7, 0.0, 1.3, replace_share=0.5)
+
+
+def spec_of(case: str, **settings: Any) -> TrainSpec:
+    base = {"hidden_size": 8, "max_length": 8, "dropout": 0.0, "negatives": K}
+    return TrainSpec.model_validate({**base, **LOSSES[case], **settings})
+
+
+def model_of(spec: TrainSpec) -> SequenceModel:
+    model = build_model(spec, V).train()
+    with torch.no_grad():
+        model.item_embedding.weight.mul_(15)
+    return model
+
+
+def inputs_of(spec: TrainSpec, batch: Batch) -> StepInputs:
+    sampler = build_sampler(spec, TRAIN, WINDOWS)
+    negatives = sampler.draw(batch, generator_for(0, "negatives")) if sampler else torch.zeros(0).long()
+    others_BL = (batch.x_BL % V + 1) * batch.m_BL
+    every_third = (torch.arange(batch.x_BL.numel()) % 3 == 0).view_as(batch.x_BL)
+    return StepInputs.of(batch, negatives, CPU, torch.where(every_third, others_BL, batch.x_BL))
+
+
+def step(model: SequenceModel, inputs: StepInputs, loss: RankingLoss[Any], adversary: Adversary) -> Tensor:
+    """Take an SGD step of length 1 without anything drawn."""
+    streams = Streams(generator_for(0, "dropout"), generator_for(0, "perturbed"))
+    optimiser = torch.optim.SGD(model.parameters(), lr=1.0)
+    guard = FiniteGuard("cascade", 0, 10)
+    return training_step(model, optimiser, inputs, adversary, streams=streams, guard=guard, step=1, loss=loss)
+
+
+def naive_loss(case: str, h: Tensor, own: Tensor, items: list[int], table: Tensor) -> Tensor:
+    """One position's loss; `own` stands for the target's embedding; items: the target, then its negatives."""
+    y, *negatives = items
+    if case == "softmax":
+        scores = torch.stack([h @ (own if item == y else table[item]) for item in range(1, V + 1)])
+        return functional.cross_entropy(scores, torch.tensor(y - 1))
+    drawn = torch.stack([h @ table[item] for item in negatives])
+    if case == "gbce":
+        alpha = K / (V - 1)
+        beta = alpha * (0.6 * (1 - 1 / alpha) + 1 / alpha)
+        return (-beta * functional.logsigmoid(h @ own) - functional.logsigmoid(-drawn).sum()) / (K + 1)
+    scores = torch.cat([(h @ own)[None], drawn])
+    if case == "sampled_softmax, popularity":
+        counts = np.bincount(TRAIN.items, minlength=V + 1)
+        scores = scores - torch.log(torch.tensor([counts[item] / counts.sum() for item in items]))
+    return functional.cross_entropy(scores[None], torch.tensor([0]))
+
+
+def naive_step(
+    case: str, model: SequenceModel, inputs: StepInputs, adversary: Adversary
+) -> tuple[list[Tensor], list[float]]:
+    """Gradients and losses: window by window without padding, position by position, one total."""
+    table = model.item_embedding.weight
+    rows = [slice(0, int(length)) for length in inputs.length_B]
+    windows = [window for window, row in enumerate(rows) for _ in range(row.stop)]
+    y = inputs.target_N.tolist()
+    drawn = [inputs.negatives[window].tolist() if case != "softmax" else [] for window in windows]
+    items = [[own, *others] for own, others in zip(y, drawn, strict=True)]
+
+    def encode(histories: list[Tensor]) -> Tensor:
+        return torch.cat([model.encode(e[None], torch.tensor([len(e)]))[0] for e in histories])
+
+    def mean_loss(h: Tensor, own: list[Tensor]) -> Tensor:
+        terms = [naive_loss(case, h[i], own[i], items[i], table) for i in range(len(y))]
+        return torch.stack(terms).mean()
+
+    history = [table[x[row]] for x, row in zip(inputs.x_BL, rows, strict=True)]
+    h = encode(history)
+    targets = [table[item] for item in y]
+    rank = mean_loss(h, targets)
+
+    lengths = [h.detach().norm(dim=1).mean(), table[y].detach().norm(dim=1).mean()]
+    moved_h, moved_own = [], []
+    for i in range(len(y)):
+        point = [h[i].detach().requires_grad_(), targets[i].detach().requires_grad_()]
+        gradients = torch.autograd.grad(naive_loss(case, *point, items[i], table.detach()), point)
+        delta = [adversary.epsilon_match * s * g / g.norm() for s, g in zip(lengths, gradients, strict=True)]
+        moved_h.append(h[i] + delta[0])
+        moved_own.append(targets[i] + delta[1])
+    match = mean_loss(torch.stack(moved_h), moved_own)
+
+    if adversary.replaces_history:
+        assert inputs.replaced_BL is not None
+        second = [table[x[row]] for x, row in zip(inputs.replaced_BL, rows, strict=True)]
+    else:
+        clean = rank + adversary.lambda_match * match
+        gradients = torch.autograd.grad(clean, history, retain_graph=True)
+        length = adversary.epsilon_history * torch.cat(history).detach().norm(dim=1).mean()
+        second = [
+            e + length * w[row, None] * g / g.norm(dim=1, keepdim=True)
+            for e, w, row, g in zip(history, inputs.w_BL, rows, gradients, strict=True)
+        ]
+    perturbed = mean_loss(encode(second), targets)
+    total = rank + adversary.lambda_match * match + adversary.lambda_history * perturbed
+    gradients = torch.autograd.grad(total, list(model.parameters()))
+    return list(gradients), [rank.item(), match.item(), perturbed.item()]
+
+
+@pytest.mark.parametrize("adversary", [PERTURBED, REPLACED], ids=["perturbed", "replaced"])
+@pytest.mark.parametrize("model_name", MODELS)
+@pytest.mark.parametrize("case", LOSSES)
+def test_a_step_equals_the_method_written_anew(
+    case: str, model_name: ModelName, adversary: Adversary
+) -> None:
+    spec = spec_of(case, model=model_name)
+    model = model_of(spec)
+    before = copy.deepcopy(model)
+    inputs = inputs_of(spec, BucketedBatches(WINDOWS, 4, WEIGHTS).load(np.arange(6)))
+    losses = step(model, inputs, build_loss(spec, TRAIN, CPU), adversary)
+    gradients, expected = naive_step(case, before, inputs, adversary)
+    assert losses.tolist() == pytest.approx(expected, rel=1e-5)
+    for after, parameter, gradient in zip(model.parameters(), before.parameters(), gradients, strict=True):
+        torch.testing.assert_close(after, parameter - gradient, rtol=1e-4, atol=5e-6)
+    assert model.item_embedding.weight[0].abs().max() == 0
+
+
+@pytest.mark.parametrize("case", LOSSES)
+def test_levels_switched_off_are_the_plain_loss(case: str) -> None:
+    spec = spec_of(case)
+    inputs = inputs_of(spec, BucketedBatches(WINDOWS, 4).load(np.arange(6)))
+    off, standard = model_of(spec), model_of(spec)
+    loss = build_loss(spec, TRAIN, CPU)
+    assert torch.equal(
+        step(off, inputs, loss, Adversary(0.0, 1.0, 0.0, 1.0)), step(standard, inputs, loss, OFF)
+    )
+    assert all(torch.equal(a, b) for a, b in zip(off.parameters(), standard.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("case", LOSSES)
+def test_half_precision_loses_little(case: str) -> None:
+    spec = spec_of(case)
+    batch = BucketedBatches(WINDOWS, 4, WEIGHTS).load(np.arange(6))
+    inputs, loss = inputs_of(spec, batch), build_loss(spec, TRAIN, CPU)
+    exact = step(model_of(spec), inputs, loss, PERTURBED)
+    model = model_of(spec)
+    half = training_step(
+        model,
+        torch.optim.SGD(model.parameters(), lr=1.0),
+        inputs,
+        PERTURBED,
+        streams=Streams(generator_for(0, "dropout"), generator_for(0, "perturbed")),
+        guard=FiniteGuard("cascade", 0, 10),
+        step=1,
+        loss=loss,
+        precision=torch.autocast("cpu", torch.bfloat16),
+    )
+    torch.testing.assert_close(half, exact, rtol=3e-2, atol=0)
+
+
+def test_calibration_goes_from_plain_cross_entropy_to_the_rate_of_sampling() -> None:
+    assert CalibratedBinaryCrossEntropy(101, 10, 0.0).beta == 1.0
+    assert CalibratedBinaryCrossEntropy(101, 10, 1.0).beta == pytest.approx(0.1)
+    assert CalibratedBinaryCrossEntropy(5, 10, 1.0).beta == 1.0  # more draws than items

@@ -1,0 +1,132 @@
+"""From a table's cells to interactions: every fault is found before any is raised."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+
+from worker.training.data.readers.problems import MAX_LINES_NAMED, Problem, UnreadableDataset, about_lines
+from worker.training.data.readers.result import ReadOptions, ReadResult
+from worker.training.data.readers.source import refuse
+from worker.training.data.readers.tables import Table
+from worker.training.data.readers.values import as_ids, as_ratings, as_times
+
+MIN_INTERACTIONS = 3
+"""Of at least one user: one to learn from, one to choose a model by, one to test it on."""
+
+
+def to_interactions(
+    table: Table,
+    format: str,
+    columns: dict[str, str | None],
+    options: ReadOptions,
+    remarks: Sequence[Problem],
+) -> ReadResult:
+    """Parse, check, sort and count. `columns` says which column each role was read from (role → name).
+
+    Raises UnreadableDataset with every problem found, if any is an error.
+    """
+    frame, problems = table.frame, list(remarks)
+    if frame.is_empty():
+        refuse("empty_file", "the file holds no row of data", "Upload one interaction a line.")
+    if options.max_rows is not None and len(frame) > options.max_rows:
+        refuse("too_many_rows", f"more than {options.max_rows:,} rows", "Upload fewer rows.")
+    nested = [role for role in frame.columns if frame[role].dtype.is_nested()]
+    if nested:
+        refuse(
+            "unusable_column",
+            f"{columns[nested[0]]} holds lists",
+            "Write one value a cell.",
+            f"/columns/{nested[0]}",
+        )
+
+    def report(code: str, what: str, hint: str, bad: pl.Series, severity: Any = "error") -> None:
+        rows = frame["row"].filter(bad)
+        if len(rows):
+            lines = table.lines_of(rows.head(MAX_LINES_NAMED).to_list())
+            problems.append(
+                about_lines(code, what, hint, lines, len(rows), unit=table.unit, severity=severity)
+            )
+
+    cells = {role: as_ids(frame[role]) for role in ("user", "item")}
+    for role, ids in cells.items():
+        report("missing_id", f"no {role} id", f"Fill in the {role} or drop the row.", ids.is_null())
+    if "time" in frame.columns:
+        cells["timestamp"] = as_times(frame["time"])
+        bad = cells["timestamp"].is_null()
+        what = f"no readable time in {columns['time']!r}{_example(frame['time'], bad)}"
+        hint = "Write Unix seconds or milliseconds, or ISO 8601; or name another time_column."
+        report("unreadable_time", what, hint, bad)
+    elif format != "sequence":
+        problems.append(
+            Problem(
+                code="no_time",
+                message="there is no time column: the file's order is taken for the order in time",
+                pointer="/columns/time",
+                hint="Add a timestamp column, or make sure that each user's rows are in order.",
+                severity="warning",
+            )
+        )
+    if "rating" in frame.columns:
+        ratings = as_ratings(frame["rating"])
+        bad = ratings.is_null() & frame["rating"].is_not_null()
+        what = f"no readable number in {columns['rating']!r}{_example(frame['rating'], bad)}"
+        if options.rating_column or not bad.any():
+            report("unreadable_rating", what, "Write plain numbers, or leave rating_column out.", bad)
+            cells["rating"] = ratings
+        else:
+            hint = "The column is left out. Write plain numbers, or name another rating_column."
+            report("unreadable_rating", what, hint, bad, "warning")
+            columns["rating"] = None
+    if any(problem.severity == "error" for problem in problems):
+        raise UnreadableDataset(problems)
+    interactions = pl.DataFrame({name: values.alias(name) for name, values in cells.items()})
+    if "timestamp" in cells and not interactions["timestamp"].is_sorted():
+        interactions = interactions.sort("timestamp", maintain_order=True)
+    return ReadResult(
+        interactions=interactions,
+        format=format,
+        columns={**columns, "guessed": _guessed(columns, options, format)},
+        stats=_stats(interactions, problems),
+        problems=problems,
+    )
+
+
+def _guessed(columns: Mapping[str, str | None], options: ReadOptions, format: str) -> bool:
+    said = options.named()
+    return format not in ("sequence", "pairs") and any(
+        name and role not in said for role, name in columns.items()
+    )
+
+
+def _example(cells: pl.Series, bad: pl.Series) -> str:
+    shown = cells.filter(bad).drop_nulls().head(1)
+    return f" (such as {str(shown[0])[:40]!r})" if len(shown) else ""
+
+
+def _stats(interactions: pl.DataFrame, problems: Sequence[Problem]) -> dict[str, Any]:
+    """Count, and refuse a log in which nobody has enough interactions to learn from and be tested on."""
+    per_user = interactions["user"].value_counts()["count"]
+    if not (per_user >= MIN_INTERACTIONS).any():
+        few = Problem(
+            code="too_few_interactions",
+            message=f"no user has {MIN_INTERACTIONS} interactions: one to learn from and two to be tested on",
+            pointer="/columns/user",
+            hint="Upload longer histories, or check that the right column was taken for the user.",
+        )
+        raise UnreadableDataset([*problems, few])
+    times = interactions["timestamp"] if "timestamp" in interactions.columns else None
+    return {
+        "users": len(per_user),
+        "items": interactions["item"].n_unique(),
+        "interactions": len(interactions),
+        "first_at": _moment(times[0]) if times is not None else None,
+        "last_at": _moment(times[-1]) if times is not None else None,
+    }
+
+
+def _moment(time: datetime) -> str:
+    return time.isoformat().replace("+00:00", "Z")

@@ -1,0 +1,107 @@
+"""Read a log of interactions in any of the formats, and say everything that is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from worker.training.data.readers.checks import to_interactions
+from worker.training.data.readers.columns import ROLES, guess_by_name, guess_by_value
+from worker.training.data.readers.problems import Problem, UnreadableDataset
+from worker.training.data.readers.result import ReadOptions, ReadResult
+from worker.training.data.readers.sniff import FORMATS, Layout, sniff
+from worker.training.data.readers.source import is_parquet, plain_file, refuse, sample_lines
+from worker.training.data.readers.tables import parquet_columns, read_parquet, read_table, read_tokens
+
+__all__ = ["Problem", "ReadOptions", "ReadResult", "UnreadableDataset", "read_interactions"]
+
+
+def read_interactions(path: Path, options: ReadOptions, *, filename: str | None = None) -> ReadResult:
+    """Read the file at `path`, plain or gzip; `filename` is what its owner called it.
+
+    Raises UnreadableDataset with every problem found, if any of them is an error.
+    """
+    if options.format is not None and options.format not in FORMATS:
+        refuse("unknown_format", f"no format {options.format!r}", f"One of {', '.join(FORMATS)}.", "/format")
+    with plain_file(path, options.max_bytes) as plain:
+        if options.format == "parquet" or (options.format is None and is_parquet(plain)):
+            names = parquet_columns(plain)
+            columns = _choose(names, options.named(), None)
+            picked = {role: name for role, name in columns.items() if name is not None}
+            table = read_parquet(plain, picked, options.max_rows, options.max_bytes)
+            return to_interactions(table, "parquet", columns, options, [])
+        layout = sniff(
+            sample_lines(plain),
+            given=options.format,
+            filename=filename or path.name,
+            wanted=[name for name in options.named().values() if name is not None],
+        )
+        if layout.format in ("sequence", "pairs"):
+            table, format = read_tokens(plain, layout, options.max_rows)
+            columns = {"user": "user", "item": "item", "time": None, "rating": None}
+            return to_interactions(table, format, columns, options, [])
+        columns = _choose(layout.names, options.named(), layout)
+        picked = {role: name for role, name in columns.items() if name is not None}
+        table = read_table(plain, layout, picked, options.max_rows)
+        remarks = [] if layout.header else [_no_header(columns)]
+        return to_interactions(table, layout.format, columns, options, remarks)
+
+
+def _choose(
+    names: Sequence[str], said: Mapping[str, str | None], layout: Layout | None
+) -> dict[str, str | None]:
+    """Give every role a column (or None); what was said goes before any guess."""
+    problems = []
+    named = dict(said)
+    for role, name in said.items():
+        # RecBole's "user_id:token" may be called "user_id".
+        found = [given for given in names if name in (given, given.split(":")[0])]
+        if name is not None and not found:
+            problems.append(
+                Problem(
+                    code="missing_columns",
+                    message=f"there is no column {name!r}; the columns are {_listed(names)}",
+                    pointer=f"/columns/{role}",
+                    hint="Name one of the file's columns (column_1, column_2, … where it has no header).",
+                )
+            )
+        elif found:
+            named[role] = found[0]
+    chosen = [name for name in named.values() if name is not None]
+    if len(set(chosen)) < len(chosen):
+        problems.append(
+            Problem("same_column", "one column is named for two roles", "/columns", "Name different columns.")
+        )
+    if layout is not None and not layout.header:
+        guess = guess_by_value(names, layout.rows, named)
+    else:
+        guess = guess_by_name(names, named)
+    columns = {role: named.get(role, guess.get(role)) for role in ROLES}
+    problems += [
+        Problem(
+            code="missing_columns",
+            message=f"no {role} column was recognised among {_listed(names)}",
+            pointer=f"/columns/{role}",
+            hint=f"Say which it is by {role}_column (column_1, column_2, … if the file has no header).",
+        )
+        for role in ("user", "item")
+        if columns[role] is None and named.get(role) is None
+    ]
+    if problems:
+        raise UnreadableDataset(problems)
+    return columns
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:30]) + (", …" if len(names) > 30 else "")
+
+
+def _no_header(columns: Mapping[str, str | None]) -> Problem:
+    taken = ", ".join(f"{name} as {role}" for role, name in columns.items() if name)
+    return Problem(
+        code="no_header",
+        message=f"the file has no header; took {taken}",
+        pointer="/columns",
+        hint="If that is wrong, name the columns: user_column=column_2 and so on.",
+        severity="warning",
+    )

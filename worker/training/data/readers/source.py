@@ -1,0 +1,122 @@
+"""From an uploaded file to a plain one: unzipped under a cap, in constant memory, without a byte-order mark.
+
+Files that cannot be text or parquet at all are refused here.
+"""
+
+from __future__ import annotations
+
+import gzip
+import tempfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, NoReturn
+
+from worker.training.data.readers.problems import Problem, UnreadableDataset
+
+CHUNK = 1 << 20
+SAMPLE_BYTES = 1 << 18
+GZIP_MAGIC = b"\x1f\x8b"
+PARQUET_MAGIC = b"PAR1"
+UTF8_MARK = b"\xef\xbb\xbf"
+UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+OTHER_ARCHIVES = {b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"PK\x03\x04": "zip"}
+TEXT_CONTROLS = frozenset(b"\t\n\r\f\x0b")
+
+
+def refuse(code: str, message: str, hint: str, pointer: str = "/") -> NoReturn:
+    """Raise the one problem of a file that cannot be read at all."""
+    raise UnreadableDataset([Problem(code=code, message=message, pointer=pointer, hint=hint)])
+
+
+@contextmanager
+def plain_file(path: Path, max_bytes: int | None) -> Iterator[Path]:
+    """Yield a path to the plain content: `path` itself, or a temporary file that is gone afterwards.
+
+    Raises UnreadableDataset for an empty or broken file, an unknown compression, and as soon as the content
+    proves longer than `max_bytes`.
+    """
+    with path.open("rb") as file:
+        head = file.read(6)
+    if not head:
+        refuse("empty_file", "the file is empty", "Upload a file with one interaction a line.")
+    for magic, name in OTHER_ARCHIVES.items():
+        if head.startswith(magic):
+            refuse("unsupported_compression", f"the file is {name}-compressed", "Upload it plain or as gzip.")
+    compressed = head.startswith(GZIP_MAGIC)
+    if not compressed:
+        _check_size(path.stat().st_size, max_bytes)
+        if not head.startswith(UTF8_MARK):
+            yield path
+            return
+    with tempfile.TemporaryDirectory(prefix="steadyrank-read-") as folder:
+        plain = Path(folder) / "plain"
+        with path.open("rb") as raw, plain.open("wb") as target:
+            if compressed:
+                _unzip(raw, target, max_bytes)
+            else:
+                _copy_unmarked(raw, target, max_bytes)
+        if not plain.stat().st_size:
+            refuse(
+                "empty_file", "the file decompresses to nothing", "Upload a file with one interaction a line."
+            )
+        yield plain
+
+
+def _unzip(raw: BinaryIO, target: BinaryIO, max_bytes: int | None) -> None:
+    try:
+        with gzip.GzipFile(fileobj=raw) as unzipped:
+            _copy_unmarked(unzipped, target, max_bytes)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        refuse(
+            "broken_gzip", f"the gzip file is damaged or cut short ({error})", "Compress and upload it again."
+        )
+
+
+def _copy_unmarked(source: BinaryIO | gzip.GzipFile, target: BinaryIO, max_bytes: int | None) -> None:
+    size = 0
+    while chunk := source.read(CHUNK):
+        _check_size(size + len(chunk), max_bytes)
+        target.write(chunk.removeprefix(UTF8_MARK) if size == 0 else chunk)
+        size += len(chunk)
+
+
+def _check_size(size: int, max_bytes: int | None) -> None:
+    if max_bytes is not None and size > max_bytes:
+        refuse(
+            "decompressed_too_large",
+            f"the content is longer than the {max_bytes:,} bytes allowed",
+            "Keep only the user, item and time columns, or upload fewer rows.",
+        )
+
+
+def is_parquet(plain: Path) -> bool:
+    """Say whether the file begins as parquet does."""
+    with plain.open("rb") as file:
+        return file.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC
+
+
+def sample_lines(plain: Path) -> list[str]:
+    """Return the first lines (whole ones) of a text file, without line ends.
+
+    Raises UnreadableDataset when the bytes are no UTF-8 text, or nothing but white space.
+    """
+    with plain.open("rb") as file:
+        sample = file.read(SAMPLE_BYTES)
+        whole = not file.read(1)
+    if sample.startswith(UTF16_MARKS):
+        refuse("bad_encoding", "the file is UTF-16 text", "Save it as UTF-8.")
+    controls = sum(byte < 32 and byte not in TEXT_CONTROLS for byte in sample)
+    if b"\x00" in sample or controls > len(sample) / 100:
+        refuse(
+            "binary_file",
+            "the file is binary, not text",
+            "Upload csv, tsv, jsonl, RecBole .inter, MovieLens '::' or sequence text, or a parquet file.",
+        )
+    if not whole and b"\n" in sample:
+        sample = sample[: sample.rindex(b"\n")]
+    lines = [line.removesuffix("\r") for line in sample.decode("utf-8", errors="replace").split("\n")]
+    if not any(line.strip() for line in lines):
+        refuse("empty_file", "the file holds nothing but blank lines", "Upload one interaction a line.")
+    return lines

@@ -1,0 +1,221 @@
+"""One arm and seed, epoch by epoch: steps, validation, choice of the model, early stopping, checkpoints."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+
+from worker.training.adversary.perturbation import Adversary
+from worker.training.data.batching import BucketedBatches
+from worker.training.data.sampling import HistoryReplacer, NegativeSampler
+from worker.training.fitting.finite import DEFERRED_STEPS, FiniteGuard
+from worker.training.fitting.state import Best, TrainerState
+from worker.training.fitting.step import StepInputs, training_step
+from worker.training.losses.bce import RankingLoss
+from worker.training.models.base import SequenceModel
+from worker.training.progress import (
+    CheckpointKey,
+    CheckpointKind,
+    CheckpointStore,
+    Control,
+    EpochMetrics,
+    Progress,
+    StepProgress,
+    Stopped,
+)
+from worker.training.seeding import derive_seed
+from worker.training.spec import TrainSpec
+
+CHOSEN_BY = "ndcg@10"
+"""The validation metric that early stopping and the choice of a model go by; nothing else does."""
+
+Validate = Callable[[SequenceModel], dict[str, float]]
+"""Measures a model (in eval mode, under no_grad) on the validation targets; must give `CHOSEN_BY`. A stop
+that is asked for meanwhile is obeyed at the next step."""
+
+StopReason = Literal["epochs", "patience"]
+
+_NO_NEGATIVES = torch.zeros(0, dtype=torch.int64)
+
+
+@dataclass
+class ArmRun:
+    """What one arm of one seed needs to train; `state` alone changes, and is all that a checkpoint holds.
+
+    arm: an arm's name, or "warmup" for the part that a seed's arms share. first_step, total_steps: where the
+    arm's own first step stands among all steps of the job.
+    """
+
+    spec: TrainSpec
+    arm: str
+    seed: int
+    state: TrainerState
+    adversary: Adversary
+    batches: BucketedBatches
+    loss: RankingLoss[Any]
+    sampler: NegativeSampler | None
+    replacer: HistoryReplacer | None
+    validate: Validate
+    progress: Progress
+    checkpoints: CheckpointStore
+    identity: dict[str, Any]
+    first_step: int
+    total_steps: int
+    device: torch.device
+    _guard: FiniteGuard = field(init=False)
+    _saved_at: float = field(init=False)
+    _clock: float = field(init=False)
+
+    def train_to(self, last_epoch: int, *, choose: bool) -> StopReason:
+        """Train until `last_epoch` is finished or patience has run out; say which.
+
+        With `choose` false (the warm-up) nothing is validated, chosen or stopped early. Raises Stopped when
+        the world asks for it, DivergedError when a loss or gradient is not finite.
+        """
+        every = DEFERRED_STEPS if self.device.type == "cuda" else 1
+        self._guard = FiniteGuard(self.arm, self.seed, self.batches.n_batches, every=every)
+        self._saved_at = self._clock = time.monotonic()
+        state = self.state
+        while state.epoch < last_epoch:
+            if state.best.validations_since >= self.spec.patience:
+                self._announce_early_stop()
+                return "patience"
+            began = time.monotonic()
+            self._train_epoch()
+            self._guard.read()
+            epoch = state.epoch + 1
+            validation = None
+            if choose and (epoch % self.spec.validate_every == 0 or epoch == last_epoch):
+                validation = self._choose(epoch)
+            self._report(epoch, validation, time.monotonic() - began)
+            state.epoch, state.cursor = epoch, 0
+            state.sums.zero_()
+            if self.spec.checkpoint_minutes == 0 or self._checkpoint_is_due():
+                self._save_progress()
+        self._tick()
+        return "epochs"
+
+    def save(self, kind: CheckpointKind, payload: bytes) -> None:
+        """Store a payload under this arm's key and say so."""
+        key = CheckpointKey(kind, self.seed, self.arm, self.state.epoch, self.state.step)
+        self.checkpoints.save(key, payload)
+        self._saved_at = time.monotonic()
+        self.progress.event(
+            "checkpoint_saved",
+            f"{kind} checkpoint of arm {self.arm}, seed {self.seed}, after step {self.state.step}",
+            {"kind": kind, "arm": self.arm, "seed": self.seed, "epoch": key.epoch, "step": key.step},
+        )
+
+    def _train_epoch(self) -> None:
+        """Take the epoch's remaining steps; their order is a function of (seed, epoch)."""
+        state, spec = self.state, self.spec
+        precision = torch.autocast(self.device.type, torch.bfloat16) if spec.precision == "bfloat16" else None
+        state.model.train()
+        order = self.batches.epoch(derive_seed(self.seed, "batch order"), state.epoch + 1)
+        began, done = time.monotonic(), 0
+        for indices in order[state.cursor :]:
+            batch = self.batches.load(indices)
+            negatives = self.sampler.draw(batch, state.negatives) if self.sampler else _NO_NEGATIVES
+            replaced = self.replacer.draw(batch, state.replacements) if self.replacer else None
+            inputs = StepInputs.of(batch, negatives, self.device, replaced)
+            losses = training_step(
+                state.model,
+                state.optimiser,
+                inputs,
+                self.adversary,
+                streams=state.streams,
+                guard=self._guard,
+                step=state.step + 1,
+                loss=self.loss,
+                clip_norm=spec.clip_norm,
+                precision=precision,
+            )
+            n_targets = len(inputs.real_N)
+            state.sums[:3] += losses.double() * n_targets
+            state.sums[3] += n_targets
+            state.step += 1
+            state.cursor += 1
+            done += n_targets
+            self._obey(self._ask(done / max(time.monotonic() - began, 1e-9)))
+
+    def _ask(self, targets_per_second: float) -> Control:
+        state = self.state
+        step = self.first_step + state.step
+        return self.progress.step(
+            StepProgress(
+                arm=self.arm,
+                seed=self.seed,
+                epoch=state.epoch,
+                epochs=self.spec.epochs,
+                step=step,
+                total_steps=self.total_steps,
+                fraction=step / self.total_steps,
+                targets_per_second=targets_per_second,
+            )
+        )
+
+    def _obey(self, control: Control) -> None:
+        if control is Control.STOP:
+            raise Stopped(saved=False)
+        if control is Control.SAVE_AND_STOP:
+            self._save_progress()
+            raise Stopped(saved=True)
+        if self.spec.checkpoint_minutes > 0 and self._checkpoint_is_due():
+            self._save_progress()
+
+    def _checkpoint_is_due(self) -> bool:
+        minutes = self.spec.checkpoint_minutes
+        return minutes > 0 and time.monotonic() - self._saved_at >= minutes * 60
+
+    def _save_progress(self) -> None:
+        # A step that was masked out on the device must not be saved as if it had been taken.
+        self._guard.read()
+        self._tick()
+        self.save("progress", self.state.pack(self.identity))
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        self.state.seconds += now - self._clock
+        self._clock = now
+
+    def _choose(self, epoch: int) -> dict[str, float]:
+        """Validate, keep the weights if they are the best so far, else count patience after `min_epochs`."""
+        model, best = self.state.model, self.state.best
+        model.eval()
+        with torch.no_grad():
+            validation = self.validate(model)
+        if validation[CHOSEN_BY] > best.ndcg:
+            weights = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
+            self.state.best = Best(epoch, validation[CHOSEN_BY], validation, weights)
+        elif epoch > self.spec.min_epochs:
+            best.validations_since += 1
+        return validation
+
+    def _report(self, epoch: int, validation: dict[str, float] | None, seconds: float) -> None:
+        rank, match, history, targets = self.state.sums.tolist()
+        self.progress.epoch(
+            EpochMetrics(
+                arm=self.arm,
+                seed=self.seed,
+                epoch=epoch,
+                loss=rank / targets,
+                loss_match=match / targets if self.adversary.matches else None,
+                loss_history=history / targets if self.adversary.rewrites_history else None,
+                validation=validation,
+                seconds=seconds,
+            )
+        )
+
+    def _announce_early_stop(self) -> None:
+        best = self.state.best
+        self._tick()
+        self.progress.event(
+            "early_stopped",
+            f"arm {self.arm}, seed {self.seed} stopped after epoch {self.state.epoch}: no better validation "
+            f"{CHOSEN_BY} than {best.ndcg:.4f} of epoch {best.epoch} in {best.validations_since} validations",
+            {"arm": self.arm, "seed": self.seed, "epoch": self.state.epoch, "best_epoch": best.epoch},
+        )

@@ -1,0 +1,169 @@
+"""Everything that a training run is in the middle of, and its way into a checkpoint and back.
+
+A state that was packed and restored goes on bit for bit (on CPU, with the same build of torch and the same
+number of threads, which is why both are written down and compared).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from worker.training.data.sequences import Sequences
+from worker.training.fitting.checkpoint import pack, prefixed, without_prefix
+from worker.training.fitting.step import Streams
+from worker.training.models.base import SequenceModel
+from worker.training.models.build import build_model
+from worker.training.progress import CheckpointUnreadableError
+from worker.training.seeding import generator_for
+from worker.training.spec import TrainSpec
+
+Weights = dict[str, Tensor]
+
+
+@dataclass
+class Best:
+    """The best epoch so far by validation NDCG@10, and what early stopping has counted since."""
+
+    epoch: int = 0
+    ndcg: float = -1.0
+    """-1 before the first validation: any measured value is better."""
+    validation: dict[str, float] = field(default_factory=dict)
+    weights: Weights = field(default_factory=dict)
+    validations_since: int = 0
+
+
+@dataclass
+class TrainerState:
+    """One arm and seed in training.
+
+    epoch: epochs finished; cursor: batches of the next epoch already done; step: optimiser steps taken;
+    sums: float64[4] on the device, this epoch's L_rank, L_match, L_hist summed over targets, and the targets;
+    seconds: wall time so far, warm-up included.
+    """
+
+    model: SequenceModel
+    optimiser: torch.optim.Adam
+    streams: Streams
+    negatives: torch.Generator
+    replacements: torch.Generator
+    sums: Tensor
+    epoch: int = 0
+    cursor: int = 0
+    step: int = 0
+    best: Best = field(default_factory=Best)
+    seconds: float = 0.0
+
+    @classmethod
+    def fresh(cls, spec: TrainSpec, n_items: int, seed: int, device: torch.device) -> TrainerState:
+        """Return the state before the first step: a function of the spec, the item count and the seed."""
+        model = build_model(spec, n_items, seed=seed).to(device)
+        return cls(
+            model=model,
+            optimiser=torch.optim.Adam(
+                model.parameters(),
+                lr=spec.learning_rate,
+                betas=(spec.adam_beta1, spec.adam_beta2),
+                # The padding row is zero and gets no gradient, so its penalty is zero: it is never decayed.
+                weight_decay=spec.weight_decay,
+                fused=True,
+            ),
+            streams=Streams(
+                dropout=generator_for(seed, "dropout", device=device),
+                perturbed=generator_for(seed, "perturbed dropout", device=device),
+            ),
+            negatives=generator_for(seed, "negatives"),
+            replacements=generator_for(seed, "replacements"),
+            sums=torch.zeros(4, dtype=torch.float64, device=device),
+        )
+
+    def pack(self, identity: dict[str, Any]) -> bytes:
+        """Return a checkpoint that `restore` accepts for the same identity."""
+        moments = {
+            f"{index}.{name}": value
+            for index, values in self.optimiser.state_dict()["state"].items()
+            for name, value in values.items()
+        }
+        generators = {
+            "dropout": self.streams.dropout.get_state(),
+            "perturbed": self.streams.perturbed.get_state(),
+            "negatives": self.negatives.get_state(),
+            "replacements": self.replacements.get_state(),
+        }
+        tensors = {
+            **prefixed("model", self.model.state_dict()),
+            **prefixed("optimiser", moments),
+            **prefixed("generator", generators),
+            **prefixed("best", self.best.weights),
+            "sums": self.sums,
+        }
+        return pack(
+            tensors,
+            {
+                "identity": identity,
+                "epoch": self.epoch,
+                "cursor": self.cursor,
+                "step": self.step,
+                "seconds": self.seconds,
+                "best": {
+                    "epoch": self.best.epoch,
+                    "ndcg": self.best.ndcg,
+                    "validation": self.best.validation,
+                    "validations_since": self.best.validations_since,
+                },
+            },
+        )
+
+    def restore(self, tensors: Weights, state: dict[str, Any]) -> None:
+        """Take over an unpacked checkpoint. Raises CheckpointUnreadableError when it does not fit."""
+        try:
+            self._restore(tensors, state)
+        except (KeyError, ValueError, TypeError, RuntimeError) as error:
+            raise CheckpointUnreadableError(f"the checkpoint does not fit this run: {error}") from error
+
+    def _restore(self, tensors: Weights, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(without_prefix("model", tensors))
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, value in without_prefix("optimiser", tensors).items():
+            index, key = name.split(".")
+            moments.setdefault(int(index), {})[key] = value
+        groups = self.optimiser.state_dict()["param_groups"]
+        self.optimiser.load_state_dict({"state": moments, "param_groups": groups})
+        self.streams.dropout.set_state(tensors["generator.dropout"])
+        self.streams.perturbed.set_state(tensors["generator.perturbed"])
+        self.negatives.set_state(tensors["generator.negatives"])
+        self.replacements.set_state(tensors["generator.replacements"])
+        self.sums.copy_(tensors["sums"])
+        self.epoch, self.cursor, self.step = state["epoch"], state["cursor"], state["step"]
+        self.seconds = state["seconds"]
+        self.best = Best(**state["best"], weights=without_prefix("best", tensors))
+
+
+def identity_of(spec: TrainSpec, train: Sequences, device: torch.device) -> dict[str, Any]:
+    """Return what must be the same for a run to be continued: spec, data and arithmetic."""
+    data = hashlib.sha256(train.offsets.tobytes())
+    data.update(train.items.tobytes())
+    return {
+        "spec": hashlib.sha256(spec.model_dump_json().encode()).hexdigest(),
+        "data": data.hexdigest(),
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "device": device.type,
+    }
+
+
+def check_identity(found: object, wanted: dict[str, Any]) -> None:
+    """Raise CheckpointUnreadableError that names what differs, if anything does."""
+    if found == wanted:
+        return
+    found = found if isinstance(found, dict) else {}
+    differing = [key for key in wanted if found.get(key) != wanted[key]]
+    named = ", ".join(f"{key} was {found.get(key)!r} and is {wanted[key]!r}" for key in differing)
+    raise CheckpointUnreadableError(
+        f"the checkpoint belongs to another run or machine: {named}",
+        hint="Continue with the same spec, data, torch version and number of threads, or start again.",
+    )

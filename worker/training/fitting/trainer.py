@@ -1,0 +1,215 @@
+"""Trains the arms of an experiment; every moment of it can be saved and taken up again.
+
+Arms of one seed share their warm-up: it is trained once, kept as a `warmup` checkpoint, and each arm forks
+from that (weights, optimiser and random streams), so that arms differ in nothing but their adversary.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import torch
+
+from worker.training.adversary.cascade import cascade_effects, cascade_weights
+from worker.training.adversary.perturbation import OFF, adversary_of
+from worker.training.data.batching import BucketedBatches, cut_windows
+from worker.training.data.sampling import HistoryReplacer, item_weights
+from worker.training.data.sequences import Sequences
+from worker.training.fitting.arm_run import ArmRun, StopReason, Validate
+from worker.training.fitting.checkpoint import pack, prefixed, unpack, without_prefix
+from worker.training.fitting.state import TrainerState, Weights, check_identity, identity_of
+from worker.training.losses.build import build_loss, build_sampler
+from worker.training.progress import (
+    CheckpointKind,
+    CheckpointStore,
+    CheckpointUnreadableError,
+    DataError,
+    Progress,
+)
+from worker.training.spec import Arm, TrainSpec
+
+WARMUP: Final = "warmup"
+CASCADE_GUIDED: Final = ("cascade", "cascade_replacement")
+"""The arms whose second pass goes by cascade weights."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished arm. `weights` (on the CPU) and `validation` are those of `best_epoch`.
+
+    epochs, seconds: of the whole run, the shared warm-up included.
+    """
+
+    arm: Arm
+    seed: int
+    weights: Weights
+    best_epoch: int
+    epochs: int
+    stop_reason: StopReason
+    seconds: float
+    validation: dict[str, float]
+
+
+class Trainer:
+    """Trains any arm and seed of `spec` on `train`, the training sequences of the split (not the whole data).
+
+    What `checkpoints` holds is used first: a finished arm is not trained again, an interrupted one goes on
+    where it was. Payloads of kind `progress` are discarded here; `warmup` and `best` are the caller's.
+
+    saturated_users: how many users have no negative item (see `NegativeSampler`).
+    """
+
+    def __init__(
+        self,
+        spec: TrainSpec,
+        train: Sequences,
+        *,
+        validate: Validate,
+        progress: Progress,
+        checkpoints: CheckpointStore,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self._spec = spec
+        self._n_items = train.n_items
+        self._items = train.items
+        self._validate = validate
+        self._progress = progress
+        self._checkpoints = checkpoints
+        self._device = torch.device(device)
+        self._identity = identity_of(spec, train, self._device)
+        self.windows = cut_windows(train, spec.max_length, spec.windows_per_user)
+        if not len(self.windows):
+            raise DataError(
+                "no user has two interactions to train on",
+                hint="Lower k_core or min_rating, or use a data set with longer histories.",
+            )
+        self._loss = build_loss(spec, train, self._device)
+        self._sampler = build_sampler(spec, train, self.windows)
+        self.saturated_users = self._sampler.saturated_users if self._sampler else 0
+        self._plain = BucketedBatches(self.windows, spec.batch_size)
+
+    def train(self, arm: Arm, seed: int) -> Outcome:
+        """Train one arm to its end, before it the warm-up if no other arm of the seed has done that yet.
+
+        Raises Stopped when the world asks for it, DivergedError, and CheckpointUnreadableError when stored
+        checkpoints are of another spec, data set, torch or thread count, or none of them can be read.
+        """
+        finished = self._read("best", seed, arm)
+        if finished is not None:
+            tensors, state = finished
+            # Figures may have been put beside the weights since (kept_results.py).
+            return Outcome(arm=arm, seed=seed, weights=without_prefix("model", tensors), **state["outcome"])
+        run = self._run(arm, seed)
+        if not self._take_up(run, "progress", arm) and self._spec.warmup_epochs > 0:
+            self._warm_up(seed)
+            self._take_up(run, "warmup", WARMUP)
+        self._progress.phase("training", arm=arm, seed=seed)
+        stop_reason = run.train_to(self._spec.epochs, choose=True)
+        best = run.state.best
+        outcome: dict[str, Any] = {
+            "best_epoch": best.epoch,
+            "epochs": run.state.epoch,
+            "stop_reason": stop_reason,
+            "seconds": run.state.seconds,
+            "validation": best.validation,
+        }
+        tensors = prefixed("model", best.weights)
+        run.save("best", pack(tensors, {"identity": run.identity, "outcome": outcome}))
+        self._checkpoints.discard("progress", seed, arm)
+        return Outcome(arm=arm, seed=seed, weights=best.weights, **outcome)
+
+    def _warm_up(self, seed: int) -> None:
+        """Train the part that all arms of the seed share, unless it is stored already."""
+        if self._read("warmup", seed, WARMUP) is not None:
+            return
+        run = self._run(WARMUP, seed)
+        self._take_up(run, "progress", WARMUP)
+        self._progress.phase("training", arm=WARMUP, seed=seed)
+        run.train_to(self._spec.warmup_epochs, choose=False)
+        run.save("warmup", run.state.pack(run.identity))
+        self._checkpoints.discard("progress", seed, WARMUP)
+
+    def _run(self, arm: Arm | Literal["warmup"], seed: int) -> ArmRun:
+        """Return the arm before its first step."""
+        adversary = OFF if arm == WARMUP else adversary_of(self._spec, arm)
+        return ArmRun(
+            spec=self._spec,
+            arm=arm,
+            seed=seed,
+            state=TrainerState.fresh(self._spec, self._n_items, seed, self._device),
+            adversary=adversary,
+            batches=self._weighted() if arm in CASCADE_GUIDED else self._plain,
+            loss=self._loss,
+            sampler=self._sampler,
+            replacer=self._replacer(adversary.replace_share) if adversary.replaces_history else None,
+            validate=self._validate,
+            progress=self._progress,
+            checkpoints=self._checkpoints,
+            identity=self._identity_of(arm, seed),
+            first_step=self._first_step(arm, seed),
+            total_steps=self._steps_of_seed() * len(self._spec.seeds),
+            device=self._device,
+        )
+
+    def _weighted(self) -> BucketedBatches:
+        spec = self._spec
+        effects = cascade_effects(self.windows, self._n_items, spec.kappa)
+        weights = cascade_weights(self.windows, effects, spec.gamma, spec.weight_clip)
+        return BucketedBatches(self.windows, spec.batch_size, weights)
+
+    def _replacer(self, share: float) -> HistoryReplacer:
+        return HistoryReplacer(item_weights(self._items, self._n_items, self._spec.replace_by), share)
+
+    def _take_up(self, run: ArmRun, kind: CheckpointKind, arm: str) -> bool:
+        """Put the newest readable checkpoint of that kind into the run; False when there is none."""
+        stored = self._read(kind, run.seed, arm)
+        if stored is None:
+            return False
+        run.state.restore(*stored)
+        if kind == "progress":
+            self._progress.event(
+                "resumed",
+                f"arm {arm}, seed {run.seed} goes on after step {run.state.step}",
+                {"arm": arm, "seed": run.seed, "epoch": run.state.epoch, "step": run.state.step},
+            )
+        return True
+
+    def _read(self, kind: CheckpointKind, seed: int, arm: str) -> tuple[Weights, dict[str, Any]] | None:
+        """Return the newest payload that can be read; None when nothing of the kind is stored."""
+        payloads = self._checkpoints.load(kind, seed, arm)
+        for key, payload in payloads:
+            try:
+                tensors, state = unpack(payload)
+            except CheckpointUnreadableError as error:
+                self._progress.event(
+                    "checkpoint_unreadable",
+                    f"{kind} checkpoint of arm {arm}, seed {seed}, step {key.step}: {error}",
+                    {"kind": kind, "arm": arm, "seed": seed, "step": key.step},
+                )
+                continue
+            check_identity(state.get("identity"), self._identity_of(arm, seed))
+            return tensors, state
+        if payloads:
+            raise CheckpointUnreadableError(
+                f"none of the {len(payloads)} {kind} checkpoints of arm {arm}, seed {seed} can be read",
+                hint="Start the run again.",
+            )
+        return None
+
+    def _identity_of(self, arm: str, seed: int) -> dict[str, Any]:
+        return {**self._identity, "arm": arm, "seed": seed}
+
+    def _steps_of_seed(self) -> int:
+        spec = self._spec
+        own_epochs = len(spec.arms) * (spec.epochs - spec.warmup_epochs)
+        return (spec.warmup_epochs + own_epochs) * self._plain.n_batches
+
+    def _first_step(self, arm: Arm | Literal["warmup"], seed: int) -> int:
+        """Steps of the job before this arm's, less those of the warm-up that its own count contains."""
+        spec = self._spec
+        before = spec.seeds.index(seed) * self._steps_of_seed()
+        if arm != WARMUP:
+            own_epochs = spec.epochs - spec.warmup_epochs
+            before += spec.arms.index(arm) * own_epochs * self._plain.n_batches
+        return before

@@ -1,0 +1,172 @@
+"""Paired differences between arms, with bootstrap intervals over users, and what they amount to in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from worker.training.evaluation.bootstrap import bootstrap_interval
+from worker.training.reporting.results import ATTACKED, CLEAN, OVERLAP, ArmResult
+
+Float64 = npt.NDArray[np.float64]
+
+_BASE = "standard"
+_NAMES = {
+    CLEAN: "clean NDCG@10",
+    ATTACKED: "NDCG@10 with the last item replaced",
+    OVERLAP: "top-10 overlap with the last item replaced",
+}
+
+
+def compare_arms(results: Sequence[ArmResult]) -> list[dict[str, Any]]:
+    """Compare each arm with `standard`, and the guided ones with what they refine, as far as trained.
+
+    Returns rows {arm, against, metric, difference, interval, n}: the difference (arm less against) of means
+    over n users, each user's figure being its mean over seeds, and a 95 % bootstrap interval that resamples
+    users. The interval says nothing about other seeds.
+    """
+    arms = list(dict.fromkeys(result.arm for result in results))
+    pairs = [(arm, _BASE) for arm in arms if arm != _BASE]
+    pairs += [("cascade", "adversarial"), ("cascade_replacement", "cascade")]
+    rows = []
+    for arm, against in pairs:
+        if arm not in arms or against not in arms:
+            continue
+        for metric in (CLEAN, ATTACKED, OVERLAP):
+            mine, others = _by_user(results, arm, metric), _by_user(results, against, metric)
+            if mine is None or others is None:
+                continue
+            differences = mine - others
+            differences = differences[~np.isnan(differences)]
+            if differences.size:
+                rows.append(_row(arm, against, metric, differences))
+    return rows
+
+
+def _row(arm: str, against: str, metric: str, differences: Float64) -> dict[str, Any]:
+    return {
+        "arm": arm,
+        "against": against,
+        "metric": metric,
+        "difference": float(differences.mean()),
+        "interval": list(bootstrap_interval(differences)),
+        "n": len(differences),
+    }
+
+
+def _by_user(results: Sequence[ArmResult], arm: str, metric: str) -> Float64 | None:
+    """[E]: each user's figure, its mean over the arm's seeds; NaN for who takes no part."""
+    arrays = [result.measured.per_user.get(metric) for result in results if result.arm == arm]
+    present = [array.astype(np.float64) for array in arrays if array is not None]
+    return np.mean(present, axis=0) if len(present) == len(arrays) else None
+
+
+def warnings_of(arms: Mapping[str, Any], popularity: Mapping[str, Any] | None) -> list[dict[str, str]]:
+    """Return a row {code, arm, message} for every arm that ranks no better than popularity.
+
+    arms and popularity: bodies of the report, with their `test` metrics.
+    """
+    if popularity is None:
+        return []
+    level = popularity["test"]["ndcg@10"]
+    return [
+        {
+            "code": "nothing_learnt",
+            "arm": name,
+            "message": f"{name} ranks no better than popularity (NDCG@10 {body['test']['ndcg@10']:.4f} "
+            f"against {level:.4f}): it has learnt too little for its steadiness to mean anything",
+        }
+        for name, body in arms.items()
+        if body["test"]["ndcg@10"] <= level
+    ]
+
+
+def costs_of(arms: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What each arm costs against `standard`, in clean test NDCG@10 and in training time (means over seeds).
+
+    arms: bodies of the report. Returns rows {arm, against, "clean_ndcg@10_ratio", seconds {arm, against,
+    extra, ratio, epoch_ratio}}; a ratio to 0 is None. Seconds include the warm-up that arms share, and follow
+    when patience ended an arm; `epoch_ratio`, of seconds an epoch, does not.
+    """
+    if _BASE not in arms:
+        return []
+    base = arms[_BASE]
+    return [
+        {
+            "arm": name,
+            "against": _BASE,
+            "clean_ndcg@10_ratio": _ratio(body["test"]["ndcg@10"], base["test"]["ndcg@10"]),
+            "seconds": {
+                "arm": body["seconds"],
+                "against": base["seconds"],
+                "extra": body["seconds"] - base["seconds"],
+                "ratio": _ratio(body["seconds"], base["seconds"]),
+                "epoch_ratio": _ratio(
+                    _ratio(body["seconds"], body["epochs"]), _ratio(base["seconds"], base["epochs"])
+                ),
+            },
+        }
+        for name, body in arms.items()
+        if name != _BASE
+    ]
+
+
+def _ratio(above: float | None, below: float | None) -> float | None:
+    return above / below if above is not None and below else None
+
+
+def verdict(
+    comparisons: Sequence[Mapping[str, Any]],
+    warnings: Sequence[Mapping[str, str]],
+    n_seeds: int,
+    costs: Sequence[Mapping[str, Any]] = (),
+) -> str:
+    """Say what was found in plain words, one sentence a line of thought."""
+    sentences = [f"{warning['message']}." for warning in warnings]
+    pairs = dict.fromkeys((row["arm"], row["against"]) for row in comparisons)
+    for arm, against in pairs:
+        rows = [row for row in comparisons if (row["arm"], row["against"]) == (arm, against)]
+        moved = [_moved(row) for row in rows if _is_measurable(row)]
+        same = [_NAMES[row["metric"]] for row in rows if not _is_measurable(row)]
+        parts = [", ".join(moved)] if moved else []
+        if same:
+            parts.append(f"no measurable difference in {' and '.join(same)}")
+        share = [_share(cost) for cost in costs if (cost["arm"], cost["against"]) == (arm, against)]
+        sentences.append(f"{arm} against {against}: {'; '.join(parts)}.{''.join(share)}")
+    if not comparisons:
+        sentences.append("Nothing to compare: one arm was trained.")
+    else:
+        trained = "One seed was" if n_seeds == 1 else f"{n_seeds} seeds were"
+        sentences.append(
+            f"{trained} trained. Intervals are over users, not over seeds, and seeds can differ by as much "
+            "as arms do" + (": train several before believing a difference." if n_seeds < 3 else ".")
+        )
+    return " ".join(sentence[0].upper() + sentence[1:] for sentence in sentences)
+
+
+def price_in_words(cost: Mapping[str, Any]) -> str:
+    """Say what a row of `costs_of` says of time; it differs from run to run, so no verdict holds it."""
+    seconds = cost["seconds"]
+    times = "" if seconds["ratio"] is None else f" ({seconds['ratio']:.2f} times as long)"
+    more = "more" if seconds["extra"] >= 0 else "less"
+    return f"{cost['arm']} trained {abs(seconds['extra']):.0f} s {more} than {cost['against']}{times}."
+
+
+def _share(cost: Mapping[str, Any]) -> str:
+    share = cost["clean_ndcg@10_ratio"]
+    return "" if share is None else f" It has {share:.1%} of {cost['against']}'s clean NDCG@10."
+
+
+def _is_measurable(row: Mapping[str, Any]) -> bool:
+    low, high = row["interval"]
+    return bool(low > 0 or high < 0)
+
+
+def _moved(row: Mapping[str, Any]) -> str:
+    direction = "higher" if row["difference"] > 0 else "lower"
+    low, high = sorted(map(abs, row["interval"]))
+    size = abs(row["difference"])
+    return f"{_NAMES[row['metric']]} {direction} by {size:.4f} (95 % interval {low:.4f} to {high:.4f})"

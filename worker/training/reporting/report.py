@@ -1,0 +1,169 @@
+"""The report of an experiment: one JSON document with every figure and everything needed to judge it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from worker.training.evaluation.bootstrap import interval_of
+from worker.training.evaluation.metrics import METRICS_AT
+from worker.training.reporting.comparisons import compare_arms, costs_of, verdict, warnings_of
+from worker.training.reporting.results import CLEAN, ArmResult, Measured
+from worker.training.spec import TrainSpec
+
+Float32 = npt.NDArray[np.float32]
+
+SCHEMA_VERSION = 1
+
+
+def build_report(
+    spec: TrainSpec,
+    facts: Mapping[str, Any],
+    results: Sequence[ArmResult],
+    baselines: Mapping[str, Measured],
+    *,
+    environment: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Put the pieces together into plain JSON types (docs/api.md, "The report").
+
+    facts: of `dataset_facts`. results: one an arm and seed. baselines: "popularity", "markov". An arm's own
+    figures are means over its seeds; `seeds[]` holds each. Raises ValueError when a figure is not finite.
+    """
+    arms = {arm: _arm([result for result in results if result.arm == arm]) for arm in _names(results)}
+    measured = {name: _measured(baseline) for name, baseline in baselines.items()}
+    comparisons = compare_arms(results)
+    warnings = warnings_of(arms, measured.get("popularity"))
+    costs = costs_of(arms)
+    protocol = protocol_of(spec)
+    report = {
+        "schema_version": SCHEMA_VERSION,
+        "protocol": protocol,
+        "protocol_hash": protocol_hash(protocol, facts["content_sha256"]),
+        "dataset": dict(facts),
+        "arms": arms,
+        "baselines": measured,
+        "comparisons": comparisons,
+        "costs": costs,
+        "warnings": warnings,
+        "verdict": verdict(comparisons, warnings, len({result.seed for result in results}), costs),
+        "spec": spec.model_dump(mode="json"),
+        "environment": dict(environment),
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(report, allow_nan=False))
+    return plain
+
+
+def protocol_of(spec: TrainSpec) -> dict[str, Any]:
+    """How figures were measured: everything of a spec that two comparable figures have in common."""
+    attack: dict[str, Any] = {
+        "positions": sorted(spec.attack_positions),
+        "counts": sorted(spec.attack_counts),
+        "replacements": sorted(spec.attack_replacements),
+        "repeats": spec.attack_repeats,
+        "seed": spec.attack_seed,
+    }
+    if "highest_cascade" in spec.attack_positions:
+        attack["cascade"] = {"kappa": spec.kappa, "windows_per_user": spec.windows_per_user}
+    return {
+        "split": "leave_one_out",
+        "ranking": "full",
+        "ties": "fixed_shuffle",
+        "exclude_seen": spec.exclude_seen,
+        "metrics_at": list(METRICS_AT),
+        "chosen_by": "validation ndcg@10",
+        "max_length": spec.max_length,
+        "attack": attack,
+    }
+
+
+def protocol_hash(protocol: Mapping[str, Any], content_sha256: str) -> str:
+    """SHA-256 of the protocol and the filtered data set: figures compare only where it is the same."""
+    document = {"protocol": protocol, "content_sha256": content_sha256}
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+
+def _names(results: Sequence[ArmResult]) -> list[str]:
+    return list(dict.fromkeys(result.arm for result in results))
+
+
+def _arm(results: Sequence[ArmResult]) -> dict[str, Any]:
+    """Figures of one arm: means over its seeds, then each seed."""
+    measured = [result.measured for result in results]
+    resampled = [one.resampled for one in measured]
+    # Resamples are the same in every seed, so their means are those of the mean over seeds.
+    means = {
+        name: np.mean([one[name] for one in resampled], axis=0)
+        for name in resampled[0]
+        if all(name in one for one in resampled)
+    }
+    attacks = [_mean(list(rows)) for rows in zip(*(one.attacks for one in measured), strict=True)]
+    return {
+        "test": _mean([one.test for one in measured]),
+        "test_intervals": _test_intervals(means),
+        "validation": _mean([one.validation for one in measured]),
+        "attacks": _with_intervals(attacks, means),
+        "slices": [_mean(list(rows)) for rows in zip(*(one.slices for one in measured), strict=True)],
+        "seconds": _mean([{"seconds": result.seconds} for result in results])["seconds"],
+        "epochs": _mean([{"epochs": result.epochs} for result in results])["epochs"],
+        "seeds": [
+            {
+                "seed": result.seed,
+                **_measured(result.measured),
+                "best_epoch": result.best_epoch,
+                "epochs": result.epochs,
+                "seconds": result.seconds,
+                "stop_reason": result.stop_reason,
+            }
+            for result in results
+        ],
+    }
+
+
+def _measured(one: Measured) -> dict[str, Any]:
+    return {
+        "test": one.test,
+        "test_intervals": _test_intervals(one.resampled),
+        "validation": one.validation,
+        "attacks": _with_intervals(one.attacks, one.resampled),
+        "slices": one.slices,
+    }
+
+
+def _test_intervals(means: Mapping[str, Float32]) -> dict[str, list[float] | None]:
+    return {"ndcg@10": _interval(means, CLEAN)}
+
+
+def _with_intervals(
+    attacks: Sequence[Mapping[str, Any]], means: Mapping[str, Float32]
+) -> list[dict[str, Any]]:
+    """Give each attack row an `intervals` of its NDCG@10, kept and overlap."""
+    rows = []
+    for row in attacks:
+        cell = f"attacks.{row['position']}.{row['count']}.{row['replacement']}"
+        intervals = {name: _interval(means, f"{cell}.{name}") for name in ("ndcg@10", "kept", "overlap")}
+        rows.append({**row, "intervals": intervals})
+    return rows
+
+
+def _interval(means: Mapping[str, Float32], name: str) -> list[float] | None:
+    return interval_of(means[name]) if name in means else None
+
+
+def _mean(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Mean of every field over rows of the same kind; what all rows agree on (a name, n) stays as it is.
+
+    A figure that one seed does not have (None) has no mean.
+    """
+    means: dict[str, Any] = {}
+    for name, first in rows[0].items():
+        values = [row[name] for row in rows]
+        if all(value == first for value in values):
+            means[name] = first
+        else:
+            means[name] = None if None in values else sum(values) / len(values)
+    return means

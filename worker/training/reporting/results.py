@@ -1,0 +1,186 @@
+"""What an experiment hands over to its report: figures of each arm and seed, and facts of the data set.
+
+A result can be put into a checkpoint (`to_state`, `from_state`), so that a run that crashes after an arm was
+measured need not measure it again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from worker.training.attacks.run import run_attacks
+from worker.training.data.batching import Windows
+from worker.training.data.histories import Scorer
+from worker.training.data.sequences import Sequences
+from worker.training.data.split import LeaveOneOut
+from worker.training.evaluation.bootstrap import ratio, resampled_means
+from worker.training.evaluation.evaluate import Tick, evaluate
+from worker.training.evaluation.metrics import ndcg
+from worker.training.evaluation.slices import slices_of
+from worker.training.fitting.checkpoint import prefixed, without_prefix
+from worker.training.spec import TrainSpec
+
+Float32 = npt.NDArray[np.float32]
+
+CLEAN = "test.ndcg@10"
+_COMPARED = "end.1.uniform"  # the attack arms are compared by: the last item, replaced by any other
+ATTACKED = f"attacks.{_COMPARED}.ndcg@10"
+OVERLAP = f"attacks.{_COMPARED}.overlap"
+_PER_USER, _RESAMPLED = "per_user", "resampled"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Figures of one scorer.
+
+    test, validation: metrics by name. attacks: rows as `run_attacks` gives them, on the test histories.
+    per_user: float32[E] arrays under CLEAN, ATTACKED and OVERLAP (the last two only where the attack grid has
+    that cell), rows in the order of the split's `eval_users`, NaN where a user takes no part.
+    seconds: wall time of the measuring. slices: rows of `slices_of`, "ndcg@10" clean, "attacked_ndcg@10" and
+    "overlap" with the last item replaced. resampled: float32[R] bootstrap means over users of CLEAN and of
+    every attack cell's "attacks.<position>.<count>.<replacement>.<metric>", metric "ndcg@10", "overlap" or
+    "kept"; `bootstrap.interval_of` makes intervals of them.
+    """
+
+    test: dict[str, float]
+    validation: dict[str, float]
+    attacks: list[dict[str, Any]]
+    per_user: dict[str, Float32] = field(repr=False)
+    seconds: float = 0.0
+    slices: list[dict[str, Any]] = field(default_factory=list)
+    resampled: dict[str, Float32] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
+class ArmResult:
+    """One arm of one seed: its training, in epochs and wall seconds, and the chosen model's figures."""
+
+    arm: str
+    seed: int
+    best_epoch: int
+    epochs: int
+    seconds: float
+    stop_reason: str
+    measured: Measured
+
+    def to_state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+        """Return tensors ("per_user.…", "resampled.…") and a JSON state; `from_state` makes this of them."""
+        tensors: dict[str, torch.Tensor] = {}
+        for prefix, arrays in ((_PER_USER, self.measured.per_user), (_RESAMPLED, self.measured.resampled)):
+            tensors |= prefixed(prefix, {name: torch.from_numpy(values) for name, values in arrays.items()})
+        measured = {
+            "test": self.measured.test,
+            "validation": self.measured.validation,
+            "attacks": self.measured.attacks,
+            "seconds": self.measured.seconds,
+            "slices": self.measured.slices,
+        }
+        state = {
+            "arm": self.arm,
+            "seed": self.seed,
+            "best_epoch": self.best_epoch,
+            "epochs": self.epochs,
+            "seconds": self.seconds,
+            "stop_reason": self.stop_reason,
+            "measured": measured,
+        }
+        return tensors, state
+
+    @classmethod
+    def from_state(cls, tensors: Mapping[str, torch.Tensor], state: Mapping[str, Any]) -> ArmResult:
+        """Read back what `to_state` gave; other tensors are passed over. Raises KeyError or TypeError."""
+        measured = Measured(
+            **state["measured"], per_user=_arrays(_PER_USER, tensors), resampled=_arrays(_RESAMPLED, tensors)
+        )
+        return cls(**{**state, "measured": measured})
+
+
+def _arrays(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, Float32]:
+    return {name: tensor.numpy() for name, tensor in without_prefix(prefix, tensors).items()}
+
+
+def measure(
+    scorer: Scorer,
+    split: LeaveOneOut,
+    spec: TrainSpec,
+    *,
+    tick: Tick | None = None,
+    attacking: Callable[[], None] | None = None,
+) -> Measured:
+    """Measure a scorer on validation and test targets, then under the spec's attacks on test histories.
+
+    `attacking` is called between the two; `tick` after every pass over a block of users, with a share that
+    begins anew for each of the three. Raises NonFiniteScoresError, and whatever the callbacks raise.
+    """
+    began = time.monotonic()
+    validation = evaluate(scorer, split, "validation", exclude_seen=spec.exclude_seen, lists=False, tick=tick)
+    test = evaluate(scorer, split, "test", exclude_seen=spec.exclude_seen, tick=tick)
+    if attacking is not None:
+        attacking()
+    attacked = run_attacks(scorer, split, spec, max_length=spec.max_length, tick=tick)
+    everyone = {CLEAN: ndcg(test.ranks, 10).astype(np.float32)}
+    everyone |= {f"attacks.{name}": values for name, values in attacked.per_user.items()}
+    per_user = {name: everyone[name] for name in (CLEAN, ATTACKED, OVERLAP) if name in everyone}
+    figures = {
+        "ndcg@10": everyone[CLEAN],
+        "attacked_ndcg@10": per_user.get(ATTACKED),
+        "overlap": per_user.get(OVERLAP),
+    }
+    return Measured(
+        test=test.metrics,
+        validation=validation.metrics,
+        attacks=attacked.rows,
+        per_user=per_user,
+        slices=slices_of(split, spec.max_length, figures),
+        resampled=_resampled(everyone),
+        seconds=time.monotonic() - began,
+    )
+
+
+def _resampled(per_user: Mapping[str, Float32]) -> dict[str, Float32]:
+    """Resample the users; of each cell's attacked and clean NDCG@10 comes the share kept."""
+    means = resampled_means(per_user)
+    for name in [name for name in means if name.endswith(".clean_ndcg@10")]:
+        cell = name.removesuffix("clean_ndcg@10")
+        means[f"{cell}kept"] = ratio(means[f"{cell}ndcg@10"], means.pop(name))
+    return means
+
+
+def dataset_facts(split: LeaveOneOut, sequences: Sequences, windows: Windows) -> dict[str, Any]:
+    """Return the report's `dataset`: sizes after the spec's filters, and what split and windows leave out.
+
+    cut_interactions: training interactions too old for any training window. tied_last_two_share: share of
+    evaluation users whose two targets carry the same time, so that which is the last is a matter of the
+    file's order; None where there are no times. cold_targets: test targets never seen in training, each
+    counted as a miss.
+    """
+    return {
+        "users": sequences.n_users,
+        "items": sequences.n_items,
+        "interactions": sequences.n_interactions,
+        "eval_users": len(split.eval_users),
+        "cut_interactions": windows.cut_interactions,
+        "tied_last_two_share": split.tied_last_two_share,
+        "cold_targets": split.cold_targets("test"),
+        "cold_validation_targets": split.cold_targets("validation"),
+        "content_sha256": content_hash(sequences),
+    }
+
+
+def content_hash(sequences: Sequences) -> str:
+    """Hash what the data set says after filtering: who had which items in which order, ids included."""
+    digest = hashlib.sha256()
+    for ids in (sequences.user_ids, sequences.item_ids):
+        digest.update(json.dumps(ids, ensure_ascii=True).encode())
+    digest.update(sequences.offsets.astype("<i8").tobytes())
+    digest.update(sequences.items.astype("<i4").tobytes())
+    return digest.hexdigest()
