@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -43,7 +43,8 @@ class TrainerState:
 
     epoch: epochs finished; cursor: batches of the next epoch already done; step: optimiser steps taken;
     sums: float64[4] on the device, this epoch's L_rank, L_match, L_hist summed over targets, and the targets;
-    seconds: wall time so far, warm-up included.
+    seconds: wall time so far, warm-up included. history: one row a finished epoch, warm-up included, {epoch,
+    loss, loss_match, loss_history, "ndcg@10" on validation}; None where a level or the validation was off.
     """
 
     model: SequenceModel
@@ -57,6 +58,7 @@ class TrainerState:
     step: int = 0
     best: Best = field(default_factory=Best)
     seconds: float = 0.0
+    history: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
     def fresh(cls, spec: TrainSpec, n_items: int, seed: int, device: torch.device) -> TrainerState:
@@ -109,6 +111,7 @@ class TrainerState:
                 "cursor": self.cursor,
                 "step": self.step,
                 "seconds": self.seconds,
+                "history": self.history,
                 "best": {
                     "epoch": self.best.epoch,
                     "ndcg": self.best.ndcg,
@@ -140,15 +143,44 @@ class TrainerState:
         self.sums.copy_(tensors["sums"])
         self.epoch, self.cursor, self.step = state["epoch"], state["cursor"], state["step"]
         self.seconds = state["seconds"]
+        self.history = list(state.get("history", ()))  # a run begun by an earlier version has none
         self.best = Best(**state["best"], weights=without_prefix("best", tensors))
+
+
+AFTER_WARMUP: Final = frozenset(
+    {
+        *("arms", "epsilon_match", "epsilon_history", "lambda_match", "lambda_history"),
+        *("kappa", "gamma", "weight_clip", "replace_share", "replace_by"),
+        *("patience", "min_epochs", "validate_every", "checkpoint_minutes"),
+        *("exclude_seen", "attack_positions", "attack_counts", "attack_replacements"),
+        *("attack_repeats", "attack_seed"),
+        # An identity names its own seed.
+        *("seed", "seeds"),
+    }
+)
+"""Settings that act only once the warm-up is over, or on nothing that is learnt. All others decide what it
+leaves behind, and so does, until it is written down here, any that a later version adds.
+"""
 
 
 def identity_of(spec: TrainSpec, train: Sequences, device: torch.device) -> dict[str, Any]:
     """Return what must be the same for a run to be continued: spec, data and arithmetic."""
+    return _identity(spec.model_dump_json(), train, device)
+
+
+def warmup_identity_of(spec: TrainSpec, train: Sequences, device: torch.device) -> dict[str, Any]:
+    """Return what must be the same for arms to fork from one warm-up, whatever their adversary is.
+
+    So that runs of different jobs may share warm-ups too, if they share a checkpoint store.
+    """
+    return _identity(spec.model_dump_json(exclude=set(AFTER_WARMUP)), train, device)
+
+
+def _identity(settings: str, train: Sequences, device: torch.device) -> dict[str, Any]:
     data = hashlib.sha256(train.offsets.tobytes())
     data.update(train.items.tobytes())
     return {
-        "spec": hashlib.sha256(spec.model_dump_json().encode()).hexdigest(),
+        "spec": hashlib.sha256(settings.encode()).hexdigest(),
         "data": data.hexdigest(),
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),

@@ -1,12 +1,13 @@
 """Trains the arms of an experiment; every moment of it can be saved and taken up again.
 
 Arms of one seed share their warm-up: it is trained once, kept as a `warmup` checkpoint, and each arm forks
-from that (weights, optimiser and random streams), so that arms differ in nothing but their adversary.
+from that (weights, optimiser and random streams), so that arms differ in nothing but their adversary. Runs
+whose specs differ only in what acts after the warm-up can share one, too, given a store that both use.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 import torch
@@ -18,7 +19,13 @@ from worker.training.data.sampling import HistoryReplacer, item_weights
 from worker.training.data.sequences import Sequences
 from worker.training.fitting.arm_run import ArmRun, StopReason, Validate
 from worker.training.fitting.checkpoint import pack, prefixed, unpack, without_prefix
-from worker.training.fitting.state import TrainerState, Weights, check_identity, identity_of
+from worker.training.fitting.state import (
+    TrainerState,
+    Weights,
+    check_identity,
+    identity_of,
+    warmup_identity_of,
+)
 from worker.training.losses.build import build_loss, build_sampler
 from worker.training.progress import (
     CheckpointKind,
@@ -38,7 +45,8 @@ CASCADE_GUIDED: Final = ("cascade", "cascade_replacement")
 class Outcome:
     """A finished arm. `weights` (on the CPU) and `validation` are those of `best_epoch`.
 
-    epochs, seconds: of the whole run, the shared warm-up included.
+    epochs, seconds: of the whole run, the shared warm-up included. history: see TrainerState; [] for an arm
+    that an earlier version finished.
     """
 
     arm: Arm
@@ -49,6 +57,7 @@ class Outcome:
     stop_reason: StopReason
     seconds: float
     validation: dict[str, float]
+    history: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Trainer:
@@ -78,6 +87,7 @@ class Trainer:
         self._checkpoints = checkpoints
         self._device = torch.device(device)
         self._identity = identity_of(spec, train, self._device)
+        self._warmup_identity = warmup_identity_of(spec, train, self._device)
         self.windows = cut_windows(train, spec.max_length, spec.windows_per_user)
         if not len(self.windows):
             raise DataError(
@@ -113,6 +123,7 @@ class Trainer:
             "stop_reason": stop_reason,
             "seconds": run.state.seconds,
             "validation": best.validation,
+            "history": run.state.history,
         }
         tensors = prefixed("model", best.weights)
         run.save("best", pack(tensors, {"identity": run.identity, "outcome": outcome}))
@@ -198,7 +209,8 @@ class Trainer:
         return None
 
     def _identity_of(self, arm: str, seed: int) -> dict[str, Any]:
-        return {**self._identity, "arm": arm, "seed": seed}
+        identity = self._warmup_identity if arm == WARMUP else self._identity
+        return {**identity, "arm": arm, "seed": seed}
 
     def _steps_of_seed(self) -> int:
         spec = self._spec
