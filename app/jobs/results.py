@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from app.db.models.model import Model
 from app.db.models.model_file import ModelFile
 from app.jobs.claims import Claim, hold
 from app.jobs.life import Status, move
+from app.models.names import next_version, usable_name
 from app.storage.blobs import BlobInfo
 
 
@@ -44,9 +45,9 @@ def succeed(
 
     """
     job = hold(session, claimed)
-    # Versions are counted: two jobs of one project that end together must not count the same number.
+    # Versions are counted name by name: two jobs that end together must not wait for each other's names.
     session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(job.project_id, 0))))
-    rows = [_register(session, job, model) for model in models]
+    rows = [_register(session, job, model, report) for model in models]
     job.report = report
     job.report_markdown = report_markdown
     job.stop_reason = stop_reason
@@ -56,19 +57,21 @@ def succeed(
     return [row.id for row in rows]
 
 
-def _register(session: Session, job: Job, finished: FinishedModel) -> Model:
+def _register(session: Session, job: Job, finished: FinishedModel, report: Mapping[str, Any]) -> Model:
     base = job.name or str(job.dataset_facts.get("name") or job.id)
-    name = f"{base}-{job.spec['model']}-{finished.arm}"
-    newest = session.execute(
-        select(func.max(Model.version)).where(Model.project_id == job.project_id, Model.name == name)
-    ).scalar_one()
+    name = usable_name(f"{base}-{job.spec['model']}-{finished.arm}")
     row = Model(
         project_id=job.project_id,
         name=name,
-        version=(newest or 0) + 1,
-        aliases=[],
+        version=next_version(session, job.project_id, name),
         job_id=job.id,
-        job_facts={"id": job.id, "name": job.name, "spec": job.spec, "labels": job.labels},
+        job_facts={
+            "id": job.id,
+            "name": job.name,
+            "spec": job.spec,
+            "labels": job.labels,
+            "protocol_hash": report.get("protocol_hash"),
+        },
         dataset_id=job.dataset_id,
         dataset_facts=job.dataset_facts,
         architecture=str(job.spec["model"]),

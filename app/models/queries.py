@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.db.models.model import Model
+from app.db.models.model_alias import ModelAlias
 from app.db.models.model_file import ModelFile
 from app.pagination import Page, paginate
 
@@ -29,6 +30,17 @@ def page_of(
     if arm is not None:
         statement = statement.where(Model.arm == arm)
     return paginate(session, statement, Model.id, page)
+
+
+def aliases_of(session: Session, models: Sequence[Model]) -> Mapping[str, list[str]]:
+    """The aliases that point at these models, by model id."""
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    statement = select(ModelAlias.model_id, ModelAlias.alias).where(
+        ModelAlias.model_id.in_([model.id for model in models])
+    )
+    for model_id, alias in session.execute(statement.order_by(ModelAlias.alias)):
+        found[model_id].append(alias)
+    return found
 
 
 def files_of(session: Session, models: Sequence[Model]) -> Mapping[str, list[ModelFile]]:

@@ -52,15 +52,15 @@ def list_models(
 ) -> ListOf[ModelObject]:
     """List the project's models, newest first."""
     rows, has_more = service.list_page(session, principal.project_id, page, job_id=job, arm=arm)
-    files = service.files_of(session, rows)
-    return list_of(rows, has_more, lambda model: ModelObject.of(model, files[model.id]))
+    objects = {model.id: model for model in service.shown(session, rows)}
+    return list_of(rows, has_more, lambda model: objects[model.id])
 
 
 @router.get("/{model_id}", responses={**shown(EXAMPLE), **problem_responses(404)})
 def get_model(model_id: str, principal: PrincipalDep, session: SessionDep) -> ModelObject:
     """Show one model, its metrics and its files."""
-    model = service.get(session, principal.project_id, model_id)
-    return ModelObject.of(model, service.files_of(session, [model])[model.id])
+    (shown_model,) = service.shown(session, [service.get(session, principal.project_id, model_id)])
+    return shown_model
 
 
 @router.get(

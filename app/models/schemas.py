@@ -72,13 +72,13 @@ class ModelObject(BaseModel):
     created_at: datetime
 
     @classmethod
-    def of(cls, row: Model, files: Sequence[ModelFile]) -> Self:
-        """The object of a row and its files."""
+    def of(cls, row: Model, files: Sequence[ModelFile], aliases: Sequence[str]) -> Self:
+        """The object of a row, its files and the aliases that point at it."""
         return cls(
             id=row.id,
             name=row.name,
             version=row.version,
-            aliases=row.aliases,
+            aliases=list(aliases),
             job=row.job_facts["id"],
             dataset=row.dataset_facts["id"],
             model=row.architecture,

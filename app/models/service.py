@@ -11,7 +11,7 @@ from app.db.models.model_file import ModelFile
 from app.errors import ErrorItem, NotFoundError, SteadyRankError, ValidationFailed
 from app.models import queries
 from app.models.loaded import LoadedModels
-from app.models.schemas import RecommendRequest
+from app.models.schemas import ModelObject, RecommendRequest
 from app.pagination import Page
 from app.storage.blobs import BlobStore
 from worker.training.portable import (
@@ -43,9 +43,10 @@ def list_page(
     return queries.page_of(session, project_id, page, job_id=job_id, arm=arm)
 
 
-def files_of(session: Session, models: Sequence[Model]) -> Mapping[str, list[ModelFile]]:
-    """The files of these models, by model id."""
-    return queries.files_of(session, models)
+def shown(session: Session, models: Sequence[Model]) -> list[ModelObject]:
+    """These models as clients see them, each with its files and aliases."""
+    files, aliases = queries.files_of(session, models), queries.aliases_of(session, models)
+    return [ModelObject.of(model, files[model.id], aliases[model.id]) for model in models]
 
 
 def file(session: Session, project_id: str, model_id: str, path: str) -> ModelFile:

@@ -11,7 +11,10 @@ from app.db.base import Base, CreatedAt, PrefixedId
 
 
 class Model(PrefixedId, CreatedAt, Base):
-    """A model. It outlives its job and its data set; `job_facts` and `dataset_facts` say what they were."""
+    """A model. It outlives its job and its data set; `job_facts` and `dataset_facts` say what they were.
+
+    Its aliases are rows of `model_aliases`.
+    """
 
     __tablename__ = "models"
     __table_args__ = (
@@ -26,7 +29,6 @@ class Model(PrefixedId, CreatedAt, Base):
     project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"))
     name: Mapped[str]
     version: Mapped[int]
-    aliases: Mapped[list[str]]
     job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id", ondelete="SET NULL"))
     job_facts: Mapped[dict[str, Any]]
     dataset_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id", ondelete="SET NULL"))
