@@ -5,6 +5,7 @@ Starlette's own limit answers in plain text, and every error here is a problem.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from http import HTTPStatus
 
@@ -29,18 +30,19 @@ class BodyLimitMiddleware:
     Args:
         app: What is protected.
         max_bytes: Most bytes of a body.
-        streamed: Paths that take bodies of any length, since they never hold them whole.
+        streamed: Paths that take bodies of any length, since they never hold them whole; `{}` is any one
+            segment, as in `/v1/uploads/{}/parts/{}`.
 
     """
 
     def __init__(self, app: ASGIApp, *, max_bytes: int, streamed: Collection[str]) -> None:
         self._app = app
         self._max_bytes = max_bytes
-        self._streamed = frozenset(streamed)
+        self._streamed = re.compile("|".join(re.escape(path).replace(r"\{\}", "[^/]+") for path in streamed))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
-        if scope["type"] != "http" or scope["path"] in self._streamed:
+        if scope["type"] != "http" or self._streamed.fullmatch(scope["path"]):
             scope.setdefault("state", {})[_STREAMED] = scope["type"] == "http"
             await self._app(scope, receive, send)
             return

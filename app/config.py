@@ -66,7 +66,7 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(default=2 * 1024 * MIB, ge=1)
     """Largest data set body, as sent, in bytes."""
     max_decompressed_bytes: int = Field(default=8 * 1024 * MIB, ge=1)
-    """Largest data set after decompression, in bytes; what a gzip bomb runs into."""
+    """Largest data set after decompression, in bytes; what a compressed bomb runs into."""
     max_json_bytes: int = Field(default=MIB, ge=1024)
     """Largest JSON request body, in bytes."""
     max_rows: int = Field(default=100_000_000, ge=1)

@@ -72,7 +72,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     # The last one added is the outermost.
     application.add_middleware(
-        BodyLimitMiddleware, max_bytes=settings.max_json_bytes, streamed={"/v1/datasets"}
+        BodyLimitMiddleware,
+        max_bytes=settings.max_json_bytes,
+        streamed={"/v1/datasets", "/v1/uploads/{}/parts/{}"},
     )
     application.add_middleware(ApiKeyMiddleware, database=database, require_keys=settings.require_keys)
     if settings.cors_origins:

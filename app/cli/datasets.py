@@ -43,7 +43,7 @@ def upload(
     wait: Annotated[bool, typer.Option(help="Wait until the service has read it.")] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Upload a log of interactions (csv, tsv, jsonl, parquet, .inter, plain or gzip)."""
+    """Upload a log of interactions (csv, tsv, jsonl, parquet, .inter; plain, gzip or zstd)."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with connect(ctx) as client, Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(f"Uploading {file.name}", total=None)

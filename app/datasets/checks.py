@@ -1,25 +1,36 @@
 """Faults of an uploaded file that show while it arrives, so that they are answered at once.
 
 Only what needs no reading of content: no bytes at all, bytes that are not text, another compression than
-gzip, a gzip stream that is broken or grows too large. Everything else is found by the light worker and ends
-in the data set's `problems[]`.
+gzip and Zstandard, a compressed stream that is broken or grows too large. Everything else is found by the
+light worker and ends in the data set's `problems[]`.
 """
 
 from __future__ import annotations
 
 import re
+import sys
 import zlib
+from typing import NoReturn
 
 from app.errors import FILE, PayloadTooLarge, ValidationFailed
 
-GZIP, PARQUET = b"\x1f\x8b", b"PAR1"
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+GZIP, ZSTD, PARQUET = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PAR1"
+ZSTD_SKIPPABLE = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
+"""A frame without content, with which some parallel compressors begin."""
+ZSTD_WINDOW_LOG = 23
+"""Windows of up to 8 MiB, which RFC 8878 asks every decoder to take: the memory that a stream costs."""
 _ARCHIVES = {
-    b"\x28\xb5\x2f\xfd": "zstd-compressed",
+    ZSTD: "compressed twice",
     b"BZh": "bzip2-compressed",
     b"\xfd7zXZ\x00": "xz-compressed",
     b"PK\x03\x04": "a zip archive or a spreadsheet",
     b"7z\xbc\xaf\x27\x1c": "a 7-zip archive",
-    GZIP: "gzip-compressed twice",
+    GZIP: "compressed twice",
 }
 _BZIP2 = re.compile(rb"BZh[1-9](1AY&SY|\x17rE8P\x90)", re.DOTALL)
 """The whole beginning of one: three letters alone could be the name of a column."""
@@ -61,13 +72,32 @@ class _Plain:
             )
 
 
+class _Inflated:
+    """What comes out of a compressed file: counted, seen by `_Plain`, and not kept."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._limit = max_bytes
+        self._bytes = 0
+        self._plain = _Plain()
+        self.finish = self._plain.finish
+
+    def see(self, text: bytes) -> None:
+        self._bytes += len(text)
+        if self._bytes > self._limit:
+            raise PayloadTooLarge(
+                f"Decompressed, the file is larger than {self._limit} bytes.",
+                code="decompressed_too_large",
+                hint="Send fewer rows, or parquet; the operator can raise STEADYRANK_MAX_DECOMPRESSED_BYTES.",
+                pointer=FILE,
+            )
+        self._plain.feed(text)
+
+
 class _Gzip:
-    """Inflates along, keeping nothing: counts the bytes and lets `_Plain` see them. Members may follow."""
+    """Inflates along, a step at a time. Members may follow each other."""
 
     def __init__(self, max_decompressed_bytes: int) -> None:
-        self._limit = max_decompressed_bytes
-        self._inflated = 0
-        self._plain = _Plain()
+        self._text = _Inflated(max_decompressed_bytes)
         self._stream = zlib.decompressobj(wbits=31)
         self._between_members = False
 
@@ -81,24 +111,42 @@ class _Gzip:
             try:
                 text = self._stream.decompress(data, _INFLATE_STEP)
             except zlib.error as error:
-                raise _broken_gzip(str(error)) from error
-            self._inflated += len(text)
-            if self._inflated > self._limit:
-                raise PayloadTooLarge(
-                    f"Decompressed, the file is larger than {self._limit} bytes.",
-                    code="decompressed_too_large",
-                    hint="Send fewer rows, or parquet; the operator can raise "
-                    "STEADYRANK_MAX_DECOMPRESSED_BYTES.",
-                    pointer=FILE,
-                )
-            self._plain.feed(text)
+                raise _broken("gzip", str(error)) from error
+            self._text.see(text)
             data = self._stream.unused_data if self._stream.eof else self._stream.unconsumed_tail
             self._between_members = self._stream.eof
 
     def finish(self) -> None:
         if not self._between_members:
-            raise _broken_gzip("it ends before its last block")
-        self._plain.finish()
+            raise _broken("gzip", "it ends before its last block")
+        self._text.finish()
+
+
+class _Zstd:
+    """Decompresses along, a step at a time. Frames may follow each other."""
+
+    def __init__(self, max_decompressed_bytes: int) -> None:
+        self._text = _Inflated(max_decompressed_bytes)
+        self._stream = _zstd_stream()
+
+    def feed(self, data: bytes) -> None:
+        while data or not (self._stream.eof or self._stream.needs_input):
+            if self._stream.eof:
+                self._stream = _zstd_stream()
+            try:
+                text = self._stream.decompress(data, _INFLATE_STEP)
+            except zstd.ZstdError as error:
+                _refuse_zstd(error)
+            self._text.see(text)
+            data = self._stream.unused_data if self._stream.eof else b""
+
+    def finish(self) -> None:
+        if not self._stream.eof:
+            raise _broken("zstd", "it ends before its last block")
+        self._text.finish()
+
+
+_Kind = _Plain | _Gzip | _Zstd
 
 
 class UploadCheck:
@@ -115,7 +163,7 @@ class UploadCheck:
         self._max_decompressed_bytes = max_decompressed_bytes
         self._received = 0
         self._magic = b""
-        self._kind: _Plain | _Gzip | None = None
+        self._kind: _Kind | None = None
 
     def feed(self, data: bytes) -> None:
         """Look at the next bytes. PayloadTooLarge or ValidationFailed when they cannot be taken."""
@@ -138,16 +186,20 @@ class UploadCheck:
             self._kind.feed(data)
         self._kind.finish()
 
-    def _begin(self) -> tuple[_Plain | _Gzip, bytes]:
+    def _begin(self) -> tuple[_Kind, bytes]:
         data, self._magic = self._magic, b""
-        return (_Gzip(self._max_decompressed_bytes) if data.startswith(GZIP) else _Plain()), data
+        if data.startswith(GZIP):
+            return _Gzip(self._max_decompressed_bytes), data
+        if data.startswith(ZSTD) or ZSTD_SKIPPABLE.match(data):
+            return _Zstd(self._max_decompressed_bytes), data
+        return _Plain(), data
 
 
 def too_large(max_bytes: int) -> PayloadTooLarge:
     """The error for a file over the limit."""
     return PayloadTooLarge(
         f"The file is larger than {max_bytes} bytes.",
-        hint="Compress it with gzip or send parquet; the operator can raise STEADYRANK_MAX_UPLOAD_BYTES.",
+        hint="Compress it (gzip, zstd) or send parquet; the operator can raise STEADYRANK_MAX_UPLOAD_BYTES.",
         pointer=FILE,
     )
 
@@ -169,22 +221,37 @@ def _refuse_binary(head: bytes) -> None:
             raise ValidationFailed(
                 f"The file is {what}.",
                 code="unsupported_compression",
-                hint="Send it plain, compressed once with gzip, or as parquet.",
+                hint="Send it plain, compressed once with gzip or zstd, or as parquet.",
                 pointer=FILE,
             )
     if b"\0" in head:
         raise ValidationFailed(
             "The file is neither text nor parquet.",
             code="binary_file",
-            hint="Send csv, tsv, jsonl, .inter or other UTF-8 text, plain or gzip, or parquet.",
+            hint="Send csv, tsv, jsonl, .inter or other UTF-8 text, plain, gzip or zstd, or parquet.",
             pointer=FILE,
         )
 
 
-def _broken_gzip(why: str) -> ValidationFailed:
+def _zstd_stream() -> zstd.ZstdDecompressor:
+    return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: ZSTD_WINDOW_LOG})
+
+
+def _refuse_zstd(error: zstd.ZstdError) -> NoReturn:
+    if "too much memory" in str(error):
+        raise ValidationFailed(
+            "The zstd file needs a window of more than 8 MiB to be read.",
+            code="unsupported_compression",
+            hint="Compress it without --long and --ultra.",
+            pointer=FILE,
+        ) from error
+    raise _broken("zstd", str(error)) from error
+
+
+def _broken(kind: str, why: str) -> ValidationFailed:
     return ValidationFailed(
-        f"The gzip file is broken: {why}.",
-        code="broken_gzip",
-        hint="`gzip -t file` tells whether the file is whole on your side.",
+        f"The {kind} file is broken: {why}.",
+        code=f"broken_{kind}",
+        hint=f"`{kind} -t file` tells whether the file is whole on your side.",
         pointer=FILE,
     )

@@ -13,14 +13,15 @@ from typing import Protocol
 import anyio
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
+from app.body_pieces import body_pieces
 from app.config import Settings
 from app.datasets.checks import UploadCheck, too_large
 from app.datasets.multipart import MultipartFile
 from app.datasets.schemas import UploadOptions
-from app.errors import UploadInterruptedError, ValidationFailed
-from app.storage.blobs import CHUNK_BYTES, BlobStore, BlobWriter
+from app.errors import ValidationFailed
+from app.storage.blobs import BlobStore, BlobWriter
 from app.validation_errors import error_items
 
 _MULTIPART_OVERHEAD_BYTES = 64 * 1024
@@ -60,7 +61,7 @@ async def received_file(
 
     Raises:
         PayloadTooLarge: By Content-Length, while streaming, or after decompression.
-        ValidationFailed: `empty_file`, `binary_file`, `broken_gzip`, `broken_multipart`, …
+        ValidationFailed: `empty_file`, `binary_file`, `broken_gzip`, `broken_zstd`, `broken_multipart`, …
         UploadInterruptedError: The client vanished or fell silent.
 
     """
@@ -76,7 +77,7 @@ async def received_file(
     )
     writer = await run_in_threadpool(blobs.open_writer)
     try:
-        async for piece in _pieces(request, settings.upload_idle_seconds):
+        async for piece in body_pieces(request, settings.upload_idle_seconds):
             await run_in_threadpool(_take, source, check, writer, piece)
         given = source.end()
         await run_in_threadpool(check.finish)
@@ -92,36 +93,6 @@ def _take(source: _Source, check: UploadCheck, writer: BlobWriter, piece: bytes)
     if data:
         check.feed(data)
         writer.write(data)
-
-
-async def _pieces(request: Request, idle_seconds: float) -> AsyncIterator[bytes]:
-    """The body in pieces of about 1 MiB: a thread is entered once for each, not for every packet."""
-    gathered = bytearray()
-    stream = aiter(request.stream())
-    try:
-        while True:
-            try:
-                async with _limit(idle_seconds):
-                    gathered += await anext(stream)
-            except StopAsyncIteration:
-                break
-            if len(gathered) >= CHUNK_BYTES:
-                yield bytes(gathered)
-                gathered.clear()
-    except ClientDisconnect as error:
-        raise UploadInterruptedError("The connection ended before the body did; nothing was kept.") from error
-    except TimeoutError as error:
-        raise UploadInterruptedError(
-            f"Nothing arrived for {idle_seconds:g} seconds; nothing was kept."
-        ) from error
-    if gathered:
-        yield bytes(gathered)
-
-
-@asynccontextmanager
-async def _limit(seconds: float) -> AsyncIterator[None]:
-    with anyio.fail_after(seconds):
-        yield
 
 
 def _merged(options: UploadOptions, given: dict[str, str]) -> UploadOptions:

@@ -64,7 +64,7 @@ async def upload_dataset(
 ) -> DatasetObject:
     """Upload a log of interactions, as the raw body or as a multipart form with one file.
 
-    csv, tsv, jsonl, parquet, RecBole `.inter`, MovieLens `::`, sequence text and pairs, each plain or gzip.
+    csv, tsv, jsonl, parquet, `.inter`, MovieLens `::`, sequence text and pairs; plain, gzip or zstd.
     The answer is `validating`; poll the data set until it is `ready` or `rejected` with `problems[]`.
     """
     async with received_file(request, blobs, settings, options) as file:

@@ -44,7 +44,7 @@ class UploadOptions(BaseModel):
     name: str | None = Field(default=None, min_length=1, max_length=255)
     """What you call the data set; the file's name when left out."""
     format: Format | None = None
-    """Format of the file, gzip aside."""
+    """Format of the file, compression aside."""
     user_column: str | None = Field(default=None, min_length=1, max_length=255)
     """Column of the user's id."""
     item_column: str | None = Field(default=None, min_length=1, max_length=255)

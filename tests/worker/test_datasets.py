@@ -13,6 +13,7 @@ from sqlalchemy import func, select
 
 import worker.datasets
 from app.config import Settings
+from app.datasets.checks import zstd
 from app.datasets.validation import claim_validation, recover_validating
 from app.db.models.blob import Blob
 from app.db.models.dataset import Dataset
@@ -44,7 +45,7 @@ def _get(resources: Resources, dataset_id: str) -> Dataset:
         return session.get_one(Dataset, dataset_id)
 
 
-@pytest.mark.parametrize("data", [CSV, gzip.compress(CSV)], ids=["plain", "gzip"])
+@pytest.mark.parametrize("data", [CSV, gzip.compress(CSV), zstd.compress(CSV)], ids=["plain", "gzip", "zstd"])
 def test_a_good_file_is_ready(resources: Resources, tmp_path: Path, data: bytes) -> None:
     dataset_id = _add(resources, data, user_column="user_id")
     validate_dataset(dataset_id, resources=resources)

@@ -5,17 +5,23 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import tracemalloc
 import zlib
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.datasets.checks import UploadCheck
+from app.datasets.checks import UploadCheck, zstd
 from app.errors import SteadyRankError
 
 TEXT = b"u1,i1,1\nu2,i2,2\n" * 200
 MEMBERS = gzip.compress(TEXT) + gzip.compress(b"u3,i3,3\n") + b"\0" * 512
+ZSTD = zstd.compress(TEXT, options={zstd.CompressionParameter.checksum_flag: 1})
+FRAMES = b"\x50\x2a\x4d\x18\x04\0\0\0skip" + ZSTD + zstd.compress(b"u3,i3,3\n")
+_wide = zstd.ZstdCompressor(options={zstd.CompressionParameter.window_log: 24})
+WIDE = _wide.compress(TEXT) + _wide.flush()
 PARQUET = b"PAR1" + bytes(range(256)) + b"PAR1"
 
 
@@ -39,7 +45,20 @@ CASES = [
     (PARQUET, "ok"),
     (gzip.compress(PARQUET), "ok"),
     (b"BZhours,items\n1,2\n", "ok"),
-    (b"\x28\xb5\x2f\xfd" + b"\0" * 50, "unsupported_compression"),
+    (ZSTD, "ok"),
+    (FRAMES, "ok"),
+    (zstd.compress(PARQUET), "ok"),
+    (zstd.compress(b""), "empty_file"),
+    (zstd.compress(b"\x7fELF\0\0"), "binary_file"),
+    (WIDE, "unsupported_compression"),
+    (zstd.compress(ZSTD), "unsupported_compression"),
+    (gzip.compress(ZSTD), "unsupported_compression"),
+    (b"\x28\xb5\x2f\xfd" + TEXT, "broken_zstd"),
+    (ZSTD[:-1], "broken_zstd"),
+    (ZSTD[:20], "broken_zstd"),
+    (ZSTD[:4], "broken_zstd"),
+    (ZSTD[:-2] + b"\0\0", "broken_zstd"),
+    (ZSTD + b"garbage", "broken_zstd"),
     (bz2.compress(TEXT), "unsupported_compression"),
     (bz2.compress(b""), "unsupported_compression"),
     (lzma.compress(TEXT), "unsupported_compression"),
@@ -70,20 +89,24 @@ def test_cases(data: bytes, code: str, step: int) -> None:
 def test_limits_are_exact() -> None:
     assert _outcome(TEXT, 100, max_bytes=len(TEXT)) == "ok"
     assert _outcome(TEXT, 100, max_bytes=len(TEXT) - 1) == "payload_too_large"
-    packed = gzip.compress(TEXT)
-    assert _outcome(packed, 9, max_decompressed_bytes=len(TEXT)) == "ok"
-    assert _outcome(packed, 9, max_decompressed_bytes=len(TEXT) - 1) == "decompressed_too_large"
+    for packed in (gzip.compress(TEXT), ZSTD):
+        assert _outcome(packed, 9, max_decompressed_bytes=len(TEXT)) == "ok"
+        assert _outcome(packed, 9, max_decompressed_bytes=len(TEXT) - 1) == "decompressed_too_large"
 
 
-def test_a_bomb_is_stopped_in_bounded_memory() -> None:
-    packer = zlib.compressobj(9, wbits=31)
+@pytest.mark.parametrize("packer", [zlib.compressobj(9, wbits=31), zstd.ZstdCompressor(9)])
+def test_a_bomb_is_stopped_in_bounded_memory(packer: Any) -> None:
     bomb = b"".join(packer.compress(b" " * 2**20) for _ in range(64)) + packer.flush()
     assert len(bomb) < 100_000
+    tracemalloc.start()
     assert _outcome(bomb, len(bomb), max_decompressed_bytes=2**22) == "decompressed_too_large"
+    assert tracemalloc.get_traced_memory()[1] < 2**23
+    tracemalloc.stop()
 
 
 @settings(deadline=None, max_examples=50)
 @given(st.binary(max_size=300), st.integers(1, 50))
 def test_the_pieces_do_not_matter(data: bytes, step: int) -> None:
     assert _outcome(data, step) == _outcome(data, 10**6)
-    assert _outcome(gzip.compress(data), step) == _outcome(gzip.compress(data), 10**6)
+    for packed in (gzip.compress(data), zstd.compress(data), zstd.compress(data)[:-2] + data):
+        assert _outcome(packed, step) == _outcome(packed, 10**6)

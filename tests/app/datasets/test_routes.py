@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import lzma
 import socket
 import time
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 import redis
 from sqlalchemy import func, select, text
 
+from app.datasets.checks import zstd
 from app.db.ids import new_id
 from app.db.models.blob import Blob, BlobChunk
 from app.db.models.dataset import Dataset
@@ -84,9 +86,11 @@ def test_upload_multipart(client: httpx.Client, database: Database) -> None:
         (gzip.compress(CSV)[:-3], 422, "broken_gzip"),
         (b"x" * (3 * 1024 * 1024 + 1), 413, "payload_too_large"),
         (gzip.compress(b" " * (5 * 1024 * 1024)), 413, "decompressed_too_large"),
-        (b"\x28\xb5\x2f\xfd" + CSV, 422, "unsupported_compression"),
+        (zstd.compress(CSV)[:-3], 422, "broken_zstd"),
+        (zstd.compress(b" " * (5 * 1024 * 1024)), 413, "decompressed_too_large"),
+        (lzma.compress(CSV), 422, "unsupported_compression"),
     ],
-    ids=["empty", "binary", "broken gzip", "too large", "bomb", "zstd"],
+    ids=["empty", "binary", "broken gzip", "too large", "bomb", "broken zstd", "zstd bomb", "xz"],
 )
 @pytest.mark.parametrize("way", ["raw", "chunked", "multipart"])
 def test_faults_that_show_at_once(

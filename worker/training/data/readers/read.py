@@ -17,7 +17,7 @@ __all__ = ["Problem", "ReadOptions", "ReadResult", "UnreadableDataset", "read_in
 
 
 def read_interactions(path: Path, options: ReadOptions, *, filename: str | None = None) -> ReadResult:
-    """Read the file at `path`, plain or gzip; `filename` is what its owner called it.
+    """Read the file at `path`, plain, gzip or zstd; `filename` is what its owner called it.
 
     Raises UnreadableDataset with every problem found, if any of them is an error.
     """

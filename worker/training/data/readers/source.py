@@ -1,4 +1,4 @@
-"""From an uploaded file to a plain one: unzipped under a cap, in constant memory, without a byte-order mark.
+"""From an uploaded file to a plain one: decompressed under a cap, in constant memory, without its BOM.
 
 Files that cannot be text or parquet at all are refused here.
 """
@@ -6,23 +6,38 @@ Files that cannot be text or parquet at all are refused here.
 from __future__ import annotations
 
 import gzip
+import re
+import sys
 import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, NoReturn
+from typing import BinaryIO, NoReturn, Protocol
 
 from worker.training.data.readers.problems import Problem, UnreadableDataset
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 CHUNK = 1 << 20
 SAMPLE_BYTES = 1 << 18
 GZIP_MAGIC = b"\x1f\x8b"
+ZSTD_MAGIC = re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18")
+"""A frame, or one to be skipped with which some parallel compressors begin (RFC 8878)."""
+ZSTD_WINDOW_LOG = 23
+"""Windows of up to 8 MiB, as the service takes them."""
 PARQUET_MAGIC = b"PAR1"
 UTF8_MARK = b"\xef\xbb\xbf"
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
-OTHER_ARCHIVES = {b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"PK\x03\x04": "zip"}
+OTHER_ARCHIVES = {b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"PK\x03\x04": "zip"}
 TEXT_CONTROLS = frozenset(b"\t\n\r\f\x0b")
+
+
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
 
 
 def refuse(code: str, message: str, hint: str, pointer: str = "/") -> NoReturn:
@@ -43,8 +58,12 @@ def plain_file(path: Path, max_bytes: int | None) -> Iterator[Path]:
         refuse("empty_file", "the file is empty", "Upload a file with one interaction a line.")
     for magic, name in OTHER_ARCHIVES.items():
         if head.startswith(magic):
-            refuse("unsupported_compression", f"the file is {name}-compressed", "Upload it plain or as gzip.")
-    compressed = head.startswith(GZIP_MAGIC)
+            refuse(
+                "unsupported_compression",
+                f"the file is {name}-compressed",
+                "Upload it plain, as gzip or zstd.",
+            )
+    compressed = head.startswith(GZIP_MAGIC) or ZSTD_MAGIC.match(head)
     if not compressed:
         _check_size(path.stat().st_size, max_bytes)
         if not head.startswith(UTF8_MARK):
@@ -53,8 +72,10 @@ def plain_file(path: Path, max_bytes: int | None) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="steadyrank-read-") as folder:
         plain = Path(folder) / "plain"
         with path.open("rb") as raw, plain.open("wb") as target:
-            if compressed:
+            if head.startswith(GZIP_MAGIC):
                 _unzip(raw, target, max_bytes)
+            elif compressed:
+                _unzstd(raw, target, max_bytes)
             else:
                 _copy_unmarked(raw, target, max_bytes)
         if not plain.stat().st_size:
@@ -74,7 +95,21 @@ def _unzip(raw: BinaryIO, target: BinaryIO, max_bytes: int | None) -> None:
         )
 
 
-def _copy_unmarked(source: BinaryIO | gzip.GzipFile, target: BinaryIO, max_bytes: int | None) -> None:
+def _unzstd(raw: BinaryIO, target: BinaryIO, max_bytes: int | None) -> None:
+    try:
+        with zstd.ZstdFile(
+            raw, options={zstd.DecompressionParameter.window_log_max: ZSTD_WINDOW_LOG}
+        ) as unzipped:
+            _copy_unmarked(unzipped, target, max_bytes)
+    except (EOFError, zstd.ZstdError) as error:
+        refuse(
+            "broken_zstd",
+            f"the zstd file is damaged, cut short or needs a window of more than 8 MiB ({error})",
+            "Compress it again, without --long and --ultra, and upload it.",
+        )
+
+
+def _copy_unmarked(source: _Readable, target: BinaryIO, max_bytes: int | None) -> None:
     size = 0
     while chunk := source.read(CHUNK):
         _check_size(size + len(chunk), max_bytes)

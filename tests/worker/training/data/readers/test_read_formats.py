@@ -1,13 +1,15 @@
-"""Every format, plain and gzip, reads to the same interactions; every guess can be overridden."""
+"""Every format, plain, gzip and zstd, reads to the same interactions; every guess can be overridden."""
 
 import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from worker.training.data.readers.read import ReadOptions, ReadResult, read_interactions
+from worker.training.data.readers.source import zstd
 
 # Out of time order, with an id whose zero must survive.
 LOG = [
@@ -55,11 +57,13 @@ def pairs_of(result: ReadResult) -> list[tuple[str, str]]:
     return list(result.interactions.select("user", "item").iter_rows())
 
 
-@pytest.mark.parametrize("zipped", [False, True], ids=["plain", "gzip"])
+@pytest.mark.parametrize("packed", [bytes, gzip.compress, zstd.compress], ids=["plain", "gzip", "zstd"])
 @pytest.mark.parametrize("name", TEXTS)
-def test_every_text_format_reads_alike_under_any_file_name(tmp_path: Path, name: str, zipped: bool) -> None:
+def test_every_text_format_reads_alike_under_any_file_name(
+    tmp_path: Path, name: str, packed: Callable[[bytes], bytes]
+) -> None:
     format, text = TEXTS[name]
-    content = gzip.compress(text.encode()) if zipped else text.encode()
+    content = packed(text.encode())
     for filename in ("", "wrong.parquet", "log.csv.gz"):
         result = read(tmp_path, content, filename)
         assert result.format == format

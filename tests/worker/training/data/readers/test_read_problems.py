@@ -5,6 +5,7 @@ import io
 import os
 import tempfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from worker.training.data.readers.problems import Problem
 from worker.training.data.readers.read import ReadOptions, UnreadableDataset, read_interactions
+from worker.training.data.readers.source import zstd
 
 
 def refused(tmp_path: Path, content: str | bytes, name: str = "upload", **options: object) -> list[Problem]:
@@ -49,7 +51,10 @@ def zip_bytes() -> bytes:
         (gzip.compress(os.urandom(5000))[:-400], "broken_gzip"),
         (gzip.compress(b"user,item\n" * 50)[:-8] + b"\0" * 8, "broken_gzip"),
         (gzip.compress(b"1 2\n1 3\n1 4\n") + b"junk", "broken_gzip"),
-        (b"\x28\xb5\x2f\xfd rest", "unsupported_compression"),
+        (b"\x28\xb5\x2f\xfd rest", "broken_zstd"),
+        (zstd.compress(b"1 2\n1 3\n1 4\n")[:-2], "broken_zstd"),
+        (zstd.compress(b"1 2\n1 3\n1 4\n") + b"junk", "broken_zstd"),
+        (zstd.compress(b""), "empty_file"),
         (zip_bytes(), "unsupported_compression"),
         (b'[{"user": 1, "item": 2}]', "json_array"),
         (b"<!DOCTYPE html>\n<p>not found here</p>", "not_interactions"),
@@ -61,8 +66,9 @@ def test_no_interactions_at_all(tmp_path: Path, content: bytes, code: str) -> No
     assert problem.code == code
 
 
-def test_a_gzip_bomb_is_refused_after_max_bytes(tmp_path: Path) -> None:
-    bomb = gzip.compress(b"1 2\n" * 5_000_000)
+@pytest.mark.parametrize("compress", [gzip.compress, zstd.compress], ids=["gzip", "zstd"])
+def test_a_bomb_is_refused_after_max_bytes(tmp_path: Path, compress: Callable[[bytes], bytes]) -> None:
+    bomb = compress(b"1 2\n" * 5_000_000)
     assert len(bomb) < 100_000
     (problem,) = refused(tmp_path, bomb, max_bytes=1_000_000)
     assert problem.code == "decompressed_too_large"
