@@ -28,6 +28,7 @@ from worker.training.progress import (
     StepProgress,
     Stopped,
 )
+from worker.training.reporting.cascade_facts import cascade_facts
 from worker.training.reporting.kept_results import keep_result, read_result
 from worker.training.reporting.markdown import render_markdown
 from worker.training.reporting.package import model_files
@@ -97,7 +98,7 @@ def run_experiment(
             if result is None:
                 result = _measure_arm(outcomes[-1], spec, split, heard, device)
                 keep_result(checkpoints, result, content)
-            results.append(result)
+            results.append(replace(result, history=outcomes[-1].history))
             heard.reached(len(results) / (len(spec.seeds) * len(spec.arms)))
         checkpoints.discard("warmup", seed, WARMUP)
     heard.phase("attacking", arm="baselines")
@@ -106,7 +107,14 @@ def run_experiment(
         for name, scorer in (("popularity", Popularity(split)), ("markov", Markov(split)))
     }
     heard.phase("packaging")
-    report = build_report(spec, facts, results, baselines, environment=runtime.environment(device))
+    report = build_report(
+        spec,
+        facts,
+        results,
+        baselines,
+        cascade=cascade_facts(trainer.windows, sequences.item_ids, spec),
+        environment=runtime.environment(device),
+    )
     for warning in report["warnings"]:
         heard.event(warning["code"], warning["message"], {"arm": warning["arm"]})
     models = [

@@ -197,14 +197,21 @@ class ArmRun:
 
     def _report(self, epoch: int, validation: dict[str, float] | None, seconds: float) -> None:
         rank, match, history, targets = self.state.sums.tolist()
+        losses = {
+            "loss": rank / targets,
+            "loss_match": match / targets if self.adversary.matches else None,
+            "loss_history": history / targets if self.adversary.rewrites_history else None,
+        }
+        ndcg = validation[CHOSEN_BY] if validation else None
+        self.state.history.append({"epoch": epoch, **losses, CHOSEN_BY: ndcg})
         self.progress.epoch(
             EpochMetrics(
                 arm=self.arm,
                 seed=self.seed,
                 epoch=epoch,
                 loss=rank / targets,
-                loss_match=match / targets if self.adversary.matches else None,
-                loss_history=history / targets if self.adversary.rewrites_history else None,
+                loss_match=losses["loss_match"],
+                loss_history=losses["loss_history"],
                 validation=validation,
                 seconds=seconds,
             )

@@ -27,12 +27,14 @@ def build_report(
     results: Sequence[ArmResult],
     baselines: Mapping[str, Measured],
     *,
+    cascade: Mapping[str, Any],
     environment: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Put the pieces together into plain JSON types (docs/api.md, "The report").
+    """Put the pieces together into plain JSON types (docs/report.md).
 
-    facts: of `dataset_facts`. results: one an arm and seed. baselines: "popularity", "markov". An arm's own
-    figures are means over its seeds; `seeds[]` holds each. Raises ValueError when a figure is not finite.
+    facts: of `dataset_facts`. results: one an arm and seed. baselines: "popularity", "markov". cascade: of
+    `cascade_facts`. An arm's own figures are means over its seeds; `seeds[]` holds each. Raises ValueError
+    when a figure is not finite.
     """
     arms = {arm: _arm([result for result in results if result.arm == arm]) for arm in _names(results)}
     measured = {name: _measured(baseline) for name, baseline in baselines.items()}
@@ -51,6 +53,7 @@ def build_report(
         "costs": costs,
         "warnings": warnings,
         "verdict": verdict(comparisons, warnings, len({result.seed for result in results}), costs),
+        "cascade": dict(cascade),
         "spec": spec.model_dump(mode="json"),
         "environment": dict(environment),
     }
@@ -118,6 +121,7 @@ def _arm(results: Sequence[ArmResult]) -> dict[str, Any]:
                 "epochs": result.epochs,
                 "seconds": result.seconds,
                 "stop_reason": result.stop_reason,
+                "history": result.history,
             }
             for result in results
         ],

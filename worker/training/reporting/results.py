@@ -62,7 +62,10 @@ class Measured:
 
 @dataclass(frozen=True)
 class ArmResult:
-    """One arm of one seed: its training, in epochs and wall seconds, and the chosen model's figures."""
+    """One arm of one seed: its training, in epochs and wall seconds, and the chosen model's figures.
+
+    history: a row an epoch, of `Outcome`; the checkpoint that holds the figures has it beside them.
+    """
 
     arm: str
     seed: int
@@ -71,6 +74,7 @@ class ArmResult:
     seconds: float
     stop_reason: str
     measured: Measured
+    history: list[dict[str, Any]] = field(default_factory=list)
 
     def to_state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         """Return tensors ("per_user.…", "resampled.…") and a JSON state; `from_state` makes this of them."""

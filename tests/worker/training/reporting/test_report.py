@@ -40,6 +40,22 @@ FACTS = {
 }
 
 
+QUANTILES = [1.0, 1.0, 1.0, 1.0, 1.0]
+CASCADE = {
+    "kappa": 0.0,
+    "gamma": 1.0,
+    "weight_clip": 5.0,
+    "by_position": [
+        {
+            "from_end": 1,
+            "inputs": 20,
+            "effect": QUANTILES,
+            "effect_kappa_1": QUANTILES,
+            "weight": QUANTILES,
+        }
+    ],
+    "example": {"items": ["a"], "effects": [1.0], "weights": [1.0]},
+}
 SLICE = {
     "by": "activity",
     "from": 3,
@@ -86,7 +102,9 @@ def arm(name: str, seed: int, figures: Measured) -> ArmResult:
 
 def report_of(*results: ArmResult, spec: TrainSpec | None = None, popularity: float = 0.03) -> dict[str, Any]:
     baselines = {"popularity": measured(popularity), "markov": measured(0.04)}
-    return build_report(spec or TrainSpec(), FACTS, results, baselines, environment={"torch": "2"})
+    return build_report(
+        spec or TrainSpec(), FACTS, results, baselines, cascade=CASCADE, environment={"torch": "2"}
+    )
 
 
 def test_the_fields_that_clients_lean_on() -> None:
@@ -306,7 +324,7 @@ def test_from_data_to_page() -> None:
     assert facts["tied_last_two_share"] is None
     assert facts["cold_targets"] == int((split.item_counts[split.test_target] == 0).sum())
     result = ArmResult("standard", 0, 1, 2, 3.0, "epochs", markov)
-    report = build_report(spec, facts, [result], baselines, environment={})
+    report = build_report(spec, facts, [result], baselines, cascade=CASCADE, environment={})
     assert len(report["arms"]["standard"]["attacks"]) == 18
     # Attacks on five items want windows longer than five; there is none.
     assert {row["n"] for row in report["arms"]["standard"]["attacks"] if row["count"] == 5} == {0}
