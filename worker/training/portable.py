@@ -27,13 +27,26 @@ Float32 = npt.NDArray[np.float32]
 Weights = dict[str, Float32]
 
 FORMAT: Final = "steadyrank-model"
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
+READABLE_VERSIONS: Final = (1, 2)
+"""Version 1 had no `block`, `feed_forward_multiplier`, `item_normalisation` and `temperature`."""
 WEIGHTS_FILE: Final = "weights.safetensors"
 CONFIG_FILE: Final = "config.json"
 ITEMS_FILE: Final = "items.json"
 CARD_FILE: Final = "README.md"
 
+_VERSION_1: Final = {
+    "block": "original",
+    "feed_forward_multiplier": 1,
+    "item_normalisation": "none",
+    "temperature": 1.0,
+}
+_CHOICES: Final = {
+    "block": ("original", "pre_norm", "ligr"),
+    "item_normalisation": ("none", "items", "cosine"),
+}
 _NORM_EPSILON = 1e-8
+_SHORTEST = 1e-12
 _NAMED = 10
 
 
@@ -63,7 +76,7 @@ class PortableModel:
     """
 
     def __init__(self, config: Mapping[str, Any], item_ids: Sequence[str], weights: Weights) -> None:
-        self.config = dict(config)
+        self.config = {**_VERSION_1, **config}
         self.item_ids = list(item_ids)
         self._number = {item: number for number, item in enumerate(self.item_ids, 1)}
         self._weights = weights
@@ -72,6 +85,8 @@ class PortableModel:
         if len(self._number) != len(self.item_ids):
             raise ModelUnreadableError(f"{ITEMS_FILE} names an item twice")
         self._check_weights()
+        table = weights["item_embedding.weight"]
+        self._scored = table if self.config["item_normalisation"] == "none" else _unit(table)
 
     def recommend(
         self,
@@ -114,7 +129,10 @@ class PortableModel:
         window = np.asarray(numbers[-self._max_length :], dtype=np.int64)
         x_nD = embeddings[window] * np.float32(np.sqrt(embeddings.shape[1]))
         encode = self._sasrec if self.config["architecture"] == "sasrec" else self._gru4rec
-        scores: Float32 = embeddings @ encode(x_nD)
+        h_D = encode(x_nD)
+        if self.config["item_normalisation"] == "cosine":
+            h_D = _unit(h_D)
+        scores: Float32 = self._scored @ (h_D / np.float32(self.config["temperature"]))
         if not np.isfinite(scores).all():
             raise ModelUnreadableError("the model's scores are not finite: its weights are damaged")
         scores[0] = -np.inf
@@ -123,30 +141,44 @@ class PortableModel:
     def _sasrec(self, x_nD: Float32) -> Float32:
         n, width = x_nD.shape
         x = x_nD + self._weights["position_embedding.weight"][self._max_length - n :]
-        heads = int(self.config["heads"])
+        heads, kind = int(self.config["heads"]), self.config["block"]
         future = np.triu(np.ones((n, n), dtype=bool), 1)
         for block in range(int(self.config["blocks"])):
             name = f"blocks.{block}"
             q = self._norm(f"{name}.attention_norm", x)
+            read = x if kind == "original" else q
             Q, K, V = (
                 self._linear(f"{name}.{part}", source).reshape(n, heads, -1).swapaxes(0, 1)
-                for part, source in (("query", q), ("key", x), ("value", x))
+                for part, source in (("query", q), ("key", read), ("value", read))
             )
             logits = Q @ K.swapaxes(1, 2) / np.float32(np.sqrt(width // heads))
             logits[:, future] = -np.inf
             weights = np.exp(logits - logits.max(axis=2, keepdims=True))
             weights /= weights.sum(axis=2, keepdims=True)
-            x = q + (weights @ V).swapaxes(0, 1).reshape(n, width)
+            attended = (weights @ V).swapaxes(0, 1).reshape(n, width)
+            if kind == "original":
+                x = q + attended
+                z = self._norm(f"{name}.feed_forward_norm", x)
+                inner = np.maximum(self._linear(f"{name}.expand", z), 0)
+                x = z + self._linear(f"{name}.contract", inner)
+                continue
+            x = x + self._gated(f"{name}.attention_gate", x, self._linear(f"{name}.project", attended))
             z = self._norm(f"{name}.feed_forward_norm", x)
-            inner = np.maximum(self._linear(f"{name}.expand", z), 0)
-            x = z + self._linear(f"{name}.contract", inner)
+            inner = self._linear(f"{name}.expand", z)
+            if kind == "pre_norm":
+                inner = np.maximum(inner, 0)
+            else:
+                gate = self._linear(f"{name}.gate", z)
+                inner = inner * gate * _sigmoid(gate)
+            x = x + self._gated(f"{name}.feed_forward_gate", x, self._linear(f"{name}.contract", inner))
         return self._norm("final_norm", x[-1])
 
     def _gru4rec(self, x_nD: Float32) -> Float32:
-        x = x_nD
+        x, pre_norm = x_nD, self.config["block"] == "pre_norm"
         for layer in range(int(self.config["blocks"])):
             name = f"layers.{layer}"
-            inputs = x @ self._weights[f"{name}.weight_ih_l0"].T + self._weights[f"{name}.bias_ih_l0"]
+            read = self._norm(f"norms.{layer}", x) if pre_norm else x
+            inputs = read @ self._weights[f"{name}.weight_ih_l0"].T + self._weights[f"{name}.bias_ih_l0"]
             recurrent, bias = self._weights[f"{name}.weight_hh_l0"], self._weights[f"{name}.bias_hh_l0"]
             state = np.zeros(x.shape[1], dtype=np.float32)
             states = np.empty_like(x)
@@ -156,8 +188,13 @@ class PortableModel:
                 reset, update = _sigmoid(ir + hr), _sigmoid(iz + hz)
                 state = (1 - update) * np.tanh(in_ + reset * hn) + update * state
                 states[t] = state
-            x = states
-        return self._linear("output", x[-1])
+            x = x + states if pre_norm else states
+        last = self._norm("final_norm", x[-1]) if pre_norm else x[-1]
+        return self._linear("output", last)
+
+    def _gated(self, name: str, x: Float32, change: Float32) -> Float32:
+        """Let the gate decide how much of a change passes; `pre_norm` has no gates."""
+        return change * _sigmoid(self._linear(name, x)) if self.config["block"] == "ligr" else change
 
     def _linear(self, name: str, x: Float32) -> Float32:
         product: Float32 = x @ self._weights[f"{name}.weight"].T + self._weights[f"{name}.bias"]
@@ -190,21 +227,33 @@ class PortableModel:
 def weight_shapes(config: Mapping[str, Any], n_items: int) -> dict[str, tuple[int, ...]]:
     """Name every array that an architecture of this configuration has, with its shape."""
     width, blocks = int(config["hidden_size"]), range(int(config["blocks"]))
-    vector, matrix = (width,), (width, width)
+    options = {**_VERSION_1, **config}
+    kind, inner = options["block"], int(options["feed_forward_multiplier"]) * width
     shapes: dict[str, tuple[int, ...]] = {"item_embedding.weight": (n_items + 1, width)}
+    linears: dict[str, tuple[int, int]] = {}
+    norms: list[str] = []
     if config["architecture"] == "sasrec":
         shapes["position_embedding.weight"] = (int(config["max_length"]), width)
+        maps = dict.fromkeys(("query", "key", "value"), (width, width))
+        maps |= {"expand": (inner, width), "contract": (width, inner)}
+        if kind != "original":
+            maps["project"] = (width, width)
+        if kind == "ligr":
+            maps |= {"gate": (inner, width), "attention_gate": (width, width)}
+            maps["feed_forward_gate"] = (width, width)
+        linears = {f"blocks.{i}.{part}": shape for i in blocks for part, shape in maps.items()}
         norms = [f"blocks.{i}.{norm}_norm" for i in blocks for norm in ("attention", "feed_forward")]
-        maps = ("query", "key", "value", "expand", "contract")
-        linears = [f"blocks.{i}.{part}" for i in blocks for part in maps]
-        shapes |= {f"{norm}.{part}": vector for norm in (*norms, "final_norm") for part in ("weight", "bias")}
+        norms.append("final_norm")
     else:
-        linears = ["output"]
+        linears["output"] = (width, width)
+        if kind == "pre_norm":
+            norms = [*(f"norms.{i}" for i in blocks), "final_norm"]
         for i, part in ((i, part) for i in blocks for part in ("ih", "hh")):
             shapes[f"layers.{i}.weight_{part}_l0"] = (3 * width, width)
             shapes[f"layers.{i}.bias_{part}_l0"] = (3 * width,)
-    shapes |= {f"{linear}.weight": matrix for linear in linears}
-    shapes |= {f"{linear}.bias": vector for linear in linears}
+    shapes |= {f"{norm}.{part}": (width,) for norm in norms for part in ("weight", "bias")}
+    shapes |= {f"{linear}.weight": shape for linear, shape in linears.items()}
+    shapes |= {f"{linear}.bias": shape[:1] for linear, shape in linears.items()}
     return shapes
 
 
@@ -232,13 +281,24 @@ def load_model(source: str | Path | Mapping[str, bytes]) -> PortableModel:
 
 
 def _check_format(config: Mapping[str, Any]) -> None:
-    if config.get("format") != FORMAT or config.get("format_version") != FORMAT_VERSION:
-        raise ModelUnreadableError(f"{CONFIG_FILE} is not of format {FORMAT!r}, version {FORMAT_VERSION}")
+    if config.get("format") != FORMAT or config.get("format_version") not in READABLE_VERSIONS:
+        versions = " or ".join(map(str, READABLE_VERSIONS))
+        raise ModelUnreadableError(f"{CONFIG_FILE} is not of format {FORMAT!r}, version {versions}")
     if config.get("architecture") not in ("sasrec", "gru4rec"):
         raise ModelUnreadableError(f"unknown architecture {config.get('architecture')!r}")
-    for name in ("max_length", "hidden_size", "blocks", "heads"):
+    for name in ("max_length", "hidden_size", "blocks", "heads", "feed_forward_multiplier"):
         if not isinstance(config.get(name), int) or config[name] < 1:
             raise ModelUnreadableError(f"{CONFIG_FILE}: {name} must be a positive integer")
+    for name, choices in _CHOICES.items():
+        if config[name] not in choices:
+            raise ModelUnreadableError(f"{CONFIG_FILE}: unknown {name} {config[name]!r}")
+    if not isinstance(config["temperature"], int | float) or not config["temperature"] > 0:
+        raise ModelUnreadableError(f"{CONFIG_FILE}: temperature must be a positive number")
+
+
+def _unit(x: Float32) -> Float32:
+    unit: Float32 = x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), np.float32(_SHORTEST))
+    return unit
 
 
 def _sigmoid(x: Float32) -> Float32:

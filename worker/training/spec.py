@@ -9,15 +9,24 @@ An empty spec is a full spec: every field has a default. Unknown fields are refu
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from worker.training.presets import PresetName, expanded
 
 ModelName = Literal["sasrec", "gru4rec"]
 Arm = Literal["standard", "adversarial", "cascade", "cascade_replacement"]
 LossName = Literal["bce", "sampled_softmax", "gbce", "softmax"]
 AttackPosition = Literal["end", "start", "random", "highest_cascade"]
+Block = Literal["original", "pre_norm", "ligr"]
+Initialisation = Literal["normal", "truncated_normal", "xavier"]
+ItemNormalisation = Literal["none", "items", "cosine"]
+LearningRateDecay = Literal["none", "linear", "cosine"]
 Replacement = Literal["uniform", "popularity"]
+HistoryReplacement = Literal["uniform", "popularity", "gradient"]
 AttackReplacement = Literal["uniform", "popularity", "nearest", "gradient"]
 
 DEFAULT_WARMUP_EPOCHS = 10
@@ -54,8 +63,26 @@ class ModelSettings(_Settings):
     """Self-attention blocks of SASRec, or stacked GRU layers of GRU4Rec."""
     heads: int = Field(default=1, ge=1, le=16)
     """Attention heads of SASRec; must divide `hidden_size`. GRU4Rec has none and ignores it."""
+    block: Block = "original"
+    """What a layer is made of: as in the model's paper (`original`), `pre_norm` (a layer norm before, a plain
+    residual around), or, for SASRec, `ligr` (gated residuals, SwiGLU; eSASRec)."""
+    feed_forward_multiplier: int = Field(default=1, ge=1, le=16)
+    """Width of SASRec's feed-forward networks, in multiples of `hidden_size`. GRU4Rec has none."""
     dropout: Fraction = 0.5
     """Probability that an activation is zeroed in training."""
+    embedding_dropout: Fraction | None = None
+    """The same on the input embeddings; null is `dropout`."""
+    attention_dropout: Fraction | None = None
+    """The same on SASRec's attention weights; null is `dropout`."""
+    initialisation: Initialisation = "normal"
+    """Fresh weights: `normal` (embeddings normal, other matrices Xavier uniform), `truncated_normal` (all
+    matrices, cut at two standard deviations) or `xavier` (all matrices, Xavier normal)."""
+    initialisation_std: float = Field(default=0.02, gt=0.0, le=1.0)
+    """Standard deviation of `normal` and `truncated_normal`."""
+    item_normalisation: ItemNormalisation = "none"
+    """In scores: `items` scales item embeddings to length 1, `cosine` the hidden state as well."""
+    temperature: float = Field(default=1.0, gt=0.0, le=1000.0)
+    """Scores are divided by this; `cosine` wants about 0.05."""
 
 
 class OptimiserSettings(_Settings):
@@ -74,14 +101,23 @@ class OptimiserSettings(_Settings):
     """At most this many passes over the training sequences, warm-up included."""
     batch_size: int = Field(default=256, ge=1, le=65_536)
     """Mean number of sequences in a batch; batches hold about equal numbers of targets."""
+    optimiser: Literal["adam", "adamw"] = "adam"
+    """`adam`, or `adamw`, whose weight decay does not pass through Adam's scaling."""
     learning_rate: float = Field(default=1e-3, gt=0.0, le=1.0)
-    """Adam's step size."""
+    """Adam's step size; its highest, where a schedule moves it."""
+    learning_rate_warmup_epochs: int = Field(default=0, ge=0, le=100_000)
+    """The learning rate rises linearly over this many first epochs."""
+    learning_rate_decay: LearningRateDecay = "none"
+    """How the learning rate falls from there to the last of `epochs`."""
+    learning_rate_floor: float = Field(default=0.0, ge=0.0, le=1.0)
+    """Where a falling learning rate ends, as a fraction of `learning_rate`."""
     adam_beta1: Fraction = 0.9
     """Adam's decay of the gradient's running mean."""
     adam_beta2: Fraction = 0.98
     """Adam's decay of the gradient's running second moment."""
     weight_decay: float = Field(default=0.0, ge=0.0, le=1.0)
-    """L2 penalty added to the gradient; the padding row is never decayed."""
+    """L2 penalty added to the gradient, or with `adamw` the share of a weight that is taken off it for a
+    learning rate of 1; the padding row is never decayed."""
     clip_norm: float = Field(default=0.0, ge=0.0)
     """Largest global gradient norm; 0 switches clipping off."""
     patience: int = Field(default=10, ge=1, le=100_000)
@@ -126,8 +162,11 @@ class AdversarySettings(_Settings):
     replace_share: float = Field(default=0.15, ge=0.0, le=1.0)
     """Arm `cascade_replacement`: mean share of a history's items that its second pass replaces; 0 switches
     that pass off."""
-    replace_by: Replacement = "uniform"
-    """Arm `cascade_replacement`: what replaces an item, any other alike or drawn by training popularity."""
+    replace_by: HistoryReplacement = "uniform"
+    """Arm `cascade_replacement`: what replaces an item: any other alike (`uniform`), drawn by training
+    `popularity`, or the worst to first order of some drawn alike (`gradient`)."""
+    replace_candidates: int = Field(default=64, ge=1, le=4096)
+    """Arm `cascade_replacement`: the items drawn for a window that `gradient` chooses among."""
 
 
 class EvaluationSettings(_Settings):
@@ -151,41 +190,72 @@ class EvaluationSettings(_Settings):
 class TrainSpec(DataSettings, ModelSettings, OptimiserSettings, AdversarySettings, EvaluationSettings):
     """A full training specification: data, model, optimiser, adversary, evaluation."""
 
+    preset: PresetName | None = None
+    """A starting point for the model's settings, `paper` or `strong`; settings given beside it go first."""
+
     @model_validator(mode="before")
     @classmethod
     def _resolve(cls, given: Any) -> Any:
         """Fill in the defaults that follow other fields, so that a resolved spec shows what will be run."""
         if not isinstance(given, dict):
             return given
-        resolved = dict(given)
+        resolved = expanded(given, cls.model_fields["model"].default)
         if not resolved.get("seeds"):
             resolved["seeds"] = (resolved.get("seed", 0),)
         elif "seed" not in resolved and isinstance(resolved["seeds"], (list, tuple)):
             resolved["seed"] = resolved["seeds"][0]
         epochs = resolved.get("epochs", cls.model_fields["epochs"].default)
         # A JSON number such as 5.0 is taken for 5 by the field; what is no whole number is refused there.
-        whole = isinstance(epochs, int) or (isinstance(epochs, float) and epochs.is_integer())
-        if resolved.get("warmup_epochs") is None and whole:
-            resolved["warmup_epochs"] = max(0, min(DEFAULT_WARMUP_EPOCHS, int(epochs) // 2))
+        if isinstance(epochs, int) or (isinstance(epochs, float) and epochs.is_integer()):
+            half = max(0, int(epochs) // 2)
+            if resolved.get("warmup_epochs") is None:
+                resolved["warmup_epochs"] = min(DEFAULT_WARMUP_EPOCHS, half)
+            # A preset's own, in a run that is too short for it.
+            if "learning_rate_warmup_epochs" in resolved.keys() - given.keys():
+                resolved["learning_rate_warmup_epochs"] = min(resolved["learning_rate_warmup_epochs"], half)
         return resolved
 
     @model_validator(mode="after")
     def _settings_fit_together(self) -> Self:
+        faults = [
+            InitErrorDetails(
+                type=PydanticCustomError("value_error", "{fault}", {"fault": fault}),
+                loc=(field,),
+                input=getattr(self, field),
+            )
+            for field, fault in self._misfits()
+        ]
+        if faults:
+            # Raised as this, each fault points at its field; a ValueError would point at the whole spec.
+            raise ValidationError.from_exception_data(type(self).__name__, faults)
+        return self
+
+    def _misfits(self) -> Iterator[tuple[str, str]]:
+        """Yield (field, what is wrong) for settings that do not go with others."""
         if self.warmup_epochs >= self.epochs:
-            raise ValueError(
+            yield (
+                "warmup_epochs",
                 f"warmup_epochs ({self.warmup_epochs}) must be less than epochs ({self.epochs}): "
-                "no model may be chosen before the warm-up ends"
+                "no model may be chosen before the warm-up ends",
+            )
+        if self.learning_rate_warmup_epochs > self.epochs:
+            yield (
+                "learning_rate_warmup_epochs",
+                f"learning_rate_warmup_epochs ({self.learning_rate_warmup_epochs}) must not be more than "
+                f"epochs ({self.epochs})",
             )
         if self.model == "sasrec" and self.hidden_size % self.heads:
-            raise ValueError(f"heads ({self.heads}) must divide hidden_size ({self.hidden_size})")
+            yield "heads", f"heads ({self.heads}) must divide hidden_size ({self.hidden_size})"
+        if self.model != "sasrec" and self.block == "ligr":
+            yield "block", f"block ligr is self-attention's and needs model sasrec, not {self.model}"
         if self.negative_sampling == "popularity" and self.loss != "sampled_softmax":
-            raise ValueError(f"negative_sampling popularity needs loss sampled_softmax, not {self.loss}")
+            yield (
+                "negative_sampling",
+                f"negative_sampling popularity needs loss sampled_softmax, not {self.loss}",
+            )
         for field in ("arms", "seeds", "attack_positions", "attack_counts", "attack_replacements"):
             values = getattr(self, field)
             if len(set(values)) != len(values):
-                raise ValueError(f"{field} names a value twice: {list(values)}")
+                yield field, f"{field} names a value twice: {list(values)}"
         if self.seed != self.seeds[0]:
-            raise ValueError(
-                f"seed ({self.seed}) must be the first of seeds {list(self.seeds)}; give either one"
-            )
-        return self
+            yield "seed", f"seed ({self.seed}) must be the first of seeds {list(self.seeds)}; give either one"

@@ -45,6 +45,11 @@ SPECS = [
     TrainSpec(model="sasrec", hidden_size=12, blocks=1, heads=1, max_length=3),
     TrainSpec(model="gru4rec", hidden_size=8, blocks=1, max_length=6),
     TrainSpec(model="gru4rec", hidden_size=12, blocks=2, max_length=4),
+    TrainSpec(hidden_size=8, heads=2, max_length=6, feed_forward_multiplier=3),
+    TrainSpec(hidden_size=8, heads=2, max_length=6, block="pre_norm", item_normalisation="items"),
+    TrainSpec(hidden_size=8, max_length=6, block="ligr", feed_forward_multiplier=2, temperature=2.0),
+    TrainSpec(hidden_size=8, max_length=6, block="ligr", item_normalisation="cosine", temperature=0.2),
+    TrainSpec(model="gru4rec", hidden_size=8, blocks=2, max_length=6, block="pre_norm"),
 ]
 
 
@@ -64,7 +69,11 @@ def files() -> dict[str, bytes]:
     return files_of(SPECS[0])[1]
 
 
-@pytest.mark.parametrize("spec", SPECS, ids=lambda s: f"{s.model}-{s.blocks}-{s.heads}-{s.max_length}")
+@pytest.mark.parametrize(
+    "spec",
+    SPECS,
+    ids=lambda s: f"{s.model}-{s.block}-{s.blocks}-{s.heads}-{s.max_length}-{s.item_normalisation}",
+)
 def test_scores_equal_torch(spec: TrainSpec) -> None:
     model, files = files_of(spec)
     scorer, portable = model_scorer(model, spec.max_length), load_model(files)  # type: ignore[arg-type]
@@ -73,6 +82,14 @@ def test_scores_equal_torch(spec: TrainSpec) -> None:
         history = rng.integers(1, N_ITEMS + 1, length)
         expected = scorer(Histories(np.array([0, length]), history.astype(np.int32)))[0, 1:].numpy()
         np.testing.assert_allclose(portable.score(history.tolist())[1:], expected, atol=1e-5, rtol=1e-5)
+
+
+def test_a_model_of_version_1_is_read_as_before(files: dict[str, bytes]) -> None:
+    config = json.loads(files["config.json"])
+    options = ("block", "feed_forward_multiplier", "item_normalisation", "temperature")
+    older = {name: value for name, value in config.items() if name not in options} | {"format_version": 1}
+    old = load_model({**files, "config.json": json.dumps(older).encode()})
+    np.testing.assert_array_equal(old.score([4, 5, 6]), load_model(files).score([4, 5, 6]))
 
 
 def test_recommendations_by_hand(files: dict[str, bytes]) -> None:
@@ -149,9 +166,11 @@ def test_damaged_models(files: dict[str, bytes]) -> None:
         "twice": {**files, "items.json": json.dumps(["a"] * N_ITEMS).encode()},
         "item_embedding.weight should": {**files, "items.json": json.dumps(ITEMS[:-1]).encode()},
         "final_norm.bias should": {**files, "weights.safetensors": safetensors.numpy.save(fewer)},
-        "is not of format": changed(files, format_version=2),
+        "is not of format": changed(files, format_version=3),
         "unknown architecture": changed(files, architecture="pickle"),
         "positive integer": changed(files, blocks="2"),
+        "unknown block": changed(files, block="post_norm"),
+        "temperature must be": changed(files, temperature=0),
         "position_embedding.weight should": changed(files, max_length=7),
     }
     for message, damaged in cases.items():

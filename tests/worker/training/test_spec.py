@@ -50,6 +50,24 @@ def test_faults_are_refused(given: dict[str, object], complaint: str) -> None:
         TrainSpec.model_validate(given)
 
 
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({"epochs": 5, "warmup_epochs": 5}, "warmup_epochs"),
+        ({"epochs": 5, "learning_rate_warmup_epochs": 6}, "learning_rate_warmup_epochs"),
+        ({"hidden_size": 50, "heads": 4}, "heads"),
+        ({"model": "gru4rec", "block": "ligr"}, "block"),
+        ({"negative_sampling": "popularity"}, "negative_sampling"),
+        ({"attack_counts": [1, 1]}, "attack_counts"),
+        ({"seed": 1, "seeds": [4, 5]}, "seed"),
+    ],
+)
+def test_settings_that_do_not_go_together_point_at_one(given: dict[str, object], field: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        TrainSpec.model_validate(given)
+    assert [fault["loc"] for fault in caught.value.errors()] == [(field,)]
+
+
 def test_every_field_has_a_sentence_a_default_and_the_schema_says_so() -> None:
     properties = TrainSpec.model_json_schema()["properties"]
     for name, schema in properties.items():

@@ -12,6 +12,8 @@ weights differ, one more for the item.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -117,10 +119,9 @@ class HistoryReplacer:
 
     def draw(self, batch: Batch, generator: torch.Generator) -> Tensor:
         """Return x_BL with some items replaced, on the host. All randomness comes from `generator`."""
-        x_BL, w_BL = batch.x_BL, batch.w_BL.double()
+        x_BL = batch.x_BL
         u_BL, v_BL = torch.rand((2, *x_BL.shape), dtype=torch.float64, generator=generator)
-        mean_B = w_BL.sum(1) / batch.length_B
-        chosen_BL = batch.m_BL & (u_BL < self._share * w_BL / mean_B[:, None])
+        chosen_BL = _chosen(batch, u_BL, self._share)
         x_N = x_BL[chosen_BL]
         own_N = self._weights[x_N]
         left_N = self._cumulative[-1] - own_N
@@ -129,3 +130,35 @@ class HistoryReplacer:
         other_N = torch.searchsorted(self._cumulative, drawn_N, right=True)
         # With nothing else to draw, an item stays.
         return x_BL.masked_scatter(chosen_BL, torch.where(left_N > 0, other_N, x_N))
+
+
+class Candidates(NamedTuple):
+    """chosen_BL: bool, the inputs to be replaced; item_BC: int64, what may replace those of each window."""
+
+    chosen_BL: Tensor
+    item_BC: Tensor
+
+
+class CandidateReplacer:
+    """Chooses what of a history is replaced as `HistoryReplacer` does, and draws `count` items of 1 … n_items
+    alike for each window, the worst of which the step will put in (adversary/replacement.py).
+    """
+
+    def __init__(self, n_items: int, count: int, share: float) -> None:
+        self._n_items = n_items
+        self._count = count
+        self._share = share
+
+    def draw(self, batch: Batch, generator: torch.Generator) -> Candidates:
+        """Draw for a batch, on the host. All randomness comes from `generator`."""
+        u_BL = torch.rand(batch.x_BL.shape, dtype=torch.float64, generator=generator)
+        shape = (len(batch.x_BL), self._count)
+        item_BC = torch.randint(1, self._n_items + 1, shape, generator=generator)
+        return Candidates(_chosen(batch, u_BL, self._share), item_BC)
+
+
+def _chosen(batch: Batch, u_BL: Tensor, share: float) -> Tensor:
+    """Bool: the inputs where u, uniform in [0, 1), falls below share · w / mean of w over the window."""
+    w_BL = batch.w_BL.double()
+    mean_B = w_BL.sum(1) / batch.length_B
+    return batch.m_BL & (u_BL < share * w_BL / mean_B[:, None])

@@ -11,8 +11,9 @@ import torch
 
 from worker.training.adversary.perturbation import Adversary
 from worker.training.data.batching import BucketedBatches
-from worker.training.data.sampling import HistoryReplacer, NegativeSampler
+from worker.training.data.sampling import CandidateReplacer, HistoryReplacer, NegativeSampler
 from worker.training.fitting.finite import DEFERRED_STEPS, FiniteGuard
+from worker.training.fitting.schedule import learning_rate, set_learning_rate
 from worker.training.fitting.state import Best, TrainerState
 from worker.training.fitting.step import StepInputs, training_step
 from worker.training.losses.bce import RankingLoss
@@ -58,7 +59,7 @@ class ArmRun:
     batches: BucketedBatches
     loss: RankingLoss[Any]
     sampler: NegativeSampler | None
-    replacer: HistoryReplacer | None
+    replacer: HistoryReplacer | CandidateReplacer | None
     validate: Validate
     progress: Progress
     checkpoints: CheckpointStore
@@ -122,6 +123,7 @@ class ArmRun:
             negatives = self.sampler.draw(batch, state.negatives) if self.sampler else _NO_NEGATIVES
             replaced = self.replacer.draw(batch, state.replacements) if self.replacer else None
             inputs = StepInputs.of(batch, negatives, self.device, replaced)
+            set_learning_rate(state.optimiser, learning_rate(spec, self.batches.n_batches, state.step + 1))
             losses = training_step(
                 state.model,
                 state.optimiser,

@@ -23,6 +23,7 @@ from worker.training.seeding import generator_for
 from worker.training.spec import TrainSpec
 
 Weights = dict[str, Tensor]
+_OPTIMISERS: dict[str, type[torch.optim.Adam]] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 
 
 @dataclass
@@ -66,11 +67,11 @@ class TrainerState:
         model = build_model(spec, n_items, seed=seed).to(device)
         return cls(
             model=model,
-            optimiser=torch.optim.Adam(
+            optimiser=_OPTIMISERS[spec.optimiser](
                 model.parameters(),
                 lr=spec.learning_rate,
                 betas=(spec.adam_beta1, spec.adam_beta2),
-                # The padding row is zero and gets no gradient, so its penalty is zero: it is never decayed.
+                # The padding row is zero and gets no gradient: neither way of decaying weights moves it.
                 weight_decay=spec.weight_decay,
                 fused=True,
             ),
@@ -150,12 +151,12 @@ class TrainerState:
 AFTER_WARMUP: Final = frozenset(
     {
         *("arms", "epsilon_match", "epsilon_history", "lambda_match", "lambda_history"),
-        *("kappa", "gamma", "weight_clip", "replace_share", "replace_by"),
+        *("kappa", "gamma", "weight_clip", "replace_share", "replace_by", "replace_candidates"),
         *("patience", "min_epochs", "validate_every", "checkpoint_minutes"),
         *("exclude_seen", "attack_positions", "attack_counts", "attack_replacements"),
         *("attack_repeats", "attack_seed"),
-        # An identity names its own seed.
-        *("seed", "seeds"),
+        # An identity names its own seed; a preset is but a name for settings that are all here.
+        *("seed", "seeds", "preset"),
     }
 )
 """Settings that act only once the warm-up is over, or on nothing that is learnt. All others decide what it

@@ -8,14 +8,16 @@ Shape letters: B sequences, L padded width, D embedding width, N real positions 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from worker.training.adversary.perturbation import Adversary, history_perturbation, perturb_points
+from worker.training.adversary.replacement import worst_replacements
 from worker.training.data.batching import Batch
+from worker.training.data.sampling import Candidates
 from worker.training.fitting.finite import FiniteGuard
 from worker.training.losses.bce import BCE, Points, RankingLoss
 from worker.training.losses.lookup import Lookup, give_back, look_up
@@ -27,8 +29,8 @@ class StepInputs:
     """A batch with its negatives, real positions gathered: x_BL, length_B, w_BL, m_BL as in `Batch`.
 
     real_N: int64 indices of the real positions into the flattened [B·L]; target_N: int64 items; negatives:
-    what the loss's sampler drew (empty for a loss without); replaced_BL: x_BL with some items replaced, where
-    the adversary does that.
+    what the loss's sampler drew (empty for a loss without); replaced_BL: x_BL with some items replaced, or
+    candidates: what may replace some, where the adversary does either.
     """
 
     x_BL: Tensor
@@ -39,20 +41,33 @@ class StepInputs:
     target_N: Tensor
     negatives: Tensor
     replaced_BL: Tensor | None = None
+    candidates: Candidates | None = field(default=None, kw_only=True)
 
     @classmethod
     def of(
-        cls, batch: Batch, negatives: Tensor, device: torch.device, replaced_BL: Tensor | None = None
+        cls,
+        batch: Batch,
+        negatives: Tensor,
+        device: torch.device,
+        replaced: Tensor | Candidates | None = None,
     ) -> StepInputs:
         """Gather on the host, where `nonzero` waits for nothing, then copy to the device."""
         real_N = batch.m_BL.view(-1).nonzero().squeeze(1)
         target_N = batch.y_BL.view(-1)[real_N]
         host = [batch.x_BL, batch.length_B, batch.w_BL, batch.m_BL, real_N, target_N, negatives]
-        if replaced_BL is not None:
-            host.append(replaced_BL)
-        if device.type == "cuda":
-            return cls(*(tensor.pin_memory().to(device, non_blocking=True) for tensor in host))
-        return cls(*(tensor.to(device) for tensor in host))
+        inputs = cls(*(_moved(tensor, device) for tensor in host))
+        if replaced is None:
+            return inputs
+        if isinstance(replaced, Candidates):
+            candidates = Candidates(*(_moved(tensor, device) for tensor in replaced))
+            return replace(inputs, candidates=candidates)
+        return replace(inputs, replaced_BL=_moved(replaced, device))
+
+
+def _moved(tensor: Tensor, device: torch.device) -> Tensor:
+    if device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 @dataclass
@@ -105,7 +120,11 @@ def training_step(
     # some of its items are others.
     if adversary.rewrites_history:
         if adversary.replaces_history:
-            lookups.append(look_up(table_VD, cast(Tensor, inputs.replaced_BL)))
+            replaced_BL = inputs.replaced_BL
+            if inputs.candidates is not None:
+                gradient_BLD = cast(Tensor, x.rows.grad)
+                replaced_BL = worst_replacements(inputs.x_BL, gradient_BLD, table_VD, inputs.candidates)
+            lookups.append(look_up(table_VD, cast(Tensor, replaced_BL)))
             second_BLD = lookups[-1].rows
         else:
             second_BLD = x.rows + history_perturbation(
@@ -141,5 +160,10 @@ def encode_points(
     generator: torch.Generator | None,
 ) -> Points[Any]:
     """Encode the inputs; gather what N real positions' scores are made of. ranked: targets and negatives."""
-    h_BLD = model.encode(e_BLD, inputs.length_B, generator)
-    return loss.points(model.item_embedding.weight, h_BLD, inputs.real_N, *ranked)
+    scoring = model.scoring
+    h_BLD = scoring.states(model.encode(e_BLD, inputs.length_B, generator))
+    table_VD = model.item_embedding.weight
+    if loss.reads_table:
+        table_VD = scoring.vectors(table_VD)
+    scored = (Lookup(items, scoring.vectors(rows)) for items, rows in ranked)
+    return loss.points(table_VD, h_BLD, inputs.real_N, *scored)

@@ -15,7 +15,7 @@ import torch
 from worker.training.adversary.cascade import cascade_effects, cascade_weights
 from worker.training.adversary.perturbation import OFF, adversary_of
 from worker.training.data.batching import BucketedBatches, cut_windows
-from worker.training.data.sampling import HistoryReplacer, item_weights
+from worker.training.data.sampling import CandidateReplacer, HistoryReplacer, item_weights
 from worker.training.data.sequences import Sequences
 from worker.training.fitting.arm_run import ArmRun, StopReason, Validate
 from worker.training.fitting.checkpoint import pack, prefixed, unpack, without_prefix
@@ -169,8 +169,11 @@ class Trainer:
         weights = cascade_weights(self.windows, effects, spec.gamma, spec.weight_clip)
         return BucketedBatches(self.windows, spec.batch_size, weights)
 
-    def _replacer(self, share: float) -> HistoryReplacer:
-        return HistoryReplacer(item_weights(self._items, self._n_items, self._spec.replace_by), share)
+    def _replacer(self, share: float) -> HistoryReplacer | CandidateReplacer:
+        replace_by = self._spec.replace_by
+        if replace_by == "gradient":
+            return CandidateReplacer(self._n_items, self._spec.replace_candidates, share)
+        return HistoryReplacer(item_weights(self._items, self._n_items, replace_by), share)
 
     def _take_up(self, run: ArmRun, kind: CheckpointKind, arm: str) -> bool:
         """Put the newest readable checkpoint of that kind into the run; False when there is none."""

@@ -34,7 +34,12 @@ class Points(NamedTuple, Generic[RivalsT]):
 
 
 class RankingLoss(ABC, Generic[RivalsT]):
-    """A ranking loss; the same object serves the clean pass, the matching level and the second pass."""
+    """A ranking loss; the same object serves the clean pass, the matching level and the second pass.
+
+    reads_table: whether its points take in the whole table of items.
+    """
+
+    reads_table = False
 
     @abstractmethod
     def points(

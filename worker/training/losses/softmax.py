@@ -34,6 +34,8 @@ class Catalogue(NamedTuple):
 class FullSoftmax(RankingLoss[Catalogue]):
     """Softmax over items 1 … V. The target's embedding is a point of its own, which level 1 may move."""
 
+    reads_table = True
+
     def points(
         self, table_VD: Tensor, h_BLD: Tensor, real_N: Tensor, targets: Lookup, negatives: Lookup
     ) -> Points[Catalogue]:

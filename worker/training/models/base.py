@@ -7,21 +7,25 @@ Shape letters: B sequences, L padded width of the batch, D embedding width, N po
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-INIT_STD = 0.02
-"""Standard deviation of fresh embeddings (ours): their length starts at 0.02·√D, 0.16 at D = 64."""
+from worker.training.models.initialisation import Initialiser
+from worker.training.models.scoring import Scoring
 
 
 class SequenceModel(nn.Module, ABC):
     """A next-item model with one item table E for its inputs and its scores (tied).
 
     n_items: V; max_length: most input positions; hidden_size: D; dropout: probability of zeroing.
+    scoring: how states and embeddings make scores.
     State: ``item_embedding.weight`` [V + 1, D]; row 0 is padding and stays zero.
     """
+
+    scoring = Scoring()
 
     def __init__(self, n_items: int, max_length: int, hidden_size: int, dropout: float) -> None:
         super().__init__()
@@ -53,23 +57,26 @@ class SequenceModel(nn.Module, ABC):
         return self.encode(e_BLD, length_B)[rows_B, length_B - 1]
 
     def score(self, h_ND: Tensor) -> Tensor:
-        """Return the scores h · Eᵀ, [N, V + 1]; column 0 is padding and must never be ranked."""
-        return functional.linear(h_ND, self.item_embedding.weight)
+        """Return the scores, [N, V + 1], h · Eᵀ by default; column 0 is padding and must never be ranked."""
+        return functional.linear(self.scoring.states(h_ND), self.scoring.vectors(self.item_embedding.weight))
 
     @torch.no_grad()
-    def initialise(self, generator: torch.Generator) -> None:
+    def initialise(self, generator: torch.Generator, initialiser: Initialiser | None = None) -> None:
         """Draw fresh weights on the CPU from `generator`, in the order of `named_parameters`.
 
-        Embeddings N(0, 0.02²) with a zero padding row, other matrices Xavier uniform, biases 0, norms 1.
+        Matrices as `initialiser` has them (None: its default), the padding row 0, biases 0, norms 1.
         """
+        initialiser = initialiser if initialiser is not None else Initialiser()
         for name, parameter in self.named_parameters():
             if "embedding" in name:
-                nn.init.normal_(parameter, std=INIT_STD, generator=generator)
+                initialiser.table(parameter, generator)
             elif parameter.ndim > 1:
-                self._initialise_matrix(name, parameter, generator)
+                for matrix in self._matrices(name, parameter):
+                    initialiser.matrix(matrix, generator)
             else:
                 nn.init.constant_(parameter, 1.0 if "norm" in name and name.endswith("weight") else 0.0)
         self.item_embedding.weight[0].zero_()
 
-    def _initialise_matrix(self, name: str, parameter: Tensor, generator: torch.Generator) -> None:
-        nn.init.xavier_uniform_(parameter, generator=generator)
+    def _matrices(self, name: str, parameter: Tensor) -> Sequence[Tensor]:
+        """Return the linear maps that a parameter consists of, each to be drawn by itself."""
+        return (parameter,)

@@ -8,18 +8,21 @@ over); inputs are dense item embeddings rather than one-hot vectors; scores come
 items of the mini-batch); Adam rather than Adagrad; stacked layers do not read the input anew.
 
 Ours: inputs are scaled by √D, as SASRec's are, so that fresh embeddings (N(0, 0.02²)) move the gates; a
-linear layer between the last state, which lies in (−1, 1), and the scores; no positions.
+linear layer between the last state, which lies in (−1, 1), and the scores; no positions. Ours, on request:
+layer norms and residuals around the layers (`pre_norm`), as in a pre-norm Transformer.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from worker.training.models.base import SequenceModel
 from worker.training.models.dropout import dropout
+from worker.training.models.sasrec import NORM_EPSILON
 
 
 class GRU4Rec(SequenceModel):
@@ -36,27 +39,47 @@ class GRU4Rec(SequenceModel):
         h_t = output.weight x_t + output.bias                 [D, D], [D]
         score of item i = h_t · E[i]
 
+    With ``pre_norm`` a layer reads norm(x_t), its x_t is added to what it gives, and so is a last norm before
+    ``output``: ``norms.{i}.{weight,bias}`` and ``final_norm.{weight,bias}``, ``norm`` as in `SASRec`.
+
     Dropout in training: on the scaled embeddings and after every layer.
     """
 
     def __init__(
-        self, n_items: int, max_length: int, hidden_size: int, *, layers: int, dropout: float
+        self,
+        n_items: int,
+        max_length: int,
+        hidden_size: int,
+        *,
+        layers: int,
+        dropout: float,
+        embedding_dropout: float | None = None,
+        pre_norm: bool = False,
     ) -> None:
         super().__init__(n_items, max_length, hidden_size, dropout)
+        self.embedding_dropout = dropout if embedding_dropout is None else embedding_dropout
+        self.pre_norm = pre_norm
         self.layers = nn.ModuleList(nn.GRU(hidden_size, hidden_size, batch_first=True) for _ in range(layers))
         self.output = nn.Linear(hidden_size, hidden_size)
+        if pre_norm:
+            self.norms = nn.ModuleList(nn.LayerNorm(hidden_size, eps=NORM_EPSILON) for _ in range(layers))
+            self.final_norm = nn.LayerNorm(hidden_size, eps=NORM_EPSILON)
 
     def encode(self, e_BLD: Tensor, length_B: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """See `SequenceModel.encode`; a recurrent model has no use for `length_B`."""
         if not self.training:
             generator = None
-        x_BLD = dropout(e_BLD * math.sqrt(self.hidden_size), self.dropout, generator)
-        for layer in self.layers:
-            x_BLD = dropout(layer(x_BLD)[0], self.dropout, generator)
+        x_BLD = dropout(e_BLD * math.sqrt(self.hidden_size), self.embedding_dropout, generator)
+        if self.pre_norm:
+            for layer, norm in zip(self.layers, self.norms, strict=True):
+                x_BLD = x_BLD + dropout(layer(norm(x_BLD))[0], self.dropout, generator)
+            x_BLD = self.final_norm(x_BLD)
+        else:
+            for layer in self.layers:
+                x_BLD = dropout(layer(x_BLD)[0], self.dropout, generator)
         h_BLD: Tensor = self.output(x_BLD)
         return h_BLD
 
-    def _initialise_matrix(self, name: str, parameter: Tensor, generator: torch.Generator) -> None:
-        # The three gates share one tensor; each is a matrix of its own.
-        for gate in parameter.chunk(3) if name.startswith("layers.") else (parameter,):
-            nn.init.xavier_uniform_(gate, generator=generator)
+    def _matrices(self, name: str, parameter: Tensor) -> Sequence[Tensor]:
+        # The three gates share one tensor.
+        return parameter.chunk(3) if name.startswith("layers.") else (parameter,)

@@ -15,6 +15,7 @@ embeddings are N(0, 0.02²).
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -30,8 +31,9 @@ NORM_EPSILON = 1e-8
 class SASRec(SequenceModel):
     """Self-attentive sequential recommender.
 
-    The forward pass of one sequence of n inputs, with L = max_length, d = D / heads (``linear(x) = x Wᵀ +
-    b``; ``norm(x) = (x − mean) / √(var + 1e-8) · weight + bias``, var the biased variance over D)::
+    The forward pass of one sequence of n inputs, with L = max_length, d = D / heads, M = multiplier, 1 in the
+    paper (``linear(x) = x Wᵀ + b``; ``norm(x) = (x − mean) / √(var + 1e-8) · weight + bias``, var the biased
+    variance over D), of `SASRecBlock`s (`blocks.py` has others)::
 
         x = E[items] · √D + P[L − n … L − 1]                  item_embedding.weight, position_embedding.weight
         for each block i (names below begin ``blocks.{i}.``):
@@ -40,19 +42,20 @@ class SASRec(SequenceModel):
             per head: A = softmax(Q Kᵀ / √d) over keys s ≤ t;  heads are consecutive slices of d columns
             x = q + concat(A V)
             z = norm(x)                                        feed_forward_norm.{weight,bias}
-            x = z + contract(relu(expand(z)))                  expand|contract.{weight,bias}, each [D, D], [D]
+            x = z + contract(relu(expand(z)))                  expand [M·D, D], [M·D]; contract [D, M·D], [D]
         h = norm(x)                                            final_norm.{weight,bias}
-        score of item i = h · E[i]
+        score of item i = h · E[i]                             (`Scoring` has others)
 
     Dropout in training: after the positions were added, on A, after the relu, after ``contract``.
     """
 
     def __init__(
-        self, n_items: int, max_length: int, hidden_size: int, *, blocks: int, heads: int, dropout: float
+        self, n_items: int, max_length: int, hidden_size: int, blocks: Iterable[nn.Module], *, dropout: float
     ) -> None:
+        """`blocks`: `SASRecBlock`s as below, or those of `blocks.py`; `dropout`: of the embeddings."""
         super().__init__(n_items, max_length, hidden_size, dropout)
         self.position_embedding = nn.Embedding(max_length, hidden_size)
-        self.blocks = nn.ModuleList(SASRecBlock(hidden_size, heads, dropout) for _ in range(blocks))
+        self.blocks = nn.ModuleList(blocks)
         self.final_norm = nn.LayerNorm(hidden_size, eps=NORM_EPSILON)
 
     def encode(self, e_BLD: Tensor, length_B: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -86,17 +89,26 @@ class SASRec(SequenceModel):
 class SASRecBlock(nn.Module):
     """One layer of causal self-attention and its point-wise feed-forward network."""
 
-    def __init__(self, hidden_size: int, heads: int, dropout: float) -> None:
+    def __init__(
+        self,
+        hidden_size: int,
+        heads: int,
+        *,
+        dropout: float,
+        attention_dropout: float,
+        multiplier: int,
+    ) -> None:
         super().__init__()
         self.heads = heads
         self.dropout = dropout
+        self.attention_dropout = attention_dropout
         self.attention_norm = nn.LayerNorm(hidden_size, eps=NORM_EPSILON)
         self.query = nn.Linear(hidden_size, hidden_size)
         self.key = nn.Linear(hidden_size, hidden_size)
         self.value = nn.Linear(hidden_size, hidden_size)
         self.feed_forward_norm = nn.LayerNorm(hidden_size, eps=NORM_EPSILON)
-        self.expand = nn.Linear(hidden_size, hidden_size)
-        self.contract = nn.Linear(hidden_size, hidden_size)
+        self.expand = nn.Linear(hidden_size, multiplier * hidden_size)
+        self.contract = nn.Linear(multiplier * hidden_size, hidden_size)
 
     def forward(
         self, x_BLD: Tensor, generator: torch.Generator | None, last_of: Tensor | None = None
@@ -107,7 +119,7 @@ class SASRecBlock(nn.Module):
         q_BLD = self.attention_norm(x_BLD)
         query_BHLd = self._split(self.query(q_BLD))
         key_BHLd, value_BHLd = self._split(self.key(x_BLD)), self._split(self.value(x_BLD))
-        a_BHLd = causal_attention(query_BHLd, key_BHLd, value_BHLd, self.dropout, generator)
+        a_BHLd = causal_attention(query_BHLd, key_BHLd, value_BHLd, self.attention_dropout, generator)
         x_BLD = q_BLD + a_BHLd.transpose(1, 2).flatten(2)
         z_BLD = self.feed_forward_norm(x_BLD)
         inner_BLD = dropout(functional.relu(self.expand(z_BLD)), self.dropout, generator)

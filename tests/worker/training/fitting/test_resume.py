@@ -132,8 +132,47 @@ def test_saved_and_stopped(
     assert first.epochs + second.epochs == epochs
 
 
-def test_replaced_histories_go_on_where_they_were() -> None:
-    spec = spec_of(arms=["cascade_replacement"])
+OPTIONS: dict[str, dict[str, Any]] = {
+    "ligr, AdamW, cosine decay": {
+        "block": "ligr",
+        "optimiser": "adamw",
+        "learning_rate_warmup_epochs": 1,
+        "learning_rate_decay": "cosine",
+        "initialisation": "truncated_normal",
+        "item_normalisation": "cosine",
+        "temperature": 0.2,
+        "loss": "sampled_softmax",
+        "negatives": 5,
+    },
+    "pre-norm GRU4Rec, linear decay": {
+        "model": "gru4rec",
+        "block": "pre_norm",
+        "learning_rate_warmup_epochs": 3,
+        "learning_rate_decay": "linear",
+        "initialisation": "xavier",
+        "item_normalisation": "items",
+    },
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_options_of_model_and_optimiser_go_on_where_they_were(name: str) -> None:
+    spec = spec_of(**OPTIONS[name])
+    expected = run(spec, Interruptor(), MemoryCheckpoints())
+    plain = run(
+        spec_of(**{**OPTIONS[name], "learning_rate_decay": "none"}), Interruptor(), MemoryCheckpoints()
+    )
+    assert any(not torch.equal(plain.weights[key], expected.weights[key]) for key in plain.weights)
+    checkpoints = MemoryCheckpoints()
+    for at in (3, 9):
+        with pytest.raises(Stopped):
+            run(spec, Interruptor(at), checkpoints)
+    assert_identical(run(spec, Interruptor(), checkpoints), expected)
+
+
+@pytest.mark.parametrize("replace_by", ["uniform", "gradient"])
+def test_replaced_histories_go_on_where_they_were(replace_by: str) -> None:
+    spec = spec_of(arms=["cascade_replacement"], replace_by=replace_by, replace_candidates=6)
     expected = run(spec, Interruptor(), MemoryCheckpoints(), arm="cascade_replacement")
     checkpoints = MemoryCheckpoints()
     with pytest.raises(Stopped):

@@ -37,6 +37,8 @@ OTHER: dict[str, Any] = {
     "weight_clip": 2.0,
     "replace_share": 0.5,
     "replace_by": "popularity",
+    "replace_candidates": 9,
+    "preset": "paper",
     "patience": 3,
     "min_epochs": 1,
     "validate_every": 2,

@@ -36,6 +36,13 @@ LOSSES: dict[str, dict[str, Any]] = {
     "sampled_softmax, popularity": {"loss": "sampled_softmax", "negative_sampling": "popularity"},
     "gbce": {"loss": "gbce", "gbce_t": 0.6},
     "softmax": {"loss": "softmax"},
+    "sampled_softmax, cosine": {
+        "loss": "sampled_softmax",
+        "item_normalisation": "cosine",
+        "temperature": 0.25,
+    },
+    "gbce, items": {"loss": "gbce", "gbce_t": 0.6, "item_normalisation": "items"},
+    "softmax, items": {"loss": "softmax", "item_normalisation": "items", "temperature": 3.0},
 }
 PERTURBED = Adversary(epsilon_match=0.2, lambda_match=0.7, epsilon_history=0.3, lambda_history=1.3)
 REPLACED = Adversary(0.2, 0.7, 0.0, 1.3, replace_share=0.5)
@@ -72,11 +79,11 @@ def step(model: SequenceModel, inputs: StepInputs, loss: RankingLoss[Any], adver
 def naive_loss(case: str, h: Tensor, own: Tensor, items: list[int], table: Tensor) -> Tensor:
     """One position's loss; `own` stands for the target's embedding; items: the target, then its negatives."""
     y, *negatives = items
-    if case == "softmax":
+    if case.startswith("softmax"):
         scores = torch.stack([h @ (own if item == y else table[item]) for item in range(1, V + 1)])
         return functional.cross_entropy(scores, torch.tensor(y - 1))
     drawn = torch.stack([h @ table[item] for item in negatives])
-    if case == "gbce":
+    if case.startswith("gbce"):
         alpha = K / (V - 1)
         beta = alpha * (0.6 * (1 - 1 / alpha) + 1 / alpha)
         return (-beta * functional.logsigmoid(h @ own) - functional.logsigmoid(-drawn).sum()) / (K + 1)
@@ -95,26 +102,35 @@ def naive_step(
     rows = [slice(0, int(length)) for length in inputs.length_B]
     windows = [window for window, row in enumerate(rows) for _ in range(row.stop)]
     y = inputs.target_N.tolist()
-    drawn = [inputs.negatives[window].tolist() if case != "softmax" else [] for window in windows]
+    drawn = [inputs.negatives[window].tolist() if "softmax" not in case[:7] else [] for window in windows]
     items = [[own, *others] for own, others in zip(y, drawn, strict=True)]
 
+    options = LOSSES[case]
+    normalised = options.get("item_normalisation", "none")
+    scored = table
+    if normalised != "none":
+        scored = torch.cat([table[:1], table[1:] / table[1:].norm(dim=1, keepdim=True)])
+
     def encode(histories: list[Tensor]) -> Tensor:
-        return torch.cat([model.encode(e[None], torch.tensor([len(e)]))[0] for e in histories])
+        h = torch.cat([model.encode(e[None], torch.tensor([len(e)]))[0] for e in histories])
+        if normalised == "cosine":
+            h = h / h.norm(dim=1, keepdim=True)
+        return h / options.get("temperature", 1.0)
 
     def mean_loss(h: Tensor, own: list[Tensor]) -> Tensor:
-        terms = [naive_loss(case, h[i], own[i], items[i], table) for i in range(len(y))]
+        terms = [naive_loss(case, h[i], own[i], items[i], scored) for i in range(len(y))]
         return torch.stack(terms).mean()
 
     history = [table[x[row]] for x, row in zip(inputs.x_BL, rows, strict=True)]
     h = encode(history)
-    targets = [table[item] for item in y]
+    targets = [scored[item] for item in y]
     rank = mean_loss(h, targets)
 
-    lengths = [h.detach().norm(dim=1).mean(), table[y].detach().norm(dim=1).mean()]
+    lengths = [h.detach().norm(dim=1).mean(), scored[y].detach().norm(dim=1).mean()]
     moved_h, moved_own = [], []
     for i in range(len(y)):
         point = [h[i].detach().requires_grad_(), targets[i].detach().requires_grad_()]
-        gradients = torch.autograd.grad(naive_loss(case, *point, items[i], table.detach()), point)
+        gradients = torch.autograd.grad(naive_loss(case, *point, items[i], scored.detach()), point)
         delta = [adversary.epsilon_match * s * g / g.norm() for s, g in zip(lengths, gradients, strict=True)]
         moved_h.append(h[i] + delta[0])
         moved_own.append(targets[i] + delta[1])

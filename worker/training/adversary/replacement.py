@@ -1,0 +1,30 @@
+"""Level 2 of arm `cascade_replacement` with `replace_by: gradient`: the worst of a few drawn items.
+
+Ours (docs/method.md), in the manner of HotFlip (Ebrahimi et al., ACL 2018) and of this project's own gradient
+attack at test time, but over drawn candidates: in a batch, the whole catalogue would cost more than the step.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from worker.training.data.sampling import Candidates
+
+
+@torch.no_grad()
+def worst_replacements(
+    x_BL: Tensor, gradient_BLD: Tensor, table_VD: Tensor, candidates: Candidates
+) -> Tensor:
+    """Return x_BL with each chosen item replaced by its window's candidate c of the largest g_t · E[c].
+
+    That is the largest rise of the loss to first order, g_t · (E[c] − E[x_t]), as E[x_t] is the same for all.
+    gradient_BLD: the loss's gradient at the inputs' embeddings. An item is never replaced by itself; it stays
+    where all its candidates are the item itself.
+    """
+    candidate_BC = candidates.item_BC
+    rise_BLC = gradient_BLD.float() @ table_VD[candidate_BC].transpose(1, 2)
+    rise_BLC.masked_fill_(candidate_BC[:, None] == x_BL[:, :, None], -torch.inf)
+    highest_BL, at_BL = rise_BLC.max(-1)
+    worst_BL = candidate_BC.gather(1, at_BL)
+    return torch.where(candidates.chosen_BL & (highest_BL > -torch.inf), worst_BL, x_BL)
