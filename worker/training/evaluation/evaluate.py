@@ -23,8 +23,8 @@ from worker.training.models.base import SequenceModel
 Tick = Callable[[float], None]
 """Told the share done, 0 to 1, after every block; may raise to end the run."""
 
-_BLOCK_CELLS = 1_500_000
-"""Scores in a block: 6 MB of float32, which stays near the processor's cache."""
+_BLOCK_CELLS = 3_100_000
+"""Scores in a block: 12 MB of float32. More rows make products faster, until the cache is full."""
 _BLOCK_USERS = 512
 _ENCODED_POSITIONS = 6_400
 """Input positions encoded at once: activations of 1.6 MB at D = 64 stay in cache (a fifth faster)."""
