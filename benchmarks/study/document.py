@@ -1,0 +1,153 @@
+"""Writes the tables of docs/study.md, between its two markers, from the results alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.study.cells import Cell
+from benchmarks.study.comparing import COMPARISONS, KEPT, ArmFigures, CellFigures, Difference, figures_of
+from benchmarks.study.planning import BASELINES, Plan
+from benchmarks.study.records import ATTACKED, CLEAN, OVERLAP, Record, Results
+from benchmarks.study.rules import ARMS, RULES, SEARCHED_ARMS, Rules
+from benchmarks.study.targets import targets_in_words
+
+BEGIN, END = "<!-- study:begin -->", "<!-- study:end -->"
+_SETTINGS = {
+    "epsilon_history": "ε2",
+    "epsilon_match": "ε1",
+    "gamma": "γ",
+    "kappa": "κ",
+    "replace_share": "share",
+    "replace_by": "by",
+    "learning_rate": "learning rate",
+    "dropout": "dropout",
+}
+_UNUSED = {"adversarial": ("gamma", "kappa", "replace_by"), "cascade": ("replace_by",)}
+
+
+def write_tables(document: Path, results: Results, cells: Sequence[Cell], rules: Rules = RULES) -> None:
+    """Put the tables of `cells` between the document's markers. Raises ValueError when it has none."""
+    text = document.read_text("utf-8")
+    if BEGIN not in text or END not in text:
+        raise ValueError(f"{document} lacks the markers {BEGIN} and {END}")
+    before, after = text.split(BEGIN)[0], text.split(END)[1]
+    document.write_text(f"{before}{BEGIN}\n{render(results, cells, rules)}\n{END}{after}", "utf-8")
+
+
+def render(results: Results, cells: Sequence[Cell], rules: Rules = RULES) -> str:
+    """Return the results in Markdown; a cell without runs is said to have none."""
+    plan = Plan(rules, results.of)
+    figures = [(cell, figures_of(cell, results)) for cell in cells]
+    finished = [one for _, one in figures if one is not None]
+    whole = [one for one in finished if plan.is_complete(one.cell)]
+    parts = ["### Targets", *targets_in_words(whole)]
+    parts.append("4. `strong` against RecTools: not yet run.")
+    for cell, one in figures:
+        parts += [f"### {cell.name}", *_cell(cell, one, plan, results)]
+    return "\n\n".join(parts)
+
+
+def _cell(cell: Cell, figures: CellFigures | None, plan: Plan, results: Results) -> list[str]:
+    records = results.of(cell)
+    if not records:
+        return ["Not yet run."]
+    parts = []
+    if not plan.is_complete(cell):
+        parts.append(f"Under way: {len(records)} runs are finished.")
+    if figures is not None:
+        parts += [_arms(figures, records), _differences(figures)]
+    trials = [record for record in records.values() if record.purpose == "trial"]
+    if trials:
+        parts.append(_trials(cell, trials, plan))
+    return parts
+
+
+def _arms(figures: CellFigures, records: dict[str, Record]) -> str:
+    lines = [
+        f"Test, seeds {', '.join(map(str, figures.seeds))}, {figures.users:,} users: means over seeds, in "
+        "brackets the lowest and the highest seed. Attacked: the last item replaced by any other.",
+        "",
+        "| arm | setting | NDCG@10 | attacked NDCG@10 | kept | overlap | best epochs | CPU s a run |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for arm in ARMS:
+        one = figures.arms[arm]
+
+        def cell(figure: str, digits: int, one: ArmFigures = one) -> str:
+            low, high = one.seeds[figure]
+            return f"{one.means[figure]:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+
+        epochs = ", ".join(f"{run.best_epoch}{' (cut)' if run.cut else ''}" for run in one.runs)
+        seconds = sum(run.cpu_seconds for run in one.runs) / len(one.runs)
+        lines.append(
+            f"| `{arm}` | {_setting(arm, one.runs[0])} | {cell(CLEAN, 4)} | {cell(ATTACKED, 4)} | "
+            f"{cell(KEPT, 2)} | {cell(OVERLAP, 3)} | {epochs} | {seconds:.0f} |"
+        )
+    for name in BASELINES:
+        for record in records.values():
+            if record.purpose == "baseline" and record.arm == name and record.test is not None:
+                row = record.attacks[0]
+                lines.append(
+                    f"| {name} | | {record.test['ndcg@10']:.4f} | {row['ndcg@10']:.4f} | "
+                    f"{row['kept'] or 0:.2f} | {row['overlap']:.3f} | | |"
+                )
+    return "\n".join(lines)
+
+
+def _differences(figures: CellFigures) -> str:
+    lines = [
+        "Differences with 95 % intervals over users; in **bold** where the interval excludes 0 (of `kept`, a "
+        "ratio: 1).",
+        "",
+        "| arm | against | NDCG@10 | share of its NDCG@10 | attacked NDCG@10 | overlap | kept, ratio |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for arm, against in COMPARISONS:
+        found = figures.differences
+        lines.append(
+            f"| `{arm}` | `{against}` | {_difference(found[arm, against, CLEAN], 4)} | "
+            f"{figures.share(arm, against):.1%} | {_difference(found[arm, against, ATTACKED], 4)} | "
+            f"{_difference(found[arm, against, OVERLAP], 3)} | "
+            f"{_difference(found[arm, against, KEPT], 2, 1.0)} |"
+        )
+    return "\n".join(lines)
+
+
+def _difference(found: Difference, digits: int, nothing: float = 0.0) -> str:
+    sign = "+" if nothing == 0 else ""
+    value = f"{found.value:{sign}.{digits}f}"
+    if found.interval is None:
+        return value
+    low, high = found.interval
+    told = f"{value} ({low:{sign}.{digits}f} to {high:{sign}.{digits}f})"
+    return f"**{told}**" if low > nothing or high < nothing else told
+
+
+def _trials(cell: Cell, trials: list[Record], plan: Plan) -> str:
+    chosen = {record.key for arm in SEARCHED_ARMS if (record := plan.chosen(cell, arm)) is not None}
+    standard = next((r for r in trials if r.arm == "standard" and not r.changes and r.error is None), None)
+    lines = [
+        "Trials, on **validation**, seed 0; for each arm its grid is the frontier. The chosen ones are in "
+        "**bold**.",
+        "",
+        "| arm | setting | NDCG@10 | of standard's | attacked NDCG@10 | overlap | best epoch |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for record in sorted(trials, key=lambda record: ARMS.index(record.arm)):
+        if record.error is not None:
+            lines.append(f"| `{record.arm}` | {_setting(record.arm, record)} | diverged | | | | |")
+            continue
+        share = f"{record.clean / standard.clean:.1%}" if standard else ""
+        bold = "**" if record.key in chosen else ""
+        lines.append(
+            f"| `{record.arm}` | {bold}{_setting(record.arm, record)}{bold} | {record.clean:.4f} | {share} | "
+            f"{record.attacked:.4f} | {record.attacks[0]['overlap']:.3f} | "
+            f"{record.best_epoch}{' (cut)' if record.cut else ''} |"
+        )
+    return "\n".join(lines)
+
+
+def _setting(arm: str, record: Record) -> str:
+    shown = [name for name in _SETTINGS if name in record.changes and name not in _UNUSED.get(arm, ())]
+    return ", ".join(f"{_SETTINGS[name]} {record.changes[name]}" for name in shown)

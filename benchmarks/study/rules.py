@@ -1,0 +1,123 @@
+"""What is fixed before the first run: settings, grids, seeds, attacks. docs/study.md says it in words.
+
+A run's settings are written out here, never left to the library's defaults, which may follow this study.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal
+
+from worker.training.spec import Arm
+
+DataName = Literal["beauty", "ml-100k", "toys", "video"]
+Model = Literal["sasrec", "gru4rec"]
+Preset = Literal["paper", "strong"]
+Settings = Mapping[str, Any]
+"""Fields of a TrainSpec."""
+
+FILES: Final[Mapping[DataName, str]] = {
+    "beauty": "Beauty.txt",
+    "ml-100k": "ml-100k.inter",
+    "toys": "Toys_and_Games.txt",
+    "video": "Video.txt",
+}
+SEARCHED: Final = ("beauty", "ml-100k")
+"""Data sets that settings are searched on."""
+ARMS: Final[tuple[Arm, ...]] = ("standard", "adversarial", "cascade", "cascade_replacement")
+SEARCHED_ARMS: Final = ARMS[1:]
+
+_COMMON: Final[Settings] = {
+    "hidden_size": 64,
+    "heads": 1,
+    "max_length": 50,
+    "loss": "bce",
+    "learning_rate": 1e-3,
+    "adam_beta1": 0.9,
+    "adam_beta2": 0.98,
+    "weight_decay": 0.0,
+    "clip_norm": 0.0,
+    "epochs": 200,
+    "min_epochs": 40,
+    "patience": 8,
+    "validate_every": 2,
+    "exclude_seen": True,
+    "weight_clip": 5.0,
+    "lambda_match": 1.0,
+    "lambda_history": 1.0,
+}
+_SPARSE: Final[Settings] = {
+    "dropout": 0.5,
+    "batch_size": 256,
+    "windows_per_user": 1,
+    "warmup_epochs": 10,
+}
+_DENSE: Final[Settings] = {
+    "dropout": 0.2,
+    "batch_size": 128,
+    "windows_per_user": 20,
+    "warmup_epochs": 20,
+}
+_STRENGTH: Final[Settings] = {"epsilon_match": 0.03, "gamma": 1.0, "kappa": 0.0, "replace_by": "uniform"}
+
+
+@dataclass(frozen=True)
+class Rules:
+    """All that decides what is run.
+
+    epsilons: the ε2 that both embedding-noise arms are tried at. shares: the replace_share that
+    `cascade_replacement` is tried at. around: for each arm, what is then changed at its best first trial.
+    tuning: what `strong` is tuned over, in its standard arm. clean_share: the part of standard's clean
+    validation NDCG@10 that a setting must keep to be chosen.
+    """
+
+    common: Settings = field(default_factory=lambda: _COMMON)
+    of_data: Mapping[DataName, Settings] = field(
+        default_factory=lambda: {"beauty": _SPARSE, "toys": _SPARSE, "video": _SPARSE, "ml-100k": _DENSE}
+    )
+    of_model: Mapping[Model, Settings] = field(
+        default_factory=lambda: {"sasrec": {"blocks": 2}, "gru4rec": {"blocks": 1}}
+    )
+    strength: Settings = field(default_factory=lambda: _STRENGTH)
+    epsilons: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4)
+    shares: tuple[float, ...] = (0.05, 0.1, 0.2, 0.3)
+    around: Mapping[str, tuple[Settings, ...]] = field(
+        default_factory=lambda: {
+            "adversarial": ({"epsilon_match": 0.0}, {"epsilon_match": 0.1}),
+            "cascade": ({"gamma": 0.5, "kappa": 1.0}, {"gamma": 2.0}),
+            "cascade_replacement": ({"gamma": 0.5, "kappa": 1.0}, {"replace_by": "popularity"}),
+        }
+    )
+    tuning: tuple[Settings, ...] = tuple(
+        {"learning_rate": rate, "dropout": dropout} for rate in (5e-4, 1e-3, 2e-3) for dropout in (0.2, 0.5)
+    )
+    seeds: tuple[int, ...] = (0, 1, 2)
+    clean_share: float = 0.98
+
+    def first_trials(self, arm: Arm) -> list[Settings]:
+        """The grid that an arm's search begins with, which is its frontier too."""
+        if arm == "cascade_replacement":
+            return [{**self.strength, "replace_share": share} for share in self.shares]
+        return [{**self.strength, "epsilon_history": epsilon} for epsilon in self.epsilons]
+
+    def second_trials(self, arm: Arm, best: Settings) -> list[Settings]:
+        """What is tried around the best of the first trials; as many for each arm."""
+        return [{**best, **change} for change in self.around[arm]]
+
+
+RULES: Final = Rules()
+
+
+def rehearsal() -> Rules:
+    """The same plan with runs of a few epochs: shows that everything works, and nothing else."""
+    short = {"epochs": 3, "min_epochs": 0, "validate_every": 1}
+    of_data = {data: {**settings, "warmup_epochs": 1} for data, settings in RULES.of_data.items()}
+    return replace(
+        RULES,
+        common={**_COMMON, **short},
+        of_data=of_data,
+        epsilons=RULES.epsilons[:1],
+        shares=RULES.shares[:1],
+        seeds=(0, 1),
+    )

@@ -1,0 +1,81 @@
+"""The targets, met or missed, in words: one function a target, over the cells that are finished."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from benchmarks.study.comparing import KEPT, CellFigures
+from benchmarks.study.records import ATTACKED, CLEAN, OVERLAP
+
+
+def targets_in_words(cells: Sequence[CellFigures]) -> list[str]:
+    """Return a sentence or two for each of the targets that the study's own runs decide."""
+    paper = [one for one in cells if one.cell.preset == "paper"]
+    sparse = [one for one in paper if one.cell.data != "ml-100k"]
+    dense = [one for one in paper if one.cell.data == "ml-100k"]
+    return [_accuracy(sparse, dense), _against_generic(paper), _kept(sparse)]
+
+
+def _accuracy(sparse: Sequence[CellFigures], dense: Sequence[CellFigures]) -> str:
+    better = _where(sparse, lambda one: one.differences["cascade", "standard", CLEAN].is_above(0))
+    worse = _where([*sparse, *dense], lambda one: one.share("cascade", "standard") < 0.97)
+    verdict = _verdict(len(better) >= 4 and not worse, len(sparse), 6, len(dense), 2)
+    return (
+        f"1. **{verdict}** Clean NDCG@10 of `cascade` above `standard` with the interval above 0: "
+        f"{_listed(better, len(sparse), 6)}; at least 4 are wanted. "
+        f"Below 97 % of `standard`: {_names(worse)}."
+    )
+
+
+def _against_generic(paper: Sequence[CellFigures]) -> str:
+    def wins(one: CellFigures) -> bool:
+        pair = "cascade", "adversarial"
+        return (
+            one.differences[*pair, ATTACKED].is_above(0)
+            and one.differences[*pair, OVERLAP].is_above(0)
+            and one.share(*pair) >= 0.98
+        )
+
+    won = _where(paper, wins)
+    return (
+        f"2. **{_verdict(len(won) >= 5, len(paper), 8)}** `cascade` above `adversarial` under attack, in "
+        "NDCG@10 and in overlap, at 98 % of its clean NDCG@10 or more: "
+        f"{_listed(won, len(paper), 8)}; at least 5 are wanted."
+    )
+
+
+def _kept(sparse: Sequence[CellFigures]) -> str:
+    def doubled(arm: str) -> list[str]:
+        return _where(sparse, lambda one: one.differences[arm, "standard", KEPT].value >= 2)
+
+    by_arm = {arm: doubled(arm) for arm in ("cascade", "cascade_replacement")}
+    met = len(by_arm["cascade"]) == 6
+    parts = "; ".join(f"`{arm}` in {_listed(names, len(sparse), 6)}" for arm, names in by_arm.items())
+    return (
+        f"3. **{_verdict(met, len(sparse), 6)}** NDCG@10 kept with the last item replaced at least twice "
+        f"`standard`'s: {parts}. All six are wanted, of `cascade`."
+    )
+
+
+def _where(cells: Sequence[CellFigures], holds: Callable[[CellFigures], bool]) -> list[str]:
+    return [one.cell.name for one in cells if holds(one)]
+
+
+def _verdict(met: bool, *counts: int) -> str:
+    """counts: pairs of finished and wanted cells."""
+    if any(done < wanted for done, wanted in zip(counts[::2], counts[1::2], strict=True)):
+        return "Not decided yet."
+    return "Met." if met else "Missed."
+
+
+def _listed(names: Sequence[str], finished: int, wanted: int) -> str:
+    cells = (
+        f"{len(names)} of {finished} cells"
+        if finished == wanted
+        else (f"{len(names)} of {finished} finished cells (of {wanted})")
+    )
+    return f"{cells} ({', '.join(names)})" if names else cells
+
+
+def _names(names: Sequence[str]) -> str:
+    return ", ".join(names) if names else "none"
