@@ -98,35 +98,45 @@ def build_sequences(
             f"no interaction is left (min_rating {min_rating}, k_core {k_core})",
             hint="Lower k_core or min_rating.",
         )
-    by_user = np.argsort(users, kind="stable")
+    # polars' stable sort takes half the time of numpy's here.
+    by_user = pl.Series("user", users).to_frame().select(pl.arg_sort_by("user", maintain_order=True))
+    order = by_user["user"].to_numpy()
     offsets = np.zeros(len(user_ids) + 1, dtype=np.int64)
     np.cumsum(np.bincount(users, minlength=len(user_ids)), out=offsets[1:])
     return Sequences(
         user_ids=user_ids,
         item_ids=item_ids,
         offsets=offsets,
-        items=(items[by_user] + 1).astype(np.int32),
-        times=times[by_user] if times is not None else None,
+        items=(items[order] + 1).astype(np.int32),
+        times=times[order] if times is not None else None,
     )
 
 
 def _number(ids: pl.Series) -> tuple[Int64, list[str]]:
     """Number ids by first appearance: the number (0-based) of each row, and the id of each number."""
-    names = ids.unique(maintain_order=True).rename("id")
-    numbering = pl.DataFrame({"id": names, "number": np.arange(len(names), dtype=np.int64)})
-    rows = ids.rename("id").to_frame().join(numbering, on="id", how="left", maintain_order="left")
-    return rows["number"].to_numpy().astype(np.int64), names.to_list()
+    # Categories of their own: polars' global ones would go on growing in a worker that lives for weeks.
+    codes = ids.cast(pl.Categorical(pl.Categories.random())).to_physical().to_numpy().astype(np.int64)
+    numbers, first_rows = _by_first_appearance(codes)
+    return numbers, ids.gather(first_rows).to_list()
 
 
 def _renumber(codes: Int64, names: list[str]) -> tuple[Int64, list[str]]:
     """Number the names still present by first appearance."""
-    first_row = np.full(len(names), len(codes), dtype=np.int64)
-    first_row[codes[::-1]] = np.arange(len(codes), dtype=np.int64)[::-1]
+    numbers, first_rows = _by_first_appearance(codes)
+    return numbers, [names[code] for code in codes[first_rows]]
+
+
+def _by_first_appearance(codes: Int64) -> tuple[Int64, Int64]:
+    """Number codes (any, from 0) by first appearance: each row's number, and each number's first row."""
+    n_codes = int(codes.max(initial=-1)) + 1
+    first_row = np.full(n_codes, len(codes), dtype=np.int64)
+    # Of equal indices the last assignment stays, which from the end is the first row.
+    first_row[codes[::-1]] = np.arange(len(codes) - 1, -1, -1, dtype=np.int64)
     present = np.flatnonzero(first_row < len(codes))
     present = present[np.argsort(first_row[present])]
-    number = np.full(len(names), -1, dtype=np.int64)
+    number = np.full(n_codes, -1, dtype=np.int64)
     number[present] = np.arange(len(present))
-    return number[codes], [names[code] for code in present]
+    return number[codes], first_row[present]
 
 
 def _k_core(users: Int64, items: Int64, n_users: int, n_items: int, k: int) -> npt.NDArray[np.bool_]:

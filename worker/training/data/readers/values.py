@@ -57,8 +57,7 @@ def as_times(cells: pl.Series) -> pl.Series:
 
 def _from_unix(numbers: pl.Series) -> pl.Series:
     """Int64 or Float64 → moments; null where not finite or outside the years 1 to 9999."""
-    given = numbers.drop_nulls()
-    middle = given.filter(given.is_finite()).head(UNIT_SAMPLE).abs().median()
+    middle = _first_finite(numbers).abs().median()
     scale = next(scale for limit, scale in UNITS if not isinstance(middle, float) or middle < limit)
     approximate = numbers.cast(pl.Float64) * scale
     inside = approximate.is_between(FIRST_MOMENT, LAST_MOMENT).fill_null(False)
@@ -68,6 +67,16 @@ def _from_unix(numbers: pl.Series) -> pl.Series:
     else:
         exact = approximate.set(~inside, None).round().cast(pl.Int64)
     return exact.cast(UTC_MICROSECONDS)
+
+
+def _first_finite(numbers: pl.Series) -> pl.Series:
+    """Return the first UNIT_SAMPLE finite numbers; most often no more than the head need be looked at."""
+    for looked_at in (numbers.head(2 * UNIT_SAMPLE), numbers):
+        given = looked_at.drop_nulls()
+        finite = given.filter(given.is_finite()).head(UNIT_SAMPLE)
+        if len(finite) == UNIT_SAMPLE:
+            break
+    return finite
 
 
 def _from_iso(text: pl.Series) -> pl.Series:
