@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from worker.training.models.initialisation import Initialiser
+from worker.training.models.product import all_products
 from worker.training.models.scoring import Scoring
 
 
@@ -58,7 +58,7 @@ class SequenceModel(nn.Module, ABC):
 
     def score(self, h_ND: Tensor) -> Tensor:
         """Return the scores, [N, V + 1], h · Eᵀ by default; column 0 is padding and must never be ranked."""
-        return functional.linear(self.scoring.states(h_ND), self.scoring.vectors(self.item_embedding.weight))
+        return all_products(self.scoring.states(h_ND), self.scoring.vectors(self.item_embedding.weight))
 
     @torch.no_grad()
     def initialise(self, generator: torch.Generator, initialiser: Initialiser | None = None) -> None:
