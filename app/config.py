@@ -89,6 +89,8 @@ class Settings(BaseSettings):
     """An upload is broken off when nothing arrives for this many seconds."""
     abandoned_upload_seconds: float = Field(default=3600.0, gt=0.0)
     """An unfinished upload is swept away when nothing was written to it for this many seconds."""
+    upload_expiry_seconds: float = Field(default=24 * 3600.0, gt=0.0)
+    """An upload in parts is forgotten, with its parts, this many seconds after its last one arrived."""
 
     # --- the trainer
     device: str = "auto"

@@ -195,6 +195,14 @@ class JobStateError(ConflictError):
     pointer = "path:job_id"
 
 
+class UploadStateError(ConflictError):
+    """An upload in parts is not in a state that allows the request."""
+
+    code = "upload_closed"
+    title = "Not possible in this state of the upload"
+    pointer = "path:upload_id"
+
+
 class PayloadTooLarge(SteadyRankError):  # noqa: N818 - named as the HTTP status is
     """A body over the limit, as sent or decompressed."""
 

@@ -25,6 +25,7 @@ from app.observability import RequestContextMiddleware, configure_logging
 from app.problems import add_problem_handlers, describe_problems
 from app.queue import CeleryQueue, make_celery
 from app.storage.database import DatabaseBlobStore
+from app.uploads import routes as uploads
 
 DESCRIPTION = """\
 Training as a service for sequential recommenders whose rankings stay steady when a click is wrong.
@@ -92,6 +93,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     version_1 = APIRouter(prefix="/v1")
     version_1.include_router(datasets.router)
+    version_1.include_router(uploads.router)
     for part in (api_keys.router, jobs.router, models.router, capabilities.router):
         version_1.include_router(part)
     application.include_router(health.router)

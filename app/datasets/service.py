@@ -15,16 +15,20 @@ from app.db.session import send_after_commit
 from app.errors import InUseError, NotFoundError
 from app.pagination import Page
 from app.queue import LIGHT_QUEUE, VALIDATE_DATASET
-from app.storage.blobs import BlobStore, BlobWriter
+from app.storage.blobs import BlobInfo, BlobStore, BlobWriter
 
-__all__ = ["create", "delete", "get", "list_page", "recover_validating"]
+__all__ = ["create", "create_of_blob", "delete", "get", "list_page", "recover_validating"]
 
 _DEFAULT_FILENAME = "upload"
 
 
 def create(session: Session, project_id: str, writer: BlobWriter, options: UploadOptions) -> Dataset:
     """Store an uploaded file as a data set `validating`; the light worker is woken after the commit."""
-    info = writer.finish(session)
+    return create_of_blob(session, project_id, writer.finish(session), options)
+
+
+def create_of_blob(session: Session, project_id: str, info: BlobInfo, options: UploadOptions) -> Dataset:
+    """Make a data set `validating` of bytes that are stored; the light worker is woken after the commit."""
     filename = _bare(options.filename)
     dataset = Dataset(
         project_id=project_id,

@@ -28,6 +28,7 @@ from app.observability import configure_logging
 from app.queue import RUN_JOB, TRAIN_QUEUE, CeleryQueue, make_celery
 from app.storage.blobs import BlobStore
 from app.storage.database import DatabaseBlobStore
+from app.uploads.service import sweep_expired
 
 logger = logging.getLogger(__name__)
 
@@ -117,6 +118,10 @@ def look(database: Database, blobs: BlobStore, settings: Settings) -> None:
         swept = blobs.sweep(timedelta(seconds=settings.abandoned_upload_seconds))
         if swept:
             logger.info("swept %d abandoned blobs", swept)
+        with database.unit_of_work() as session:
+            freed = sweep_expired(session, blobs, settings)
+        if freed:
+            logger.info("uploads in parts whose time was over left %d bytes", freed)
     except SQLAlchemyError as error:
         logger.warning("the reaper could not look: %s", error)
 

@@ -12,7 +12,7 @@ Contract (one test suite runs over every implementation, tests/app/storage/test_
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
@@ -69,6 +69,19 @@ class BlobStore(Protocol):
         """Read everything back and compare size and SHA-256; BlobDamagedError when they differ.
 
         With `expected`, a blob that was finished but not yet committed can be checked.
+        """
+
+    def join(
+        self,
+        session: Session,
+        blob_ids: Sequence[str],
+        sha256: str,
+        content_type: str = DEFAULT_CONTENT_TYPE,
+    ) -> BlobInfo:
+        """Make one blob of several, in this order, within the caller's transaction; they are gone after it.
+
+        No byte is copied, so all but the last must have whole chunks only (ValueError). `sha256` is that of
+        the whole, as the caller has computed it.
         """
 
     def delete(self, session: Session, *blob_ids: str) -> int:

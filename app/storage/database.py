@@ -7,10 +7,11 @@ chunks, so a slow client costs none. Writes commit chunk by chunk on a connectio
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from itertools import accumulate
 
-from sqlalchemy import Engine, delete, func, insert, select, update
+from sqlalchemy import Engine, delete, func, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from app.db.ids import new_id
@@ -19,6 +20,13 @@ from app.errors import BlobDamagedError
 from app.storage.blobs import CHUNK_BYTES, DEFAULT_CONTENT_TYPE, BlobInfo
 
 _SELECT_CHUNK = "SELECT data, sha256 FROM blob_chunks WHERE blob_id = %s AND n = %s"
+
+_REKEY = text(
+    "UPDATE blob_chunks AS chunk SET blob_id = :whole, n = chunk.n + part.first"
+    " FROM unnest(CAST(:ids AS text[]), CAST(:firsts AS int[])) AS part (id, first)"
+    " WHERE chunk.blob_id = part.id"
+)
+"""Gives chunks another key. Their bytes lie in TOAST, and an UPDATE that leaves them alone moves none."""
 
 
 class DatabaseBlobWriter:
@@ -130,6 +138,34 @@ class DatabaseBlobStore:
             whole.update(piece)
         if whole.hexdigest() != info.sha256:
             raise BlobDamagedError(f"blob {blob_id} does not have the digest that it was stored with")
+
+    def join(
+        self,
+        session: Session,
+        blob_ids: Sequence[str],
+        sha256: str,
+        content_type: str = DEFAULT_CONTENT_TYPE,
+    ) -> BlobInfo:
+        """Make one blob of several within the caller's transaction, by giving their chunks another key."""
+        rows = session.execute(
+            select(Blob.id, Blob.size)
+            .where(Blob.id.in_(blob_ids), Blob.sha256.is_not(None))
+            .with_for_update()
+        )
+        found = {row.id: row.size for row in rows}
+        if len(found) != len(blob_ids):
+            raise BlobDamagedError("some of the blobs to be joined are missing or incomplete")
+        sizes = [found[blob_id] for blob_id in blob_ids]
+        if any(size % CHUNK_BYTES for size in sizes[:-1]):
+            raise ValueError("only the last of the blobs to be joined may end within a chunk")
+        firsts = [first // CHUNK_BYTES for first in accumulate(sizes[:-1], initial=0)]
+        info = BlobInfo(new_id(Blob.id_prefix), sum(sizes), sha256, content_type)
+        session.execute(
+            insert(Blob).values(id=info.id, content_type=content_type, size=info.size, sha256=sha256)
+        )
+        session.execute(_REKEY, {"whole": info.id, "ids": list(blob_ids), "firsts": firsts})
+        session.execute(delete(Blob).where(Blob.id.in_(blob_ids)))
+        return info
 
     def delete(self, session: Session, *blob_ids: str) -> int:
         """Remove blobs within the caller's transaction; returns the bytes freed."""

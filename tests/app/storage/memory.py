@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from sqlalchemy.orm import Session
@@ -68,6 +68,21 @@ class MemoryBlobStore:
         info = expected or self.info(blob_id)
         if hashlib.sha256(self.bytes[blob_id]).hexdigest() != info.sha256:
             raise BlobDamagedError("damaged")
+
+    def join(
+        self,
+        session: Session,
+        blob_ids: Sequence[str],
+        sha256: str,
+        content_type: str = DEFAULT_CONTENT_TYPE,
+    ) -> BlobInfo:
+        sizes = [self.info(blob_id).size for blob_id in blob_ids]
+        if any(size % CHUNK_BYTES for size in sizes[:-1]):
+            raise ValueError("uneven")
+        info = self.put(session, b"".join(self.bytes[blob_id] for blob_id in blob_ids), content_type)
+        self.delete(session, *blob_ids)
+        self.infos[info.id] = BlobInfo(info.id, info.size, sha256, content_type)
+        return self.infos[info.id]
 
     def delete(self, session: Session, *blob_ids: str) -> int:
         freed = sum(len(self.bytes.pop(blob_id, b"")) for blob_id in blob_ids)

@@ -94,6 +94,32 @@ def test_delete_says_how_many_bytes(store: BlobStore, database: Database) -> Non
         store.info(first.id)
 
 
+def test_join_makes_one_of_several(store: BlobStore, database: Database) -> None:
+    bounds = [(0, CHUNK_BYTES), (CHUNK_BYTES, 2 * CHUNK_BYTES), (2 * CHUNK_BYTES, len(DATA))]
+    parts = [_put(store, database, DATA[start:stop]).id for start, stop in bounds]
+    with database.unit_of_work() as session:
+        info = store.join(session, parts, hashlib.sha256(DATA).hexdigest(), "text/csv")
+    assert store.info(info.id) == info
+    assert (info.size, info.content_type) == (len(DATA), "text/csv")
+    store.verify(info.id)
+    assert (
+        b"".join(store.read(info.id, CHUNK_BYTES - 1, 2 * CHUNK_BYTES + 1))
+        == DATA[CHUNK_BYTES - 1 : 2 * CHUNK_BYTES + 1]
+    )
+    for part in parts:
+        with pytest.raises(BlobDamagedError):
+            store.info(part)
+
+
+def test_join_refuses_what_does_not_fit(store: BlobStore, database: Database) -> None:
+    uneven, whole = _put(store, database, b"abc"), _put(store, database, DATA[:CHUNK_BYTES])
+    with pytest.raises(ValueError, match=r"uneven|within a chunk"), database.unit_of_work() as session:
+        store.join(session, [uneven.id, whole.id], "0" * 64)
+    with pytest.raises(BlobDamagedError), database.unit_of_work() as session:
+        store.join(session, [whole.id, "blob_unknown"], "0" * 64)
+    assert b"".join(store.read(uneven.id)) == b"abc"
+
+
 def test_sweep_takes_only_what_was_left(store: BlobStore, database: Database) -> None:
     kept = _put(store, database, b"abc")
     store.open_writer().write(DATA)

@@ -1,0 +1,264 @@
+"""The life of an upload in parts: opened, filled in any order, completed into a data set, or abandoned.
+
+Every change holds the upload's row, so that parts, completion and abandonment come one after another. A part
+is a blob of its own; on completion its chunks become those of the data set's blob, without being copied.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import timedelta
+
+from sqlalchemy import delete, func
+from sqlalchemy.orm import Session
+
+from app.config import Settings
+from app.datasets import service as datasets
+from app.datasets.checks import UploadCheck, too_large
+from app.datasets.schemas import UploadOptions
+from app.db.models.dataset import Dataset
+from app.db.models.upload import Upload, UploadPart
+from app.errors import FILE, ErrorItem, NotFoundError, UploadStateError, ValidationFailed
+from app.pagination import Page
+from app.storage.blobs import BlobStore, BlobWriter
+from app.uploads import queries
+from app.uploads.digests import DigestMismatchError
+from app.uploads.layout import choose_part_bytes, expected_bytes, missing_parts, part_count
+from app.uploads.schemas import UploadCreate
+
+_SWEPT_AT_ONCE = 100
+_OWN_FIELDS = {"bytes", "sha256", "part_bytes"}
+
+
+def open_upload(session: Session, settings: Settings, project_id: str, asked: UploadCreate) -> Upload:
+    """Begin an upload. PayloadTooLarge when its announced length is over the limit."""
+    if asked.bytes is not None and asked.bytes > settings.max_upload_bytes:
+        raise too_large(settings.max_upload_bytes)
+    upload = Upload(
+        project_id=project_id,
+        status="open",
+        options=asked.model_dump(exclude_none=True, exclude=_OWN_FIELDS),
+        bytes=asked.bytes,
+        sha256=asked.sha256,
+        part_bytes=choose_part_bytes(asked.bytes or settings.max_upload_bytes, asked.part_bytes),
+    )
+    session.add(upload)
+    session.flush()
+    return upload
+
+
+def get(session: Session, project_id: str, upload_id: str) -> tuple[Upload, Sequence[UploadPart]]:
+    """One upload and its parts. NotFoundError (`upload_not_found`) when the project has none with that id."""
+    upload = queries.find(session, project_id, upload_id)
+    if upload is None:
+        raise NotFoundError.of("upload", upload_id)
+    return upload, queries.parts_of(session, upload_id)
+
+
+def list_page(
+    session: Session, project_id: str, page: Page, *, status: str | None, sha256: str | None
+) -> tuple[Sequence[tuple[Upload, Sequence[UploadPart]]], bool]:
+    """One page of the project's uploads with their parts, newest first, and whether there are more."""
+    rows, has_more = queries.page_of(session, project_id, page, status=status, sha256=sha256)
+    parts = queries.parts_of_all(session, [row.id for row in rows])
+    return [(row, parts[row.id]) for row in rows], has_more
+
+
+def most_bytes(session: Session, settings: Settings, project_id: str, upload_id: str, n: int) -> int:
+    """How long part `n` may be. Checked before its first byte is read.
+
+    Raises:
+        NotFoundError: The project has no such upload.
+        UploadStateError: It is complete.
+        ValidationFailed: It can have no part with that number (`no_such_part`).
+
+    """
+    upload = queries.find(session, project_id, upload_id)
+    if upload is None:
+        raise NotFoundError.of("upload", upload_id)
+    _require_open(upload)
+    total = upload.bytes or settings.max_upload_bytes
+    last = part_count(total, upload.part_bytes)
+    if not 1 <= n <= last:
+        message = f"Parts of this upload are numbered 1 to {last}."
+        item = ErrorItem("path:n", "no_such_part", message, n, f"Each has {upload.part_bytes} bytes.")
+        raise ValidationFailed(message, code="no_such_part", errors=[item])
+    return expected_bytes(n, total, upload.part_bytes)
+
+
+def store_part(
+    session: Session, blobs: BlobStore, project_id: str, upload_id: str, *, n: int, received: Received
+) -> UploadPart:
+    """Keep a part that has wholly arrived, in place of an earlier one; the very same again changes nothing.
+
+    Raises:
+        NotFoundError: The upload was abandoned meanwhile.
+        UploadStateError: It was completed meanwhile, or is just being completed.
+        ValidationFailed: The part is not as long as it must be (`wrong_part_size`).
+
+    """
+    upload = _held(session, project_id, upload_id)
+    _require_open(upload)
+    if upload.bytes is not None:
+        _require_size(received.size, expected_bytes(n, upload.bytes, upload.part_bytes))
+    upload.active_at = func.now()
+    part = session.get(UploadPart, (upload_id, n))
+    if part is not None and (part.sha256, part.bytes) == (received.sha256, received.size):
+        return part
+    info = received.writer.finish(session)
+    if part is None:
+        part = UploadPart(upload_id=upload_id, n=n, blob_id=info.id, bytes=info.size, sha256=info.sha256)
+        session.add(part)
+        session.flush()
+        return part
+    replaced = part.blob_id
+    part.blob_id, part.bytes, part.sha256 = info.id, info.size, info.sha256
+    part.received_at = func.now()
+    session.flush()
+    blobs.delete(session, replaced)
+    session.refresh(part)
+    return part
+
+
+def complete(
+    session: Session,
+    blobs: BlobStore,
+    settings: Settings,
+    project_id: str,
+    *,
+    upload_id: str,
+    sha256: str | None,
+) -> tuple[Dataset, bool]:
+    """Make the data set, `validating`; of an upload that is complete already, return the one it became.
+
+    All bytes are read once more: each chunk is checked against its digest, the whole against its SHA-256,
+    and compressed ones are decompressed under the limit. The second value says whether it is new.
+
+    Raises:
+        NotFoundError: The project has no such upload.
+        UploadStateError: Parts are missing (`upload_incomplete`, their numbers in `missing`); it is being
+            completed (`upload_busy`); or its data set was deleted (`upload_closed`).
+        DigestMismatchError: The whole is not what was announced.
+        PayloadTooLarge, ValidationFailed: What `POST /v1/datasets` answers to such a file.
+
+    """
+    upload = _held(session, project_id, upload_id)
+    if upload.status == "completed":
+        if upload.dataset_id is None:
+            raise UploadStateError("This upload is complete, and its data set was deleted.")
+        dataset = datasets.get(session, project_id, upload.dataset_id)
+        _require_digest(dataset.sha256, (sha256,))
+        return dataset, False
+    parts = queries.parts_of(session, upload_id)
+    missing = missing_parts({part.n: part.bytes for part in parts}, upload.bytes, upload.part_bytes)
+    if missing:
+        raise UploadStateError(
+            f"{len(missing)} part(s) are missing, the first of them number {missing[0]}.",
+            code="upload_incomplete",
+            hint="Send the parts whose numbers stand in `missing`, then complete the upload again.",
+            extra={"missing": missing},
+        )
+    blob_ids = [part.blob_id for part in parts]
+    found = _check_whole(blobs, settings, blob_ids)
+    _require_digest(found, (upload.sha256, sha256))
+    session.execute(delete(UploadPart).where(UploadPart.upload_id == upload_id))
+    info = blobs.join(session, blob_ids, found)
+    dataset = datasets.create_of_blob(session, project_id, info, UploadOptions.model_validate(upload.options))
+    upload.status, upload.dataset_id = "completed", dataset.id
+    upload.bytes, upload.sha256 = info.size, info.sha256
+    upload.completed_at = upload.active_at = func.now()
+    session.flush()
+    return dataset, True
+
+
+def abandon(session: Session, blobs: BlobStore, project_id: str, upload_id: str) -> int:
+    """Forget an upload and its parts; returns how many bytes that freed.
+
+    Raises:
+        NotFoundError: The project has no such upload.
+        UploadStateError: It is complete, or is just being completed.
+
+    """
+    upload = _held(session, project_id, upload_id)
+    _require_open(upload)
+    return _forget(session, blobs, upload)
+
+
+def sweep_expired(session: Session, blobs: BlobStore, settings: Settings) -> int:
+    """Forget the uploads whose time is over, complete ones too; returns the bytes freed. The reaper's."""
+    lifetime = timedelta(seconds=settings.upload_expiry_seconds)
+    return sum(_forget(session, blobs, row) for row in queries.expired(session, lifetime, _SWEPT_AT_ONCE))
+
+
+class Received:
+    """A part that has arrived and is as it was announced; its blob is not finished yet."""
+
+    def __init__(self, writer: BlobWriter, size: int, sha256: str) -> None:
+        self.writer = writer
+        self.size = size
+        self.sha256 = sha256
+
+
+def _held(session: Session, project_id: str, upload_id: str) -> Upload:
+    try:
+        upload = queries.find_locked(session, project_id, upload_id)
+    except queries.Locked as locked:
+        raise UploadStateError(
+            "This upload is just being completed.",
+            code="upload_busy",
+            retryable=True,
+            hint="Ask for it again in a moment: GET /v1/uploads/{id} says when it is.",
+            headers={"Retry-After": "1"},
+        ) from locked
+    if upload is None:
+        raise NotFoundError.of("upload", upload_id)
+    return upload
+
+
+def _require_open(upload: Upload) -> None:
+    if upload.status != "open":
+        raise UploadStateError(
+            "This upload is complete.",
+            hint=f"Its bytes are the data set's: GET /v1/datasets/{upload.dataset_id}",
+        )
+
+
+def _require_size(size: int, expected: int) -> None:
+    if size != expected:
+        message = f"This part must have {expected} bytes, not {size}."
+        hint = "Every part has `part_bytes` bytes, the last one what is left."
+        raise ValidationFailed(message, code="wrong_part_size", hint=hint, pointer=FILE)
+
+
+def _require_digest(found: str, announced: Sequence[str | None]) -> None:
+    for sha256 in announced:
+        if sha256 is not None and sha256 != found:
+            raise DigestMismatchError(
+                f"The whole file has the SHA-256 {found}, not {sha256}.",
+                hint="GET /v1/uploads/{id} has the SHA-256 of every part: send those again that differ.",
+                pointer="/sha256",
+                retryable=False,
+            )
+
+
+def _check_whole(blobs: BlobStore, settings: Settings, blob_ids: Sequence[str]) -> str:
+    """SHA-256 of all the bytes together, after the checks that a file sent in one piece goes through."""
+    check = UploadCheck(
+        max_bytes=settings.max_upload_bytes, max_decompressed_bytes=settings.max_decompressed_bytes
+    )
+    whole = hashlib.sha256()
+    for blob_id in blob_ids:
+        for piece in blobs.read(blob_id):
+            check.feed(piece)
+            whole.update(piece)
+    check.finish()
+    return whole.hexdigest()
+
+
+def _forget(session: Session, blobs: BlobStore, upload: Upload) -> int:
+    blob_ids = [part.blob_id for part in queries.parts_of(session, upload.id)]
+    session.execute(delete(UploadPart).where(UploadPart.upload_id == upload.id))
+    session.delete(upload)
+    session.flush()
+    return blobs.delete(session, *blob_ids)
