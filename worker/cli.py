@@ -5,7 +5,6 @@ Plugged into the command by an entry point, so that `app` never imports torch.
 
 from __future__ import annotations
 
-import json
 import signal
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -133,15 +132,15 @@ def prepare_folder(output: Path) -> None:
 
 
 def write_result(result: ExperimentResult, folder: Path) -> None:
-    """Write the report (JSON, Markdown) and each model's files, over what an earlier run left."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "report.json").write_text(json.dumps(result.report, indent=2, ensure_ascii=False), "utf-8")
-    (folder / "report.md").write_text(result.report_markdown, "utf-8")
+    """Write the report, figures, manifest and each model's files, over what an earlier run left."""
+    files = dict(result.documents)
     for model in result.models:
-        for name, content in model.files.items():
-            path = folder / "models" / f"{model.arm}-seed{model.seed}" / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+        of_model = f"models/{model.arm}-seed{model.seed}"
+        files |= {f"{of_model}/{name}": content for name, content in model.files.items()}
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
 
 
 def _say(console: Console, text: str) -> None:

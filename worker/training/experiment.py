@@ -30,7 +30,7 @@ from worker.training.progress import (
 )
 from worker.training.reporting.cascade_facts import cascade_facts
 from worker.training.reporting.kept_results import keep_result, read_result
-from worker.training.reporting.markdown import render_markdown
+from worker.training.reporting.manifest import MANIFEST_FILE
 from worker.training.reporting.package import model_files
 from worker.training.reporting.report import build_report
 from worker.training.reporting.results import ArmResult, dataset_facts, measure
@@ -50,11 +50,20 @@ class TrainedModel:
 
 @dataclass(frozen=True)
 class ExperimentResult:
-    """What a job leaves behind: the report (JSON and Markdown) and a model for each arm and seed."""
+    """What a job leaves behind: the report, the manifest, and a model for each arm and seed.
+
+    documents: what there is to read, by path (see reporting/documents.py).
+    """
 
     report: dict[str, Any]
-    report_markdown: str
+    manifest: dict[str, Any]
+    documents: dict[str, bytes]
     models: list[TrainedModel]
+
+    @property
+    def report_markdown(self) -> str:
+        """The report as Markdown."""
+        return self.documents["report.md"].decode()
 
 
 def run_experiment(
@@ -128,7 +137,14 @@ def run_experiment(
         )
         for outcome, result in zip(outcomes, results, strict=True)
     ]
-    return ExperimentResult(report, render_markdown(report), models)
+    # Half a second of imports, which a run should not wait for before its first step.
+    from worker.training.reporting.documents import write_documents  # noqa: PLC0415
+
+    by_arm = {(model.arm, model.seed): model.files for model in models}
+    written = write_documents(spec, split, sequences.item_ids, report=report, models=by_arm)
+    for model in models:
+        model.files[MANIFEST_FILE] = written.files[MANIFEST_FILE]
+    return ExperimentResult(report, written.manifest, written.files, models)
 
 
 def _measure_arm(

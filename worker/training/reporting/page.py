@@ -1,0 +1,62 @@
+"""The report as one HTML page that needs nothing else: no script, nothing loaded, figures inline."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined, Template
+from markupsafe import Markup
+
+from worker.training.reporting import tables
+from worker.training.reporting.comparisons import price_in_words
+from worker.training.reporting.figures import Figure
+
+_TEMPLATE = Path(__file__).with_name("report_page.html")
+_SENTENCE = re.compile(r"(?<=[.!?]) (?=[A-Z])")
+
+
+def render_page(report: Mapping[str, Any], figures: Sequence[Figure]) -> str:
+    """Render a report of `build_report` (schema 1) with its figures as an HTML document.
+
+    Every text of the report is escaped; the figures' SVG, which `finished_svg` escaped, is taken as it is.
+    """
+    of_cascade = ("cascade_effects", "example_weights")
+    shown = [
+        {
+            "name": figure.name,
+            "title": figure.title,
+            "text": figure.description,
+            "svg": Markup(figure.svg),  # noqa: S704 - escaped where it was drawn
+        }
+        for figure in figures
+    ]
+    return _template().render(
+        report=report,
+        sentences=_SENTENCE.split(report["verdict"]),
+        results=[figure for figure in shown if figure["name"] not in of_cascade],
+        cascade=[figure for figure in shown if figure["name"] in of_cascade],
+        side_by_side=tables.side_by_side(report),
+        differences=tables.differences(report),
+        costs=tables.costs(report),
+        prices=[price_in_words(cost) for cost in report["costs"]],
+        attacks=[(name, tables.attacks(body)) for name, body in tables.bodies(report)],
+        slices=[(name, tables.slices(body)) for name, body in tables.bodies(report)],
+        seeds=tables.seeds(report),
+        data=tables.data(report),
+        environment=tables.environment(report),
+        protocol=json.dumps(report["protocol"], indent=1, ensure_ascii=False),
+        spec=json.dumps(report["spec"], indent=1, ensure_ascii=False),
+    )
+
+
+@cache
+def _template() -> Template:
+    surroundings = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return surroundings.from_string(_TEMPLATE.read_text(encoding="utf-8"))
