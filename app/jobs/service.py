@@ -16,12 +16,12 @@ from app.db.models.dataset import Dataset
 from app.db.models.job import Job
 from app.db.models.job_event import JobEvent
 from app.db.models.job_metric import JobMetric
-from app.db.models.model import Model
 from app.errors import DatasetNotReadyError, ErrorItem, JobStateError, NotFoundError, ValidationFailed
 from app.jobs import queries
 from app.jobs.life import TERMINAL, Status, enqueue, lock, move
 from app.jobs.queries import Standing, Surroundings
 from app.jobs.schemas import JobCreate
+from app.models.deleting import delete_jobs_models
 from app.pagination import Page
 from app.storage.blobs import BlobStore
 from worker.training.spec import TrainSpec
@@ -166,6 +166,7 @@ def delete(
     Raises:
         NotFoundError: The project has no such job.
         JobStateError: It has not ended (`job_in_use`).
+        InUseError: Aliases point at models that are to go (`model_in_use`).
 
     """
     job = lock(session, get(session, project_id, job_id).id)
@@ -181,8 +182,8 @@ def delete(
     gone: list[str] = []
     if models:
         stored += queries.model_blobs(session, job_id)
-        removed = session.execute(delete_from(Model).where(Model.job_id == job_id).returning(Model.id))
-        gone = sorted(removed.scalars())
+        gone, freed = delete_jobs_models(session, job_id)
+        stored += freed
     session.delete(job)
     session.flush()
     return blobs.delete(session, *stored), gone

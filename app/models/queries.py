@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -11,24 +12,49 @@ from sqlalchemy.orm import Session
 from app.db.models.model import Model
 from app.db.models.model_alias import ModelAlias
 from app.db.models.model_file import ModelFile
+from app.models.names import resolve
 from app.pagination import Page, paginate
 
 
 def find(session: Session, project_id: str, model_id: str, *, lock: bool = False) -> Model | None:
-    """The model, if it is the project's; with `lock`, held against every other writer."""
+    """The model, if it is the project's; with `lock`, held against every other writer.
+
+    `model_id` is an id, or a reference such as `name@3` or `name@production`.
+    """
+    if "@" in model_id:
+        found = resolve(session, project_id, model_id)
+        if found is None:
+            return None
+        model_id = found
     statement = select(Model).where(Model.id == model_id, Model.project_id == project_id)
     return session.execute(statement.with_for_update() if lock else statement).scalar_one_or_none()
 
 
-def page_of(
-    session: Session, project_id: str, page: Page, *, job_id: str | None, arm: str | None
-) -> tuple[Sequence[Model], bool]:
+@dataclass(frozen=True)
+class Wanted:
+    """Which models a list shows; what is None does not matter."""
+
+    job: str | None = None
+    arm: str | None = None
+    name: str | None = None
+    version: int | None = None
+    alias: str | None = None
+
+
+def page_of(session: Session, project_id: str, page: Page, wanted: Wanted) -> tuple[Sequence[Model], bool]:
     """One page of the project's models, newest first, and whether there are more."""
     statement = select(Model).where(Model.project_id == project_id)
-    if job_id is not None:
-        statement = statement.where(Model.job_facts["id"].astext == job_id)
-    if arm is not None:
-        statement = statement.where(Model.arm == arm)
+    if wanted.job is not None:
+        statement = statement.where(Model.job_facts["id"].astext == wanted.job)
+    if wanted.arm is not None:
+        statement = statement.where(Model.arm == wanted.arm)
+    if wanted.name is not None:
+        statement = statement.where(Model.name == wanted.name)
+    if wanted.version is not None:
+        statement = statement.where(Model.version == wanted.version)
+    if wanted.alias is not None:
+        held = select(ModelAlias.model_id).where(ModelAlias.alias == wanted.alias)
+        statement = statement.where(Model.id.in_(held))
     return paginate(session, statement, Model.id, page)
 
 

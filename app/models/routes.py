@@ -9,12 +9,15 @@ from fastapi import APIRouter, Body, Depends, Query, Request, Response
 from app.deps import BlobsDep, PageDep, PrincipalDep, SessionDep
 from app.idempotency import IdempotentRoute
 from app.jobs.examples import MODEL_ID, listed, shown
-from app.models import service
+from app.models import alias_routes, service
 from app.models.loaded import LoadedModels
+from app.models.queries import Wanted
 from app.models.schemas import (
     ANSWER_EXAMPLE,
+    CHANGE_EXAMPLE,
     EXAMPLE,
     RECOMMEND_EXAMPLE,
+    ModelChange,
     ModelDeleted,
     ModelObject,
     Recommendation,
@@ -25,6 +28,7 @@ from app.models.schemas import (
 from app.pagination import ListOf, list_of
 from app.problems import problem_responses
 from app.storage.serving import BLOB_RESPONSES, serve_blob
+from worker.training.portable import CARD_FILE
 
 router = APIRouter(prefix="/models", tags=["models"], route_class=IdempotentRoute)
 
@@ -49,18 +53,53 @@ def list_models(
     *,
     job: Annotated[str | None, Query(max_length=64, description="Only those of this job.")] = None,
     arm: Annotated[str | None, Query(max_length=32, description="Only those of this arm.")] = None,
+    name: Annotated[str | None, Query(max_length=400, description="Only versions of this name.")] = None,
+    version: Annotated[int | None, Query(ge=1, le=2**31 - 1, description="Only this version.")] = None,
+    alias: Annotated[str | None, Query(max_length=64, description="Only those with this alias.")] = None,
 ) -> ListOf[ModelObject]:
     """List the project's models, newest first."""
-    rows, has_more = service.list_page(session, principal.project_id, page, job_id=job, arm=arm)
+    wanted = Wanted(job=job, arm=arm, name=name, version=version, alias=alias)
+    rows, has_more = service.list_page(session, principal.project_id, page, wanted)
     objects = {model.id: model for model in service.shown(session, rows)}
     return list_of(rows, has_more, lambda model: objects[model.id])
 
 
 @router.get("/{model_id}", responses={**shown(EXAMPLE), **problem_responses(404)})
 def get_model(model_id: str, principal: PrincipalDep, session: SessionDep) -> ModelObject:
-    """Show one model, its metrics and its files."""
+    """Show one model, its metrics and its files; `name@version` and `name@alias` do as its id."""
     (shown_model,) = service.shown(session, [service.get(session, principal.project_id, model_id)])
     return shown_model
+
+
+@router.patch("/{model_id}", responses={**shown(EXAMPLE), **problem_responses(404, 409, 422)})
+def update_model(
+    model_id: str,
+    change: Annotated[ModelChange, Body(openapi_examples={"rename": {"value": CHANGE_EXAMPLE}})],
+    principal: PrincipalDep,
+    session: SessionDep,
+) -> ModelObject:
+    """Register a model under another name, as that name's next version."""
+    model = service.rename(session, principal.project_id, model_id, change.name)
+    (shown_model,) = service.shown(session, [model])
+    return shown_model
+
+
+@router.get(
+    "/{model_id}/card",
+    response_class=Response,
+    responses={
+        200: {"content": {"text/markdown": {"schema": {"type": "string"}, "example": "# sasrec (cascade)"}}},
+        **{status: BLOB_RESPONSES[status] for status in (206, 304)},
+        **problem_responses(404, 416),
+    },
+)
+@router.head("/{model_id}/card", include_in_schema=False)
+def get_model_card(
+    model_id: str, *, request: Request, principal: PrincipalDep, session: SessionDep, blobs: BlobsDep
+) -> Response:
+    """Read a model's card: what it is, how good and how steady, and how to use it (Markdown)."""
+    found = service.file(session, principal.project_id, model_id, CARD_FILE)
+    return serve_blob(request, blobs, found.blob_id, content_type="text/markdown; charset=utf-8")
 
 
 @router.get(
@@ -113,12 +152,15 @@ def recommend(
     "/{model_id}",
     responses={
         **shown({"id": MODEL_ID, "object": "model", "deleted": True, "freed_bytes": 640112}),
-        **problem_responses(404),
+        **problem_responses(404, 409),
     },
 )
 def delete_model(
     model_id: str, principal: PrincipalDep, session: SessionDep, blobs: BlobsDep, loaded: LoadedDep
 ) -> ModelDeleted:
-    """Delete a model and free its bytes."""
+    """Delete a model to which no alias points, and free its bytes."""
     freed = service.delete(session, blobs, loaded, principal.project_id, model_id)
     return ModelDeleted(id=model_id, freed_bytes=freed)
+
+
+router.include_router(alias_routes.router)

@@ -31,6 +31,7 @@ EXAMPLE: dict[str, Any] = {
     "files": [{"path": "weights.safetensors", "bytes": 612344, "sha256": SHA256}],
     "created_at": "2025-11-23T13:53:00Z",
 }
+CHANGE_EXAMPLE: dict[str, Any] = {"name": "movielens-next-film"}
 RECOMMEND_EXAMPLE: dict[str, Any] = {"history": ["50", "181", "174"], "k": 2, "replace": {"-1": "1"}}
 ANSWER_EXAMPLE: dict[str, Any] = {
     "object": "list",
@@ -88,6 +89,17 @@ class ModelObject(BaseModel):
             files=[ModelFileObject(path=file.path, bytes=file.bytes, sha256=file.sha256) for file in files],
             created_at=row.created_at,
         )
+
+
+class ModelChange(BaseModel):
+    """What of a model may be changed."""
+
+    model_config = ConfigDict(
+        extra="forbid", use_attribute_docstrings=True, json_schema_extra={"examples": [CHANGE_EXAMPLE]}
+    )
+
+    name: Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\s/@](?:[^/@\r\n\t]*[^\s/@])?$")]
+    """The name under which it is registered from now on, as the next version; without `/` and `@`."""
 
 
 class ModelDeleted(BaseModel):

@@ -10,7 +10,9 @@ from app.db.models.model import Model
 from app.db.models.model_file import ModelFile
 from app.errors import ErrorItem, NotFoundError, SteadyRankError, ValidationFailed
 from app.models import queries
+from app.models.deleting import forget_batches, refuse_aliased, refuse_used
 from app.models.loaded import LoadedModels
+from app.models.names import next_version
 from app.models.schemas import ModelObject, RecommendRequest
 from app.pagination import Page
 from app.storage.blobs import BlobStore
@@ -29,7 +31,7 @@ _POINTED_AT = 20
 
 
 def get(session: Session, project_id: str, model_id: str) -> Model:
-    """One model. NotFoundError (`model_not_found`) when the project has none with that id."""
+    """One model, by its id or as `name@version`, `name@alias`. NotFoundError (`model_not_found`)."""
     model = queries.find(session, project_id, model_id)
     if model is None:
         raise NotFoundError.of("model", model_id)
@@ -37,10 +39,27 @@ def get(session: Session, project_id: str, model_id: str) -> Model:
 
 
 def list_page(
-    session: Session, project_id: str, page: Page, *, job_id: str | None = None, arm: str | None = None
+    session: Session, project_id: str, page: Page, wanted: queries.Wanted
 ) -> tuple[Sequence[Model], bool]:
     """One page of the project's models, newest first, and whether there are more."""
-    return queries.page_of(session, project_id, page, job_id=job_id, arm=arm)
+    return queries.page_of(session, project_id, page, wanted)
+
+
+def rename(session: Session, project_id: str, model_id: str, name: str) -> Model:
+    """Register a model under another name, as that name's next version.
+
+    Raises:
+        NotFoundError: The project has no such model.
+        InUseError: Aliases point at it (`model_in_use`, the aliases in `used_by`).
+
+    """
+    model = _held(session, project_id, model_id)
+    if model.name != name:
+        refuse_aliased(session, [model], hint="Let the aliases point at another version first.")
+        model.version = next_version(session, project_id, name)
+        model.name = name
+        session.flush()
+    return model
 
 
 def shown(session: Session, models: Sequence[Model]) -> list[ModelObject]:
@@ -64,15 +83,28 @@ def file(session: Session, project_id: str, model_id: str, path: str) -> ModelFi
 
 
 def delete(session: Session, blobs: BlobStore, loaded: LoadedModels, project_id: str, model_id: str) -> int:
-    """Delete a model and its files; returns how many bytes that freed. NotFoundError."""
+    """Delete a model, its files and its batches of recommendations; returns how many bytes that freed.
+
+    Raises:
+        NotFoundError: The project has no such model.
+        InUseError: Aliases point at it, or a batch runs (`model_in_use`, with `used_by`).
+
+    """
+    model = _held(session, project_id, model_id)
+    refuse_used(session, [model])
+    stored = [found.blob_id for found in queries.files_of(session, [model])[model.id]]
+    stored += forget_batches(session, [model.id])
+    session.delete(model)
+    session.flush()
+    loaded.forget(model.id)
+    return blobs.delete(session, *stored)
+
+
+def _held(session: Session, project_id: str, model_id: str) -> Model:
     model = queries.find(session, project_id, model_id, lock=True)
     if model is None:
         raise NotFoundError.of("model", model_id)
-    stored = [found.blob_id for found in queries.files_of(session, [model])[model.id]]
-    session.delete(model)
-    session.flush()
-    loaded.forget(model_id)
-    return blobs.delete(session, *stored)
+    return model
 
 
 def recommend(

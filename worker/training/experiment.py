@@ -40,7 +40,7 @@ from worker.training.spec import TrainSpec
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """One arm and seed, ready to be stored: its files by path, and its metrics on validation and test."""
+    """One arm and seed, ready to be stored: its files by path, and its figures, clean and attacked."""
 
     arm: str
     seed: int
@@ -130,7 +130,11 @@ def run_experiment(
         TrainedModel(
             arm=result.arm,
             seed=result.seed,
-            metrics={"validation": result.measured.validation, "test": result.measured.test},
+            metrics={
+                "validation": result.measured.validation,
+                "test": result.measured.test,
+                "attacks": result.measured.attacks,
+            },
             files=model_files(
                 spec, outcome.weights, sequences.item_ids, arm=result.arm, seed=result.seed, report=report
             ),

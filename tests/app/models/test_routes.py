@@ -3,66 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from datetime import timedelta
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
-from safetensors.numpy import save
 
 from app.db.session import Database
-from app.jobs.claims import claim
-from app.jobs.results import FinishedModel, succeed
 from app.models.loaded import LoadedModels
 from app.storage.database import DatabaseBlobStore
-from tests.factories import make_job, make_ready_dataset
-from worker.training.portable import PortableModel, load_model, weight_shapes
-
-ITEMS = [f"i{number}" for number in range(12)]
-CONFIG: dict[str, Any] = {
-    "format": "steadyrank-model",
-    "format_version": 1,
-    "architecture": "gru4rec",
-    "max_length": 6,
-    "hidden_size": 4,
-    "blocks": 1,
-    "heads": 1,
-}
-
-
-def model_files(seed: int = 0) -> dict[str, bytes]:
-    """A small model with random weights."""
-    random = np.random.default_rng(seed)
-    shapes = weight_shapes(CONFIG, len(ITEMS))
-    weights = {name: random.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
-    return {
-        "config.json": json.dumps(CONFIG).encode(),
-        "items.json": json.dumps(ITEMS).encode(),
-        "weights.safetensors": save(weights),
-    }
-
-
-def store_models(
-    database: Database, blobs: DatabaseBlobStore, *, name: str = "films", arms: tuple[str, ...] = ("cascade",)
-) -> list[str]:
-    with database.unit_of_work() as session:
-        job = make_job(session, make_ready_dataset(session, blobs), name=name, arms=arms)
-    with database.unit_of_work() as session:
-        claimed = claim(session, job.id, worker="w@host", lease=timedelta(seconds=30))
-    assert claimed is not None
-    with database.unit_of_work() as session:
-        finished = [
-            FinishedModel(
-                arm,
-                0,
-                {"test": {"ndcg@10": 0.2}},
-                tuple((path, blobs.put(session, data)) for path, data in model_files().items()),
-            )
-            for arm in arms
-        ]
-        return succeed(session, claimed, models=finished, report={"arms": {}}, report_markdown="")
+from tests.stored_models import model_files, store_models
+from worker.training.portable import PortableModel, load_model
 
 
 @pytest.fixture
@@ -236,6 +186,9 @@ def test_capabilities_name_every_choice_and_the_live_workers(
     assert [model["name"] for model in found["models"]] == ["sasrec", "gru4rec"]
     arms = [arm["name"] for arm in found["arms"]]
     assert arms == ["standard", "adversarial", "cascade", "cascade_replacement"]
+    presets = {preset["name"]: preset["settings"] for preset in found["presets"]}
+    assert presets["paper"]["sasrec"]["loss"] == "bce"
+    assert presets["strong"].keys() == {"sasrec", "gru4rec"}
     assert found["spec"]["properties"]["epochs"]["default"] == 200
     assert found["spec"]["properties"]["gamma"]["description"]
     assert "csv" in found["formats"]

@@ -1,0 +1,100 @@
+"""Aliases of models over HTTP."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Path, Query
+from sqlalchemy.orm import Session
+
+from app.db.models.model import Model
+from app.db.models.model_alias import ModelAlias
+from app.deps import PrincipalDep, SessionDep
+from app.idempotency import IdempotentRoute
+from app.jobs.examples import shown
+from app.models import aliases
+from app.models.alias_schemas import (
+    EXAMPLE,
+    PUT_EXAMPLE,
+    VALID_EXAMPLE,
+    AliasDeleted,
+    AliasList,
+    AliasName,
+    AliasObject,
+    AliasPut,
+    AliasValidation,
+)
+from app.problems import problem_responses
+
+router = APIRouter(prefix="/{name}/aliases", route_class=IdempotentRoute)
+
+Name = Annotated[str, Path(max_length=400, description="The name under which the models are registered.")]
+Alias = Annotated[AliasName, Path(description="Such as `production`; `latest` and numbers are taken.")]
+
+
+@router.get("", responses={**shown({"object": "list", "data": [EXAMPLE]}), **problem_responses(404, 422)})
+def list_model_aliases(name: Name, principal: PrincipalDep, session: SessionDep) -> AliasList:
+    """List the aliases of a name."""
+    rows = aliases.list_of_name(session, principal.project_id, name)
+    return AliasList(data=[_shown(session, row) for row in rows])
+
+
+@router.get("/{alias}", responses={**shown(EXAMPLE), **problem_responses(404, 422)})
+def get_model_alias(name: Name, alias: Alias, principal: PrincipalDep, session: SessionDep) -> AliasObject:
+    """Show where an alias points, its gates, and where it pointed before."""
+    return _shown(session, aliases.get(session, principal.project_id, name, alias))
+
+
+@router.put(
+    "/{alias}",
+    responses={
+        200: {
+            "content": {
+                "application/json": {
+                    "examples": {"moved": {"value": EXAMPLE}, "validate only": {"value": VALID_EXAMPLE}}
+                }
+            }
+        },
+        **problem_responses(404, 409, 422),
+    },
+)
+def put_model_alias(
+    name: Name,
+    alias: Alias,
+    *,
+    asked: Annotated[AliasPut, Body(openapi_examples={"gated": {"value": PUT_EXAMPLE}})],
+    principal: PrincipalDep,
+    session: SessionDep,
+    validate_only: Annotated[bool, Query(description="Only check whether it would pass.")] = False,
+) -> AliasObject | AliasValidation:
+    """Let an alias point at a model, if the model meets the conditions; the move is atomic."""
+    move = aliases.put(session, principal, name, alias, asked, validate_only=validate_only)
+    if validate_only:
+        return AliasValidation(
+            name=name,
+            alias=alias,
+            model=move.target.id,
+            version=move.target.version,
+            from_version=None if move.current is None else move.current.version,
+            checks=move.checks,
+        )
+    return _shown(session, aliases.get(session, principal.project_id, name, alias))
+
+
+@router.delete(
+    "/{alias}",
+    responses={
+        **shown({"object": "model.alias", "name": EXAMPLE["name"], "alias": "production", "deleted": True}),
+        **problem_responses(404, 422),
+    },
+)
+def delete_model_alias(
+    name: Name, alias: Alias, principal: PrincipalDep, session: SessionDep
+) -> AliasDeleted:
+    """Take an alias away; its history is kept."""
+    aliases.delete(session, principal, name, alias)
+    return AliasDeleted(name=name, alias=alias)
+
+
+def _shown(session: Session, row: ModelAlias) -> AliasObject:
+    return AliasObject.of(row, session.get_one(Model, row.model_id), aliases.history(session, row))

@@ -1,0 +1,70 @@
+"""What has to be seen to before models are deleted: who points at them, and what hangs on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from app.db.models.batch_recommendation import BatchRecommendation
+from app.db.models.model import Model
+from app.db.models.model_alias import ModelAlias
+from app.errors import InUseError
+
+_UNFINISHED = ("queued", "running")
+
+
+def refuse_aliased(session: Session, models: Sequence[Model], *, hint: str) -> None:
+    """Refuse when aliases point at one of these models. InUseError (`model_in_use`), naming the aliases."""
+    statement = select(ModelAlias).where(ModelAlias.model_id.in_([model.id for model in models]))
+    rows = session.execute(statement.order_by(ModelAlias.name, ModelAlias.alias)).scalars().all()
+    if rows:
+        used_by = [f"{row.name}@{row.alias}" for row in rows]
+        raise InUseError(
+            f"Aliases point here: {', '.join(used_by)}.",
+            code="model_in_use",
+            used_by=used_by,
+            hint=hint,
+            pointer="path:model_id",
+        )
+
+
+def refuse_used(session: Session, models: Sequence[Model]) -> None:
+    """Refuse when aliases point at one of these models, or a batch still needs it. InUseError."""
+    refuse_aliased(
+        session,
+        models,
+        hint="Move the aliases (PUT /v1/models/{name}/aliases/{alias}) or delete them first.",
+    )
+    statement = select(BatchRecommendation.id).where(
+        BatchRecommendation.model_id.in_([model.id for model in models]),
+        BatchRecommendation.status.in_(_UNFINISHED),
+    )
+    batches = session.execute(statement.order_by(BatchRecommendation.id)).scalars().all()
+    if batches:
+        raise InUseError(
+            f"{len(batches)} batch(es) of recommendations that have not ended use this model.",
+            code="model_in_use",
+            used_by=batches,
+            hint="Wait for them, or delete them first.",
+            pointer="path:model_id",
+        )
+
+
+def forget_batches(session: Session, model_ids: Sequence[str]) -> list[str]:
+    """Delete these models' batches of recommendations; returns the blobs that nothing refers to any more."""
+    statement = delete(BatchRecommendation).where(BatchRecommendation.model_id.in_(model_ids))
+    removed = session.execute(statement.returning(BatchRecommendation.blob_id)).scalars()
+    return [blob_id for blob_id in removed if blob_id is not None]
+
+
+def delete_jobs_models(session: Session, job_id: str) -> tuple[list[str], list[str]]:
+    """Delete a job's models and what hangs on them; returns their ids and other freed blobs. InUseError."""
+    held = select(Model).where(Model.job_id == job_id).order_by(Model.id).with_for_update()
+    models = session.execute(held).scalars().all()
+    refuse_used(session, models)
+    ids = [model.id for model in models]
+    stored = forget_batches(session, ids)
+    session.execute(delete(Model).where(Model.id.in_(ids)))
+    return ids, stored
