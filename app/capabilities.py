@@ -1,4 +1,4 @@
-"""What this service can do: models, settings, attacks, limits, formats, and the workers that are alive."""
+"""What this service can do: models, presets, settings, attacks, limits, formats, and live workers."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from app.datasets.schemas import Format
 from app.deps import PrincipalDep, SessionDep, SettingsDep
 from app.jobs.workers import alive
 from app.problems import problem_responses
+from worker.training.presets import DESCRIPTIONS as PRESET_DESCRIPTIONS
+from worker.training.presets import PRESETS
 from worker.training.spec import Arm, AttackPosition, AttackReplacement, LossName, ModelName, TrainSpec
 
 router = APIRouter(tags=["capabilities"])
@@ -30,6 +32,13 @@ _EXAMPLE: dict[str, Any] = {
     "models": [{"name": "sasrec", "description": _DESCRIPTIONS["sasrec"]}],
     "arms": [{"name": "cascade", "description": _DESCRIPTIONS["cascade"]}],
     "losses": ["bce"],
+    "presets": [
+        {
+            "name": "paper",
+            "description": PRESET_DESCRIPTIONS["paper"],
+            "settings": {"sasrec": {"loss": "bce", "dropout": 0.5}},
+        }
+    ],
     "spec": {"type": "object", "properties": {"epochs": {"type": "integer", "default": 200, "minimum": 1}}},
     "attacks": {
         "positions": ["end", "start", "random", "highest_cascade"],
@@ -57,6 +66,12 @@ class Named(BaseModel):
     description: str
 
 
+class Preset(Named):
+    """A named starting point: what it stands for, by model."""
+
+    settings: dict[str, dict[str, Any]]
+
+
 class WorkerObject(BaseModel):
     """A worker process that was seen lately."""
 
@@ -81,6 +96,7 @@ class Capabilities(BaseModel):
     models: list[Named]
     arms: list[Named]
     losses: list[str]
+    presets: list[Preset]
     spec: dict[str, Any]
     attacks: Attacks
     formats: list[str]
@@ -94,12 +110,13 @@ class Capabilities(BaseModel):
     responses={200: {"content": {"application/json": {"example": _EXAMPLE}}}, **problem_responses()},
 )
 def get_capabilities(_: PrincipalDep, session: SessionDep, settings: SettingsDep) -> Capabilities:
-    """Show models, arms, training settings as JSON Schema, attacks, limits, formats, and live workers."""
+    """Show models, arms, presets, settings as JSON Schema, attacks, limits, formats, and live workers."""
     workers = alive(session)
     return Capabilities(
         models=_named(ModelName),
         arms=_named(Arm),
         losses=list(get_args(LossName)),
+        presets=_presets(),
         spec=TrainSpec.model_json_schema(),
         attacks=Attacks(
             positions=list(get_args(AttackPosition)), replacements=list(get_args(AttackReplacement))
@@ -113,6 +130,17 @@ def get_capabilities(_: PrincipalDep, session: SessionDep, settings: SettingsDep
 
 def _named(choices: Any) -> list[Named]:
     return [Named(name=name, description=_DESCRIPTIONS[name]) for name in get_args(choices)]
+
+
+def _presets() -> list[Preset]:
+    return [
+        Preset(
+            name=name,
+            description=PRESET_DESCRIPTIONS[name],
+            settings={model: dict(settings) for model, settings in of_model.items()},
+        )
+        for name, of_model in PRESETS.items()
+    ]
 
 
 def _limits(settings: Settings) -> dict[str, float]:

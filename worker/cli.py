@@ -48,6 +48,9 @@ def train(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="One setting, name=value; may be repeated.")
     ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Settings to start from: paper or strong; others win over it.")
+    ] = None,
     arms: Annotated[str | None, typer.Option(help="Comma-separated arms.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 is all cores.")] = 0,
@@ -63,7 +66,7 @@ def train(
     Exit codes: 0 done, 1 training failed, 2 bad input, 130 interrupted.
     """
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    wanted = read_training_spec(spec, settings or [], split_names(arms))
+    wanted = read_training_spec(spec, settings or [], split_names(arms), preset)
     options = ReadOptions(file_format, user_column, item_column, time_column, rating_column)
     try:
         read = read_interactions(data, options)
@@ -103,11 +106,18 @@ def train(
     raise typer.Exit(OK)
 
 
-def read_training_spec(path: Path | None, assignments: list[str], arms: list[str] | None) -> TrainSpec:
-    """Settings of the file, then `--set`, then `--arms`; later ones win. Raises UsageProblemError."""
+def read_training_spec(
+    path: Path | None, assignments: list[str], arms: list[str] | None, preset: str | None = None
+) -> TrainSpec:
+    """Settings of the file, then `--set`, then `--arms` and `--preset`; later ones win.
+
+    The name of a preset, that is: what it stands for lies beneath all of them. Raises UsageProblemError.
+    """
     given: dict[str, Any] = {**(read_spec(path) if path else {}), **read_assignments(assignments)}
     if arms is not None:
         given["arms"] = arms
+    if preset is not None:
+        given["preset"] = preset
     try:
         return TrainSpec.model_validate(given)
     except ValidationError as error:

@@ -46,6 +46,9 @@ def submit(
     name: Annotated[str | None, typer.Option(help="Its name; its models are named after it.")] = None,
     labels: Annotated[list[str] | None, LABEL] = None,
     model: Annotated[str | None, typer.Option(help="sasrec or gru4rec.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Settings to start from: paper or strong; others win over it.")
+    ] = None,
     arms: Annotated[
         str | None, typer.Option(help="Of standard,adversarial,cascade,cascade_replacement.")
     ] = None,
@@ -58,7 +61,7 @@ def submit(
     """Submit a training job. `--set` wins over `--spec`; every setting has a default."""
     settings: dict[str, Any] = read_spec(spec) if spec else {}
     settings |= read_assignments(assignments or ())
-    named = {"name": name, "model": model, "arms": split_names(arms)}
+    named = {"name": name, "model": model, "preset": preset, "arms": split_names(arms)}
     settings |= {name: value for name, value in named.items() if value is not None}
     if labels:
         settings["labels"] = {**settings.get("labels", {}), **_set(labels)}

@@ -204,6 +204,8 @@ def test_an_output_that_cannot_be_written_is_refused_before_training(
         (["--set", "epochs"], "name=value"),
         (["--arms", "standard,best"], "arms.1"),
         (["--arms", ""], "arms"),
+        (["--preset", "best"], "preset: Input should be 'paper' or 'strong'"),
+        (["--preset", "strong", "--set", "heads=7"], "heads: heads (7) must divide hidden_size (64)"),
         (["--set", "k_core=500"], "no interaction is left"),
         (["--set", "min_rating=3"], "no rating column"),
         (["--device", "gpu"], "no device 'gpu'"),

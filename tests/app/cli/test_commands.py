@@ -88,6 +88,7 @@ def test_settings_come_from_file_set_and_options_in_this_order(peer, cli, tmp_pa
     result = cli(
         *("jobs", "submit", "ds_1", "--spec", str(spec), "--set", "epochs=7", "--set", "seeds=[1,2]"),
         *("--set", "device=cpu", "--arms", "standard, cascade", "--model", "gru4rec"),
+        *("--preset", "strong"),
     )
     assert result.stdout.strip() == "job_1"
     assert peer.bodies == [
@@ -98,6 +99,7 @@ def test_settings_come_from_file_set_and_options_in_this_order(peer, cli, tmp_pa
             "seeds": [1, 2],
             "device": "cpu",
             "model": "gru4rec",
+            "preset": "strong",
             "arms": ["standard", "cascade"],
         }
     ]

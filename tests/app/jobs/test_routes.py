@@ -149,7 +149,7 @@ def test_validate_only_submits_nothing(client: httpx.Client, dataset: Dataset) -
         ({"min_rating": 3}, "/min_rating", "no_ratings"),
         ({"labels": {"": "x"}}, None, None),
         ({"dropout": "NaN"}, "/dropout", None),
-        ({"warmup_epochs": 9, "epochs": 9}, None, None),
+        ({"warmup_epochs": 9, "epochs": 9}, "/warmup_epochs", "invalid"),
         ({"dataset": None}, "/dataset", None),
     ],
 )
