@@ -153,6 +153,11 @@ class AdversarySettings(_Settings):
     """λ1: weight of the matching-level loss; 0 switches that level off."""
     lambda_history: float = Field(default=1.0, ge=0.0, le=100.0)
     """λ2: weight of the history-level loss; 0 switches that level off."""
+    perturb_every: int = Field(default=1, ge=1, le=1000)
+    """The adversarial losses are added at every n-th step after the warm-up, n this number; the others are
+    standard steps."""
+    epsilon_ramp_epochs: int = Field(default=0, ge=0, le=100_000)
+    """Epochs after the warm-up over which ε1 and ε2 grow linearly from 0; 0 starts with all of them."""
     kappa: float = Field(default=0.0, ge=0.0, le=1000.0)
     """κ: weight of other sequences' predictions in a cascade effect; 0 counts the user's own alone."""
     gamma: float = Field(default=1.0, ge=-4.0, le=4.0)

@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 import torch
 
-from worker.training.adversary.perturbation import Adversary
+from worker.training.adversary.perturbation import OFF, Adversary
+from worker.training.adversary.schedule import adversary_at
 from worker.training.data.batching import BucketedBatches
 from worker.training.data.sampling import CandidateReplacer, HistoryReplacer, NegativeSampler
 from worker.training.fitting.finite import DEFERRED_STEPS, FiniteGuard
@@ -121,14 +122,16 @@ class ArmRun:
         for indices in order[state.cursor :]:
             batch = self.batches.load(indices)
             negatives = self.sampler.draw(batch, state.negatives) if self.sampler else _NO_NEGATIVES
-            replaced = self.replacer.draw(batch, state.replacements) if self.replacer else None
+            adversary = adversary_at(self.adversary, spec, self.batches.n_batches, state.step + 1)
+            replacer = self.replacer if adversary.replaces_history else None
+            replaced = replacer.draw(batch, state.replacements) if replacer else None
             inputs = StepInputs.of(batch, negatives, self.device, replaced)
             set_learning_rate(state.optimiser, learning_rate(spec, self.batches.n_batches, state.step + 1))
             losses = training_step(
                 state.model,
                 state.optimiser,
                 inputs,
-                self.adversary,
+                adversary,
                 streams=state.streams,
                 guard=self._guard,
                 step=state.step + 1,
@@ -139,6 +142,7 @@ class ArmRun:
             n_targets = len(inputs.real_N)
             state.sums[:3] += losses.double() * n_targets
             state.sums[3] += n_targets
+            state.sums[4] += 0 if adversary is OFF else n_targets
             state.step += 1
             state.cursor += 1
             done += n_targets
@@ -198,11 +202,11 @@ class ArmRun:
         return validation
 
     def _report(self, epoch: int, validation: dict[str, float] | None, seconds: float) -> None:
-        rank, match, history, targets = self.state.sums.tolist()
+        rank, match, history, targets, perturbed = self.state.sums.tolist()
         losses = {
             "loss": rank / targets,
-            "loss_match": match / targets if self.adversary.matches else None,
-            "loss_history": history / targets if self.adversary.rewrites_history else None,
+            "loss_match": match / perturbed if self.adversary.matches and perturbed else None,
+            "loss_history": history / perturbed if self.adversary.rewrites_history and perturbed else None,
         }
         ndcg = validation[CHOSEN_BY] if validation else None
         self.state.history.append({"epoch": epoch, **losses, CHOSEN_BY: ndcg})

@@ -43,7 +43,8 @@ class TrainerState:
     """One arm and seed in training.
 
     epoch: epochs finished; cursor: batches of the next epoch already done; step: optimiser steps taken;
-    sums: float64[4] on the device, this epoch's L_rank, L_match, L_hist summed over targets, and the targets;
+    sums: float64[5] on the device, this epoch's L_rank, L_match, L_hist summed over targets, the targets, and
+    those of steps that met the adversary;
     seconds: wall time so far, warm-up included. history: one row a finished epoch, warm-up included, {epoch,
     loss, loss_match, loss_history, "ndcg@10" on validation}; None where a level or the validation was off.
     """
@@ -81,7 +82,7 @@ class TrainerState:
             ),
             negatives=generator_for(seed, "negatives"),
             replacements=generator_for(seed, "replacements"),
-            sums=torch.zeros(4, dtype=torch.float64, device=device),
+            sums=torch.zeros(5, dtype=torch.float64, device=device),
         )
 
     def pack(self, identity: dict[str, Any]) -> bytes:
@@ -151,6 +152,7 @@ class TrainerState:
 AFTER_WARMUP: Final = frozenset(
     {
         *("arms", "epsilon_match", "epsilon_history", "lambda_match", "lambda_history"),
+        *("perturb_every", "epsilon_ramp_epochs"),
         *("kappa", "gamma", "weight_clip", "replace_share", "replace_by", "replace_candidates"),
         *("patience", "min_epochs", "validate_every", "checkpoint_minutes"),
         *("exclude_seen", "attack_positions", "attack_counts", "attack_replacements"),

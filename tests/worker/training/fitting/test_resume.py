@@ -180,6 +180,19 @@ def test_replaced_histories_go_on_where_they_were(replace_by: str) -> None:
     assert_identical(run(spec, Interruptor(), checkpoints, arm="cascade_replacement"), expected)
 
 
+@pytest.mark.parametrize("settings", [{"perturb_every": 3}, {"epsilon_ramp_epochs": 2}])
+def test_the_adversarys_schedule_goes_on_where_it_was(settings: dict[str, int]) -> None:
+    spec, plain = spec_of(**settings), run(spec_of(), Interruptor(), MemoryCheckpoints())
+    expected = run(spec, Interruptor(), MemoryCheckpoints())
+    name = "item_embedding.weight"
+    assert not torch.equal(expected.weights[name], plain.weights[name])
+    checkpoints = MemoryCheckpoints()
+    for at in (12, 6):
+        with pytest.raises(Stopped):
+            run(spec, Interruptor(at), checkpoints)
+    assert_identical(run(spec, Interruptor(), checkpoints), expected)
+
+
 def test_stopped_at_every_step_in_turn() -> None:
     spec = spec_of(epochs=3, warmup_epochs=1)
     expected = run(spec, Interruptor(), MemoryCheckpoints())

@@ -32,6 +32,8 @@ OTHER: dict[str, Any] = {
     "epsilon_history": 0.5,
     "lambda_match": 0.5,
     "lambda_history": 0.5,
+    "perturb_every": 2,
+    "epsilon_ramp_epochs": 1,
     "kappa": 1.0,
     "gamma": 0.5,
     "weight_clip": 2.0,

@@ -234,6 +234,25 @@ def test_an_arm_with_both_levels_off_is_standard_training_bit_for_bit(
     assert_same_weights(shared.train("cascade", 0), shared.train("standard", 0))
 
 
+def test_an_adversary_whose_turn_never_comes_leaves_standard_training_bit_for_bit() -> None:
+    ear = Ear()
+    shared = trainer(spec_of(perturb_every=1000), ear=ear)
+    for arm in ("cascade", "cascade_replacement"):
+        assert_same_weights(shared.train(arm, 0), shared.train("standard", 0))
+    assert all(each.loss_match is None and each.loss_history is None for each in ear.epochs)
+
+
+def test_losses_of_the_adversary_are_means_over_the_steps_that_met_it() -> None:
+    def losses(every: int) -> list[EpochMetrics]:
+        ear = Ear()
+        trainer(spec_of(perturb_every=every, epochs=3), ear=ear).train("cascade", 0)
+        return [each for each in ear.epochs if each.arm == "cascade"]
+
+    (often,), (seldom,) = losses(1), losses(2)
+    for name in ("loss_match", "loss_history"):
+        assert getattr(seldom, name) == pytest.approx(getattr(often, name), rel=0.1)
+
+
 def test_the_seed_decides_everything() -> None:
     spec = spec_of(seeds=[0, 1])
     first, again = trainer(spec).train("cascade", 0), trainer(spec).train("cascade", 0)
