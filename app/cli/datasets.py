@@ -41,9 +41,16 @@ def upload(
     time_column: Annotated[str | None, typer.Option(help="Column of times; guessed.")] = None,
     rating_column: Annotated[str | None, typer.Option(help="Column of ratings; guessed.")] = None,
     wait: Annotated[bool, typer.Option(help="Wait until the service has read it.")] = True,
+    resume: Annotated[
+        bool, typer.Option(help="Go on with an upload of this file that was broken off (over 64 MiB).")
+    ] = True,
+    threads: Annotated[int, typer.Option(min=1, max=32, help="Parts of a large file sent at a time.")] = 4,
     as_json: AsJson = False,
 ) -> None:
-    """Upload a log of interactions (csv, tsv, jsonl, parquet, .inter; plain, gzip or zstd)."""
+    """Upload a log of interactions (csv, tsv, jsonl, parquet, .inter; plain, gzip or zstd).
+
+    A file over 64 MiB goes up in parts; after a crash or Ctrl-C, the same command sends what is missing.
+    """
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with connect(ctx) as client, Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(f"Uploading {file.name}", total=None)
@@ -62,6 +69,8 @@ def upload(
             rating_column=rating_column,
             wait=wait,
             on_bytes=sent,
+            resume=resume,
+            threads=threads,
         )
     _show(dataset, as_json)
 

@@ -23,6 +23,7 @@ from app.sdk.jobs import Jobs
 from app.sdk.keys import ApiKeys
 from app.sdk.models import Models
 from app.sdk.transport import Transport
+from app.sdk.uploads import Uploads
 
 
 class SteadyRank:
@@ -53,6 +54,7 @@ class SteadyRank:
             connection, timeout=timeout, max_retries=max_retries, http=transport, sleep=sleep
         )
         self.base_url = connection.base_url
+        self.uploads = Uploads(self._transport)
         self.datasets = Datasets(self._transport)
         self.jobs = Jobs(self._transport)
         self.models = Models(self._transport)

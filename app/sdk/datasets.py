@@ -13,6 +13,7 @@ from app.sdk.downloads import download
 from app.sdk.errors import DatasetRejectedError, WaitTimeoutError
 from app.sdk.objects import Dataset
 from app.sdk.transport import Transport
+from app.sdk.uploads import PARTS_ABOVE_BYTES, Uploads
 
 
 class Datasets:
@@ -35,6 +36,10 @@ class Datasets:
         wait: bool = True,
         timeout: float = 600.0,
         on_bytes: Sent | None = None,
+        parts_above: int = PARTS_ABOVE_BYTES,
+        threads: int = 4,
+        resume: bool = True,
+        upload_id: str | None = None,
     ) -> Dataset:
         """Upload a log of interactions and, unless told otherwise, wait until it has been read.
 
@@ -50,6 +55,10 @@ class Datasets:
             wait: Wait until the service has read it; DatasetRejectedError when it cannot be used.
             timeout: Seconds to wait for that (WaitTimeoutError).
             on_bytes: Told (bytes sent, bytes in all or None) while sending.
+            parts_above: A path with more bytes than this goes up in parts.
+            threads: How many parts are sent at a time.
+            resume: Go on with an upload in parts of the very same file that was broken off, if there is one.
+            upload_id: Go on with this one; IntegrityError if it is of another file.
 
         """
         query = {
@@ -61,8 +70,21 @@ class Datasets:
             "time_column": time_column,
             "rating_column": rating_column,
         }
-        answer = self._transport.json("POST", "/v1/datasets", params=query, upload=body_of(source, on_bytes))
-        dataset = Dataset.from_json(answer)
+        if isinstance(source, str | os.PathLike) and (
+            upload_id is not None or Path(source).stat().st_size > parts_above
+        ):
+            dataset = Uploads(self._transport).send_file(
+                Path(source),
+                options={field: value for field, value in query.items() if value is not None},
+                threads=threads,
+                resume=resume,
+                upload_id=upload_id,
+                on_bytes=on_bytes,
+            )
+        else:
+            dataset = Dataset.from_json(
+                self._transport.json("POST", "/v1/datasets", params=query, upload=body_of(source, on_bytes))
+            )
         return self.wait(dataset.id, timeout=timeout) if wait else dataset
 
     def list(self, *, page_size: int | None = None) -> Iterator[Dataset]:

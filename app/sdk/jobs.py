@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Literal, overload
+from urllib.parse import quote
 
 from app.sdk.errors import (
     RateLimitedError,
@@ -118,13 +119,37 @@ class Jobs:
         rows = self._transport.pages(f"{_path(job)}/metrics", params={"limit": 100, "after": after})
         return map(EpochMetrics.from_json, rows)
 
-    def report(self, job: str | Job) -> dict[str, Any]:
-        """The comparison of the arms: clean figures, figures under attack, baselines."""
-        return self._transport.json("GET", f"{_path(job)}/report")
+    @overload
+    def report(self, job: str | Job, *, format: Literal["json"] = "json") -> dict[str, Any]: ...
+    @overload
+    def report(self, job: str | Job, *, format: Literal["html", "md"]) -> str: ...
+    def report(
+        self, job: str | Job, *, format: Literal["json", "html", "md"] = "json"
+    ) -> dict[str, Any] | str:
+        """The comparison of the arms: clean figures, figures under attack, baselines.
+
+        `html` is one page with its figures, which needs nothing else; `md` is Markdown.
+        """
+        path, query = f"{_path(job)}/report", {"format": format}
+        if format == "json":
+            return self._transport.json("GET", path, params=query)
+        return self._transport.text(path, params=query, accept="*/*")
 
     def report_markdown(self, job: str | Job) -> str:
-        """The same report for people."""
-        return self._transport.text(f"{_path(job)}/report", params={"format": "md"}, accept="text/markdown")
+        """The report as Markdown."""
+        return self.report(job, format="md")
+
+    def manifest(self, job: str | Job) -> dict[str, Any]:
+        """What the job was made of and what it made, by hash; `steadyrank train --from-manifest` reads it."""
+        return self._transport.json("GET", f"{_path(job)}/manifest")
+
+    def figures(self, job: str | Job) -> tuple[str, ...]:
+        """Names of the report's figures."""
+        return tuple(str(row["id"]) for row in self._transport.pages(f"{_path(job)}/figures"))
+
+    def figure(self, job: str | Job, name: str) -> str:
+        """One of them, as SVG."""
+        return self._transport.text(f"{_path(job)}/figures/{quote(name, safe='')}.svg", accept="*/*")
 
     def checkpoints(self, job: str | Job) -> Iterator[Checkpoint]:
         """The training states that are kept."""

@@ -79,6 +79,44 @@ class Dataset:
 
 
 @dataclass(frozen=True)
+class Upload:
+    """A file that goes up in parts. `parts` has the SHA-256 of each that is there, by its number from 1."""
+
+    id: str
+    status: str
+    filename: str | None
+    name: str | None
+    bytes: int | None
+    sha256: str | None
+    part_bytes: int
+    received_bytes: int
+    parts: Mapping[int, str]
+    missing: tuple[int, ...]
+    dataset: str | None
+    expires_at: datetime | None
+    raw: JSON = field(repr=False, compare=False)
+
+    @classmethod
+    def from_json(cls, body: JSON) -> Upload:
+        """Read the service's upload object."""
+        return cls(
+            id=str(body["id"]),
+            status=str(body.get("status") or ""),
+            filename=body.get("filename"),
+            name=body.get("name"),
+            bytes=body.get("bytes"),
+            sha256=body.get("sha256"),
+            part_bytes=int(body["part_bytes"]),
+            received_bytes=int(body.get("received_bytes") or 0),
+            parts={int(part["n"]): str(part["sha256"]) for part in body.get("parts") or ()},
+            missing=tuple(int(n) for n in body.get("missing") or ()),
+            dataset=body.get("dataset"),
+            expires_at=_time(body.get("expires_at")),
+            raw=body,
+        )
+
+
+@dataclass(frozen=True)
 class JobProgress:
     """How far a job is: `fraction` of the whole (0 to 1), the current arm's epoch, and when it should end."""
 

@@ -89,13 +89,16 @@ class Transport:
         params: Mapping[str, Any] | None = None,
         body: Mapping[str, Any] | None = None,
         upload: Body | None = None,
+        headers: Mapping[str, str] | None = None,
         repeatable: bool = False,
     ) -> dict[str, Any]:
         """Send and return the answer's JSON object; an empty answer gives {}.
 
         `repeatable` marks a POST that changes nothing and so needs no key to be sent again.
         """
-        response = self._send(method, path, params=params, body=body, upload=upload, repeatable=repeatable)
+        response = self._send(
+            method, path, params=params, body=body, upload=upload, headers=headers, repeatable=repeatable
+        )
         if not response.content:
             return {}
         try:

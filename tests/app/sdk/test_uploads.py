@@ -1,0 +1,132 @@
+"""Uploads in parts by the SDK, against the real service."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.sdk.client import SteadyRank
+from app.sdk.errors import ConflictError, IntegrityError, NotFoundError, ProblemError
+
+MIB = 1 << 20
+DATA = b"user_id,item_id,timestamp\n" + b"".join(
+    b"u%d,i%d,%d\n" % (n % 997, n % 89, n) for n in range(190_000)
+)
+SHA256 = hashlib.sha256(DATA).hexdigest()
+
+
+@pytest.fixture
+def service(service_url: str, api_key: str) -> Iterator[SteadyRank]:
+    with SteadyRank(service_url, api_key) as client:
+        yield client
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    path = tmp_path / "log.csv"
+    path.write_bytes(DATA)
+    return path
+
+
+def test_a_large_file_goes_up_in_parts_by_itself(service, log, tmp_path):
+    told = []
+    dataset = service.datasets.upload(
+        log, name="mine", wait=False, parts_above=MIB, on_bytes=lambda done, total: told.append((done, total))
+    )
+    assert (dataset.sha256, dataset.name, dataset.filename) == (SHA256, "mine", "log.csv")
+    assert told[-1] == (len(DATA), len(DATA))
+    (upload,) = service.uploads.list(sha256=SHA256)
+    assert (upload.status, upload.dataset) == ("completed", dataset.id)
+    assert service.datasets.content(dataset, tmp_path / "back.csv").read_bytes() == DATA
+    one_call = service.datasets.upload(log, wait=False)
+    assert len(list(service.uploads.list())) == 1
+    assert one_call.id != dataset.id
+    assert service.uploads.complete(upload).id == dataset.id
+
+
+CRASHING = """
+import os, signal, sys
+from pathlib import Path
+from app.sdk.client import SteadyRank
+
+def told(done, total):
+    if done > {after}:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+with SteadyRank() as client:
+    client.uploads.send_file(
+        Path(sys.argv[1]), options={{"filename": "log.csv"}}, threads=1, part_bytes=1 << 20, on_bytes=told
+    )
+"""
+
+
+def test_after_a_crash_only_what_is_missing_is_sent(service, service_url, api_key, log, monkeypatch):
+    environment = {**os.environ, "STEADYRANK_URL": service_url, "STEADYRANK_API_KEY": api_key}
+    killed = subprocess.run(
+        [sys.executable, "-c", CRASHING.format(after=MIB + 1000), str(log)], env=environment, check=False
+    )
+    assert killed.returncode == -signal.SIGKILL
+    (left,) = service.uploads.list(status="open", sha256=SHA256)
+    assert (sorted(left.parts), left.missing) == ([1], (2, 3))
+
+    numbers = []
+    send_part = service.uploads.send_part
+
+    def noted(upload, n, blocks, **given):
+        numbers.append(n)
+        send_part(upload, n, blocks, **given)
+
+    monkeypatch.setattr(service.uploads, "send_part", noted)
+    dataset = service.uploads.send_file(log, options={"filename": "log.csv"})
+    assert (sorted(numbers), dataset.sha256) == ([2, 3], SHA256)
+    assert service.uploads.get(left).dataset == dataset.id
+
+
+def test_another_file_or_other_options_do_not_go_on_with_it(service, log, tmp_path):
+    begun = service.uploads.open(bytes=len(DATA), sha256=SHA256, filename="log.csv")
+    changed = tmp_path / "changed.csv"
+    changed.write_bytes(DATA[:-1] + b"\r")
+    with pytest.raises(IntegrityError, match="another size or SHA-256"):
+        service.datasets.upload(changed, upload_id=begun.id)
+    service.datasets.upload(log, wait=False, parts_above=0, user_column="user_id")
+    service.datasets.upload(log, wait=False, parts_above=0, resume=False)
+    assert service.uploads.get(begun).parts == {}
+    dataset = service.datasets.upload(log, wait=False, upload_id=begun.id)
+    assert service.uploads.get(begun).dataset == dataset.id
+
+
+def test_a_stored_part_that_differs_is_sent_again(service, log):
+    begun = service.uploads.open(bytes=len(DATA), sha256=SHA256, part_bytes=MIB, filename="log.csv")
+    wrong = DATA[1 : MIB + 1]
+    service.uploads.send_part(
+        begun, 2, lambda: iter([wrong]), size=MIB, sha256=hashlib.sha256(wrong).hexdigest()
+    )
+    assert service.uploads.send_file(log, options={"filename": "log.csv"}).sha256 == SHA256
+
+
+def test_a_file_that_shrinks_meanwhile_is_an_error_and_nothing_is_made_of_it(service, log):
+    def shrink(done: int, total: int | None) -> None:
+        os.truncate(log, MIB)
+
+    with pytest.raises((IntegrityError, ProblemError)):
+        service.uploads.send_file(log, options={}, threads=2, part_bytes=MIB, on_bytes=shrink)
+    assert list(service.datasets.list()) == []
+
+
+def test_an_upload_by_hand(service):
+    begun = service.uploads.open(filename="log.csv")
+    with pytest.raises(ConflictError) as early:
+        service.uploads.complete(begun)
+    assert early.value.code == "upload_incomplete"
+    service.uploads.send_part(begun, 1, lambda: iter([DATA]), size=len(DATA), sha256=SHA256)
+    assert service.uploads.get(begun.id).received_bytes == len(DATA)
+    assert service.uploads.abandon(begun)["freed_bytes"] == len(DATA)
+    with pytest.raises(NotFoundError):
+        service.uploads.get(begun)
