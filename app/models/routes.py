@@ -10,6 +10,7 @@ from app.deps import BlobsDep, PageDep, PrincipalDep, SessionDep
 from app.idempotency import IdempotentRoute
 from app.jobs.examples import MODEL_ID, listed, shown
 from app.models import alias_routes, service
+from app.models.bundle import bundle_of
 from app.models.loaded import LoadedModels
 from app.models.queries import Wanted
 from app.models.schemas import (
@@ -27,7 +28,7 @@ from app.models.schemas import (
 )
 from app.pagination import ListOf, list_of
 from app.problems import problem_responses
-from app.storage.serving import BLOB_RESPONSES, serve_blob
+from app.storage.serving import BLOB_RESPONSES, serve_blob, serve_content
 from worker.training.portable import CARD_FILE
 
 router = APIRouter(prefix="/models", tags=["models"], route_class=IdempotentRoute)
@@ -123,6 +124,42 @@ def get_model_file(
     """Download one file of a model; resumable by Range, ETag is its SHA-256."""
     found = service.file(session, principal.project_id, model_id, path)
     return serve_blob(request, blobs, found.blob_id, filename=found.path, content_type=found.media_type)
+
+
+@router.get(
+    "/{model_id}/bundle",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "A zip file",
+            "content": {
+                "application/zip": {
+                    "schema": {"type": "string", "format": "binary"},
+                    "example": "the bytes of the zip file",
+                }
+            },
+        },
+        **{status: BLOB_RESPONSES[status] for status in (206, 304)},
+        **problem_responses(404, 416),
+    },
+)
+@router.head("/{model_id}/bundle", include_in_schema=False)
+def get_model_bundle(
+    model_id: str,
+    *,
+    request: Request,
+    principal: PrincipalDep,
+    session: SessionDep,
+    blobs: BlobsDep,
+) -> Response:
+    """Download all of a model in one zip: its files, the job's report, and a loader that needs only numpy."""
+    model = service.get(session, principal.project_id, model_id)
+    return serve_content(
+        request,
+        bundle_of(session, blobs, model),
+        filename=f"{model.name}-{model.version}.zip",
+        content_type="application/zip",
+    )
 
 
 @router.post("/{model_id}/recommend", responses={**shown(ANSWER_EXAMPLE), **problem_responses(404, 413, 422)})

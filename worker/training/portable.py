@@ -1,6 +1,6 @@
 """Use a trained model without torch: load its folder and ask it what comes next after one history.
 
-numpy and safetensors only, nothing of the rest of the project: the service's `recommend` and whoever has
+numpy only, nothing of the rest of the project: the service's `recommend` and whoever has
 downloaded a model run this same file. Nothing in a model folder is ever executed.
 
     model = load_model("my-model")
@@ -20,8 +20,6 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import safetensors
-import safetensors.numpy
 
 Float32 = npt.NDArray[np.float32]
 Weights = dict[str, Float32]
@@ -266,18 +264,43 @@ def load_model(source: str | Path | Mapping[str, bytes]) -> PortableModel:
             folder = Path(source)
             files = {name: (folder / name).read_bytes() for name in (CONFIG_FILE, ITEMS_FILE, WEIGHTS_FILE)}
         config, item_ids = json.loads(files[CONFIG_FILE]), json.loads(files[ITEMS_FILE])
-        weights = safetensors.numpy.load(files[WEIGHTS_FILE])
+        weights = _read_weights(files[WEIGHTS_FILE])
     except KeyError as error:
         raise ModelUnreadableError(f"the file {error.args[0]} is missing") from error
     except OSError as error:
         raise ModelUnreadableError(f"a model file cannot be read: {error}") from error
-    except (ValueError, safetensors.SafetensorError) as error:
+    except ValueError as error:
         raise ModelUnreadableError(f"a model file is damaged: {error}") from error
     if not isinstance(config, dict) or not isinstance(item_ids, list):
         raise ModelUnreadableError(f"{CONFIG_FILE} must hold an object and {ITEMS_FILE} a list")
     if not all(isinstance(item, str) for item in item_ids):
         raise ModelUnreadableError(f"{ITEMS_FILE} must list item ids as strings")
     return PortableModel(config, item_ids, weights)
+
+
+def _read_weights(content: bytes) -> Weights:
+    """Read a safetensors file: the header's length (8 bytes), the header as JSON, then the arrays end to end.
+
+    Only float32, as `package.py` writes it. ValueError when the file is not that; nothing is copied.
+    """
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length]) if len(content) >= 8 + length else None
+    if not isinstance(header, dict):
+        raise ValueError(f"{WEIGHTS_FILE} is cut short")
+    header.pop("__metadata__", None)
+    body, weights, end = memoryview(content)[8 + length :], Weights(), 0
+    try:
+        for name, array in sorted(header.items(), key=lambda entry: tuple(entry[1]["data_offsets"])):
+            start, stop = array["data_offsets"]
+            if array["dtype"] != "F32" or start != end or stop > len(body):
+                raise ValueError(f"{name} is not float32, or not all there")
+            weights[name] = np.frombuffer(body[start:stop], dtype="<f4").reshape(array["shape"])
+            end = stop
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"the header of {WEIGHTS_FILE} does not say what is in it") from error
+    if end != len(body):
+        raise ValueError(f"{WEIGHTS_FILE} is longer than its header says")
+    return weights
 
 
 def _check_format(config: Mapping[str, Any]) -> None:
