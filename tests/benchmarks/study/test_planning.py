@@ -1,0 +1,158 @@
+"""The plan is a function of rules and finished runs, and it says what the rules say."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from benchmarks.study.cells import CELLS, Cell, Run
+from benchmarks.study.choosing import choose
+from benchmarks.study.planning import Plan
+from benchmarks.study.records import Record
+from benchmarks.study.rules import ARMS, RULES, SEARCHED_ARMS, Rules, rehearsal
+
+Make = Callable[..., Record]
+BEAUTY, TOYS = Cell("beauty", "sasrec"), Cell("toys", "sasrec")
+STRONG = Cell("beauty", "sasrec", "strong")
+
+
+class Finished:
+    """Pretends to do runs: their figures are those of `figures`, by arm and strength."""
+
+    def __init__(self, make: Make) -> None:
+        self.make = make
+        self.records: dict[Cell, dict[str, Record]] = {}
+        self.done: list[Run] = []
+
+    def of(self, cell: Cell) -> dict[str, Record]:
+        return self.records.get(cell, {})
+
+    def do(self, run: Run) -> None:
+        strength = float(run.changes.get("epsilon_history", run.changes.get("replace_share", 0.0)))
+        record = self.make(
+            run.key,
+            clean=0.1 - 0.02 * strength,
+            attacked=0.01 + 0.02 * strength,
+            arm=run.arm,
+            changes=run.changes,
+            seed=run.seed,
+        )
+        self.records.setdefault(run.cell, {})[run.key] = record
+        self.done.append(run)
+
+
+def finish(plan: Plan, finished: Finished, cell: Cell) -> list[Run]:
+    before = len(finished.done)
+    while pending := plan.pending(cell):
+        finished.do(pending[0])
+    return finished.done[before:]
+
+
+@pytest.fixture
+def finished(record: Make) -> Finished:
+    return Finished(record)
+
+
+@pytest.fixture
+def plan(finished: Finished) -> Plan:
+    return Plan(RULES, finished.of)
+
+
+def test_every_searched_arm_has_the_same_budget_and_every_arm_every_seed(
+    plan: Plan, finished: Finished
+) -> None:
+    runs = finish(plan, finished, BEAUTY)
+    assert plan.is_complete(BEAUTY)
+    trials = Counter(run.arm for run in runs if run.purpose == "trial")
+    assert trials == {"standard": 1, **dict.fromkeys(SEARCHED_ARMS, 6)}
+    tests = Counter((run.arm, run.seed) for run in runs if run.purpose == "test")
+    assert tests == dict.fromkeys([(arm, seed) for arm in ARMS for seed in (0, 1, 2)], 1)
+    assert {run.seed for run in runs if run.purpose == "trial"} == {0}
+    assert len({run.key for run in runs}) == len(runs)
+
+
+def test_nothing_is_tested_before_the_search_is_over(plan: Plan, finished: Finished) -> None:
+    purposes = [run.purpose for run in finish(plan, finished, BEAUTY)]
+    assert purposes == sorted(purposes, key=["baseline", "trial", "test"].index)
+
+
+def test_generic_and_cascade_are_tried_at_the_same_strengths(plan: Plan, finished: Finished) -> None:
+    def grid(arm: str) -> list[float]:
+        return [run.changes["epsilon_history"] for run in plan.first_trials(BEAUTY) if run.arm == arm]
+
+    assert grid("adversarial") == grid("cascade") == list(RULES.epsilons)
+
+
+def test_the_second_trials_are_around_the_best_first_one(plan: Plan, finished: Finished) -> None:
+    for run in [*plan.baselines(BEAUTY), *plan.first_trials(BEAUTY)]:
+        finished.do(run)
+    # Clean 0.1 - 0.02 ε is at least 98 % of 0.1 up to ε = 0.1.
+    around = [run.changes for run in plan.second_trials(BEAUTY) if run.arm == "cascade"]
+    assert [changes["epsilon_history"] for changes in around] == [0.1, 0.1]
+    assert [(changes["gamma"], changes["kappa"]) for changes in around] == [(0.5, 1.0), (2.0, 0.0)]
+
+
+def test_other_amazon_sets_wait_for_beautys_settings_and_take_them(plan: Plan, finished: Finished) -> None:
+    assert all(run.purpose == "baseline" for run in finish(plan, finished, TOYS))
+    assert not plan.is_complete(TOYS)
+    finish(plan, finished, BEAUTY)
+    runs = finish(plan, finished, TOYS)
+    assert plan.is_complete(TOYS)
+    assert {run.purpose for run in runs} == {"test"}
+    for arm in ARMS:
+        (changes,) = {tuple(run.changes.items()) for run in runs if run.arm == arm}
+        assert dict(changes) == plan.frozen(BEAUTY, arm)
+
+
+def test_strong_is_tuned_on_its_own_and_takes_the_papers_adversary(plan: Plan, finished: Finished) -> None:
+    finish(plan, finished, BEAUTY)
+    runs = finish(plan, finished, STRONG)
+    assert Counter(run.purpose for run in runs) == {"trial": 6, "test": 12}
+    assert {run.arm for run in runs if run.purpose == "trial"} == {"standard"}
+    (cascade, *_) = [run for run in runs if (run.purpose, run.arm) == ("test", "cascade")]
+    frozen = plan.frozen(BEAUTY, "cascade")
+    assert frozen is not None
+    assert frozen.items() <= cascade.changes.items()
+    assert {"learning_rate", "dropout"} <= cascade.changes.keys()
+
+
+def test_a_test_run_reuses_the_training_of_the_chosen_trial(plan: Plan, finished: Finished) -> None:
+    runs = finish(plan, finished, BEAUTY)
+    trained = {run.training for run in runs if run.purpose == "trial"}
+    again = {run.arm for run in runs if run.purpose == "test" and run.training in trained}
+    assert again == set(ARMS)
+
+
+@pytest.mark.parametrize("rules", [RULES, rehearsal()], ids=["rules", "rehearsal"])
+@pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
+def test_every_run_of_every_cell_has_a_valid_specification(cell: Cell, rules: Rules, record: Make) -> None:
+    finished = Finished(record)
+    plan = Plan(rules, finished.of)
+    finish(plan, finished, cell.source)
+    finish(plan, finished, cell)
+    assert plan.is_complete(cell)
+    for run in finished.done:
+        spec = run.spec()
+        assert spec.seeds == (run.seed,)
+        if run.cell.preset == "paper":
+            assert spec.loss == "bce"
+
+
+def test_the_choice_is_the_steadiest_of_the_accurate(record: Make) -> None:
+    standard = record("trial-standard", clean=0.100, attacked=0.01)
+    accurate = record("trial-a", clean=0.0985, attacked=0.03)
+    plain = record("trial-b", clean=0.1020, attacked=0.02)
+    steady = record("trial-c", clean=0.0975, attacked=0.09)
+    assert choose([plain, steady, accurate], standard, 0.98) == accurate
+    assert choose([steady, plain], standard, 0.98) == plain
+    assert choose([steady, replace(accurate, error="diverged")], standard, 0.98) == steady
+    assert choose([replace(accurate, error="diverged")], standard, 0.98) is None
+
+
+def test_where_none_is_accurate_the_most_accurate_is_taken(record: Make) -> None:
+    standard = record("trial-standard", clean=0.2)
+    weak, weaker = record("trial-a", clean=0.1, attacked=0.01), record("trial-b", clean=0.05, attacked=0.05)
+    assert choose([weaker, weak], standard, 0.98) == weak
