@@ -26,6 +26,19 @@ CASES: dict[str, dict[str, Any]] = {
     "sasrec, sampled_softmax by popularity": {"loss": "sampled_softmax", "negative_sampling": "popularity"},
     "sasrec, gbce": {"loss": "gbce"},
     "sasrec, softmax": {"loss": "softmax"},
+    "sasrec, pre-norm, by gradient": {"block": "pre_norm", "replace_by": "gradient", "replace_candidates": 5},
+    "sasrec, ligr, cosine": {
+        "block": "ligr",
+        "feed_forward_multiplier": 2,
+        "loss": "sampled_softmax",
+        "item_normalisation": "cosine",
+        "temperature": 0.2,
+        "initialisation": "truncated_normal",
+        "optimiser": "adamw",
+        "learning_rate_warmup_epochs": 1,
+        "learning_rate_decay": "cosine",
+    },
+    "gru4rec, pre-norm": {"model": "gru4rec", "block": "pre_norm", "initialisation": "xavier"},
 }
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tests.worker.training.synthetic import sequences_of
 from worker.training.data.batching import Batch, BucketedBatches, cut_windows
-from worker.training.data.sampling import HistoryReplacer, NegativeSampler, item_weights
+from worker.training.data.sampling import CandidateReplacer, HistoryReplacer, NegativeSampler, item_weights
 from worker.training.data.sequences import Sequences
 from worker.training.spec import Replacement
 
@@ -155,3 +155,18 @@ def test_with_no_other_item_the_history_stays() -> None:
     weights = np.array([0, 9] + [0] * (N_ITEMS - 1))
     replaced_BL = HistoryReplacer(weights, 1.0).draw(batch, torch.Generator().manual_seed(0))
     assert torch.equal(replaced_BL, batch.m_BL.long())
+
+
+def test_candidates_are_any_items_alike_and_places_go_by_weight() -> None:
+    batch = weighted_batch(4000, [0.2, 0.6, 1.0, 1.4])
+    drawn = CandidateReplacer(N_ITEMS, 5, 0.25).draw(batch, torch.Generator().manual_seed(0))
+    assert drawn.item_BC.shape == (8000, 5)
+    counts = np.bincount(drawn.item_BC.flatten().numpy(), minlength=N_ITEMS + 1)
+    expected = 40_000 / N_ITEMS
+    assert counts[0] == 0
+    assert (np.abs(counts[1:] - expected) <= 5 * np.sqrt(expected)).all()
+    assert not drawn.chosen_BL[~batch.m_BL].any()
+    share_L = drawn.chosen_BL[0::2, :4].double().mean(0)
+    torch.testing.assert_close(
+        share_L, 0.25 * torch.tensor([0.2, 0.6, 1.0, 1.4]).double() / 0.8, atol=0.03, rtol=0
+    )
