@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,8 @@ _MEDIA_TYPES = {
     ".safetensors": CHECKPOINT_TYPE,
     ".json": "application/json",
     ".md": "text/markdown; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".svg": "image/svg+xml",
 }
 _UPLOAD_AGAIN = "Upload the data set again, then submit the job again."
 
@@ -78,16 +80,22 @@ def store(
     claimed: Claim, result: ExperimentResult, *, resources: Resources, beat: Callable[[], None]
 ) -> list[str]:
     """Write every file, read every one back, and only then let the job succeed. Returns the models' ids."""
-    written = [_write(resources.blobs, model, beat) for model in result.models]
+    written = [_Written(model, _write(resources.blobs, model.files, beat)) for model in result.models]
+    to_read = _write(resources.blobs, result.documents, beat)
 
     def finish(session: Session) -> list[str]:
         finished = [entry.finish(session) for entry in written]
-        for model in finished:
-            for _, blob in model.files:
-                resources.blobs.verify(blob.id, expected=blob)
-                beat()
+        documents = [(path, writer.finish(session)) for path, writer in to_read]
+        for _, blob in (*(file for model in finished for file in model.files), *documents):
+            resources.blobs.verify(blob.id, expected=blob)
+            beat()
         return succeed(
-            session, claimed, models=finished, report=result.report, report_markdown=result.report_markdown
+            session,
+            claimed,
+            models=finished,
+            report=result.report,
+            report_markdown=result.report_markdown,
+            documents=documents,
         )
 
     return durably(resources.database, finish)
@@ -105,14 +113,16 @@ class _Written:
         return FinishedModel(self.model.arm, self.model.seed, dict(self.model.metrics), tuple(files))
 
 
-def _write(blobs: BlobStore, model: TrainedModel, beat: Callable[[], None]) -> _Written:
+def _write(
+    blobs: BlobStore, contents: Mapping[str, bytes], beat: Callable[[], None]
+) -> tuple[tuple[str, BlobWriter], ...]:
     files = []
-    for path, content in model.files.items():
+    for path, content in contents.items():
         writer = blobs.open_writer(_MEDIA_TYPES.get(Path(path).suffix, "application/octet-stream"))
         writer.write(content)
         beat()
         files.append((path, writer))
-    return _Written(model, tuple(files))
+    return tuple(files)
 
 
 def _interactions_of(session: Session, job: Job) -> str:

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import func, select, tuple_
-from sqlalchemy.orm import Session, undefer
+from sqlalchemy.orm import Session
 
 from app.db.models.checkpoint import Checkpoint
 from app.db.models.dataset import Dataset
 from app.db.models.job import Job
 from app.db.models.job_attempt import JobAttempt
 from app.db.models.job_event import JobEvent
+from app.db.models.job_file import JobFile
 from app.db.models.job_metric import JobMetric
 from app.db.models.model import Model
 from app.db.models.model_file import ModelFile
@@ -53,11 +54,9 @@ def standing(session: Session, job_id: str, project_id: str | None = None) -> St
     return None if row is None else Standing(*row)
 
 
-def find(session: Session, project_id: str, job_id: str, *, report: bool = False) -> Job | None:
-    """The job, if it is the project's; with `report`, its report too."""
+def find(session: Session, project_id: str, job_id: str) -> Job | None:
+    """The job, if it is the project's."""
     statement = select(Job).where(Job.id == job_id, Job.project_id == project_id)
-    if report:
-        statement = statement.options(undefer(Job.report), undefer(Job.report_markdown))
     return session.execute(statement).scalar_one_or_none()
 
 
@@ -167,6 +166,11 @@ def find_checkpoint(session: Session, project_id: str, checkpoint_id: str) -> Ch
 def checkpoint_blobs(session: Session, job_id: str) -> Sequence[str]:
     """Blobs of the job's checkpoints."""
     return session.execute(select(Checkpoint.blob_id).where(Checkpoint.job_id == job_id)).scalars().all()
+
+
+def document_blobs(session: Session, job_id: str) -> Sequence[str]:
+    """Blobs of the job's report, manifest and figures."""
+    return session.execute(select(JobFile.blob_id).where(JobFile.job_id == job_id)).scalars().all()
 
 
 def model_blobs(session: Session, job_id: str) -> Sequence[str]:

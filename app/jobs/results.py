@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.db.models.job import Job
+from app.db.models.job_file import JobFile
 from app.db.models.model import Model
 from app.db.models.model_file import ModelFile
 from app.jobs.claims import Claim, hold
@@ -35,9 +36,12 @@ def succeed(
     models: Sequence[FinishedModel],
     report: dict[str, Any],
     report_markdown: str,
+    documents: Sequence[tuple[str, BlobInfo]] = (),
     stop_reason: str | None = None,
 ) -> list[str]:
     """Register the models, keep the report, and move the job to `succeeded`. Returns the models' ids.
+
+    `documents` are what there is to read, by path: stored and read back, as the models' files are.
 
     Raises:
         LeaseLost: The claim is no longer good; nothing was written.
@@ -50,6 +54,17 @@ def succeed(
     rows = [_register(session, job, model, report) for model in models]
     job.report = report
     job.report_markdown = report_markdown
+    session.add_all(
+        JobFile(
+            job_id=job.id,
+            path=path,
+            blob_id=blob.id,
+            bytes=blob.size,
+            sha256=blob.sha256,
+            media_type=blob.content_type,
+        )
+        for path, blob in documents
+    )
     job.stop_reason = stop_reason
     job.progress = {**(job.progress or {}), "fraction": 1.0, "eta_at": None}
     kept = "1 model is" if len(rows) == 1 else f"{len(rows)} models are"

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Header, Query, Request, Response
-from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
+from fastapi.responses import JSONResponse, StreamingResponse
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from app.db.models.job import Job
 from app.deps import BlobsDep, DatabaseDep, PageDep, PrincipalDep, SessionDep, SettingsDep
 from app.idempotency import IdempotentRoute
-from app.jobs import examples, service, steering, watching
+from app.jobs import examples, report_routes, service, steering, watching
 from app.jobs.examples import listed, shown
 from app.jobs.life import Status
 from app.jobs.schemas import (
@@ -30,7 +30,6 @@ from app.pagination import ListOf, list_of
 from app.problems import problem_responses
 from app.storage.serving import BLOB_RESPONSES, etag_matches, serve_blob
 
-MARKDOWN = "text/markdown"
 POLL_SECONDS = "2"
 
 _jobs = APIRouter(prefix="/jobs", tags=["jobs"], route_class=IdempotentRoute)
@@ -296,40 +295,6 @@ def list_job_metrics(
 
 
 @_jobs.get(
-    "/{job_id}/report",
-    response_class=Response,
-    responses={
-        200: {
-            "description": "The report",
-            "content": {
-                "application/json": {"example": examples.REPORT},
-                MARKDOWN: {"example": "# Report\n\n| arm | HR@10 | NDCG@10 |\n"},
-            },
-        },
-        **problem_responses(404, 409, 422),
-    },
-)
-def get_job_report(
-    job_id: str,
-    request: Request,
-    principal: PrincipalDep,
-    session: SessionDep,
-    *,
-    format: Annotated[
-        Literal["json", "md"] | None,
-        Query(description="By default as `Accept` asks for; JSON if it does not."),
-    ] = None,
-) -> Response:
-    """Compare the arms of a succeeded job: clean, under attack, beside baselines; JSON or Markdown."""
-    report, markdown = service.report(session, principal.project_id, job_id)
-    wanted = format or ("md" if MARKDOWN in request.headers.get("accept", "") else "json")
-    headers = {"Vary": "Accept"}
-    if wanted == "md":
-        return PlainTextResponse(markdown, media_type=MARKDOWN, headers=headers)
-    return JSONResponse(report, headers=headers)
-
-
-@_jobs.get(
     "/{job_id}/checkpoints", responses={**shown(listed(examples.CHECKPOINT)), **problem_responses(404, 422)}
 )
 def list_job_checkpoints(
@@ -366,4 +331,5 @@ def get_checkpoint_content(
 
 router = APIRouter()
 router.include_router(_jobs)
+router.include_router(report_routes.router)
 router.include_router(_checkpoints)

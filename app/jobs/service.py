@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from sqlalchemy import delete as delete_from
 from sqlalchemy.orm import Session
@@ -177,7 +176,7 @@ def delete(
             hint=f"Wait until it has ended, or cancel it first: POST /v1/jobs/{job_id}/cancel",
             extra={"job_status": job.status},
         )
-    stored = list(queries.checkpoint_blobs(session, job_id))
+    stored = [*queries.checkpoint_blobs(session, job_id), *queries.document_blobs(session, job_id)]
     session.execute(delete_from(Checkpoint).where(Checkpoint.job_id == job_id))
     gone: list[str] = []
     if models:
@@ -246,21 +245,6 @@ def metrics(
     if position is None:
         raise _unknown_cursor(after, "the id of one of this job's epochs")
     return queries.metrics_after(session, job_id, position, limit)
-
-
-def report(session: Session, project_id: str, job_id: str) -> tuple[dict[str, Any], str]:
-    """The report as JSON and as Markdown. JobStateError (`report_not_ready`) unless the job succeeded."""
-    job = queries.find(session, project_id, job_id, report=True)
-    if job is None:
-        raise NotFoundError.of("job", job_id)
-    if job.report is None:
-        raise JobStateError(
-            f"Job {job_id} is {job.status} and has no report.",
-            code="report_not_ready",
-            hint="A report is there once the job has succeeded.",
-            extra={"job_status": job.status},
-        )
-    return job.report, job.report_markdown or ""
 
 
 def checkpoints(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, Literal, overload
 from urllib.parse import quote
 
+from app.sdk.downloads import download
 from app.sdk.errors import (
     RateLimitedError,
     ServerError,
@@ -154,6 +157,22 @@ class Jobs:
     def checkpoints(self, job: str | Job) -> Iterator[Checkpoint]:
         """The training states that are kept."""
         return map(Checkpoint.from_json, self._transport.pages(f"{_path(job)}/checkpoints"))
+
+    def download_checkpoint(
+        self,
+        checkpoint: str | Checkpoint,
+        target: str | os.PathLike[str],
+        *,
+        on_bytes: Callable[[int], None] | None = None,
+    ) -> Path:
+        """Download a training state, a safetensors file, into the file `target`; resumes, and checks it."""
+        if isinstance(checkpoint, str):
+            checkpoint = Checkpoint.from_json(self._transport.json("GET", f"/v1/checkpoints/{checkpoint}"))
+        path, file = f"/v1/checkpoints/{checkpoint.id}/content", Path(target)
+        download(
+            self._transport, path, file, size=checkpoint.bytes, sha256=checkpoint.sha256, on_bytes=on_bytes
+        )
+        return file
 
     def wait(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from app.db.models.dataset import Dataset
 from app.db.models.job import Job
 from app.db.models.job_attempt import JobAttempt
 from app.db.models.job_event import JobEvent
+from app.db.models.job_file import JobFile
 from app.db.models.model import Model
 from app.db.models.model_file import ModelFile
 from app.jobs.reaper import reap_expired
@@ -112,6 +114,14 @@ def test_an_attempt_ends_in_verified_models_and_a_report(bench: Bench) -> None:
     files = {row.path: b"".join(resources.blobs.read(row.blob_id)) for row in rows}
     assert all(hashlib.sha256(files[row.path]).hexdigest() == row.sha256 for row in rows)
     assert len(load_model(files).recommend(["i1", "i2"], k=3)) == 3
+    with resources.database.unit_of_work() as session:
+        rows = session.execute(select(JobFile).where(JobFile.job_id == job_id)).scalars().all()
+    documents = {row.path: b"".join(resources.blobs.read(row.blob_id)) for row in rows}
+    assert json.loads(documents["report.json"]) == job.report
+    assert documents["manifest.json"] == files["manifest.json"]
+    assert documents["report.html"].lstrip().startswith(b"<!DOCTYPE html>")
+    assert {"figures/pareto.svg", "figures/learning_curves.svg", "report.md"} <= documents.keys()
+    assert {row.media_type for row in rows if row.path.endswith(".svg")} == {"image/svg+xml"}
     run(resources, job_id)  # the same message again
     assert attempts(resources) == ["succeeded"]
 

@@ -20,6 +20,7 @@ class Peer:
     def __init__(self) -> None:
         self.answers: dict[str, list[tuple[int, Any]]] = {}
         self.bodies: list[Any] = []
+        self.queries: list[str] = []
         peer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -28,6 +29,7 @@ class Peer:
                 body = self.rfile.read(size)
                 if self.headers.get("Content-Type") == "application/json" and body:
                     peer.bodies.append(json.loads(body))
+                peer.queries.append(urlsplit(self.path).query)
                 left = peer.answers[f"{self.command} {urlsplit(self.path).path}"]
                 status, value = left.pop(0) if len(left) > 1 else left[0]
                 payload = value.encode() if isinstance(value, str) else json.dumps(value).encode()

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+import pathlib
+
 import pytest
 
 DATASET = {
@@ -149,6 +152,24 @@ def test_the_report_is_markdown_or_json(peer, cli):
     assert cli("jobs", "report", "job_1").stdout == "# Report\n\n"
     peer.on("GET /v1/jobs/job_1/report", (200, {"schema_version": 1}))
     assert cli.json("jobs", "report", "job_1") == {"schema_version": 1}
+
+
+def test_report_manifest_and_figures_are_written_to_files(peer, cli, tmp_path):
+    peer.on("GET /v1/jobs/job_1/report", (200, "<!DOCTYPE html>"))
+    for more in (["-o", str(tmp_path / "r.html")], ["--format", "html", "-o", str(tmp_path / "r.txt")]):
+        assert cli("jobs", "report", "job_1", *more).exit_code == 0
+        assert "format=html" in peer.queries[-1]
+        assert pathlib.Path(more[-1]).read_text() == "<!DOCTYPE html>"
+    assert cli("jobs", "report", "job_1", "-o", str(tmp_path / "r.txt")).exit_code == 0
+    assert "format=md" in peer.queries[-1]
+    peer.on("GET /v1/jobs/job_1/manifest", (200, {"format": "m"}))
+    assert json.loads(cli("jobs", "manifest", "job_1").stdout) == {"format": "m"}
+    page = {"object": "list", "data": [{"id": "pareto"}], "has_more": False, "last_id": "pareto"}
+    peer.on("GET /v1/jobs/job_1/figures", (200, page))
+    peer.on("GET /v1/jobs/job_1/figures/pareto.svg", (200, "<svg/>"))
+    assert cli("jobs", "figures", "job_1").stdout == "pareto\n"
+    assert cli("jobs", "figures", "job_1", "-o", str(tmp_path / "f")).exit_code == 0
+    assert (tmp_path / "f" / "pareto.svg").read_text() == "<svg/>"
 
 
 def test_recommend_takes_items_apart_and_replacements(peer, cli):

@@ -1,0 +1,174 @@
+"""Reports, manifests and figures over HTTP; what a browser draws is served so that it can run nothing."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel
+
+from app.db.models.job_file import JobFile
+from app.deps import BlobsDep, PrincipalDep, SessionDep
+from app.jobs import examples, reports
+from app.jobs.examples import listed, shown
+from app.pagination import ListOf, list_of
+from app.problems import problem_responses
+from app.storage.serving import serve_blob
+
+ReportFormat = Literal["json", "html", "md"]
+
+HTML, MARKDOWN, JSON, SVG = "text/html", "text/markdown", "application/json", "image/svg+xml"
+_FORMATS: dict[str, ReportFormat] = {JSON: "json", HTML: "html", MARKDOWN: "md"}
+_MEDIA_TYPES: dict[str, str] = {
+    "json": JSON,
+    "html": f"{HTML}; charset=utf-8",
+    "md": f"{MARKDOWN}; charset=utf-8",
+}
+_INERT = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'self'; sandbox"
+}
+_NOT_MODIFIED: dict[int | str, dict[str, Any]] = {
+    206: {"description": "The range that was asked for"},
+    304: {"description": "Not changed since the ETag in If-None-Match"},
+}
+
+router = APIRouter(prefix="/jobs", tags=["jobs"])
+
+
+class FigureObject(BaseModel):
+    """A figure of a job's report; its SVG is at `/v1/jobs/{job_id}/figures/{id}.svg`."""
+
+    id: str
+    object: Literal["figure"] = "figure"
+    job: str
+    bytes: int
+    sha256: str
+
+    @classmethod
+    def of(cls, name: str, row: JobFile) -> Self:
+        """The object of one stored figure."""
+        return cls(id=name, job=row.job_id, bytes=row.bytes, sha256=row.sha256)
+
+
+_FIGURE = {
+    "id": "pareto",
+    "object": "figure",
+    "job": examples.JOB_ID,
+    "bytes": 32426,
+    "sha256": examples.SHA256,
+}
+_MANIFEST = {
+    "format": "steadyrank-manifest",
+    "schema_version": 1,
+    "data": {"content_sha256": examples.SHA256, "users": 943},
+    "seeds": [0],
+    "models": [{"arm": "cascade", "seed": 0, "files": {"weights.safetensors": examples.SHA256}}],
+}
+
+
+@router.get(
+    "/{job_id}/report",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "The report",
+            "content": {
+                JSON: {"example": examples.REPORT},
+                HTML: {"schema": {"type": "string"}, "example": '<!DOCTYPE html>\n<html lang="en">…'},
+                MARKDOWN: {"schema": {"type": "string"}, "example": "# Report\n\n| arm | NDCG@10 |\n"},
+            },
+        },
+        **_NOT_MODIFIED,
+        **problem_responses(404, 409, 416, 422),
+    },
+)
+def get_job_report(
+    job_id: str,
+    request: Request,
+    *,
+    principal: PrincipalDep,
+    session: SessionDep,
+    blobs: BlobsDep,
+    format: Annotated[
+        ReportFormat | None, Query(description="By default as `Accept` asks for; JSON if it does not.")
+    ] = None,
+) -> Response:
+    """Compare the arms of a succeeded job: clean, under attack, beside baselines; JSON, HTML or Markdown."""
+    wanted = format or _accepted(request.headers.get("accept", ""))
+    media_type = _MEDIA_TYPES[wanted]
+    found = reports.document(session, principal.project_id, job_id, reports.REPORTS[wanted])
+    if found is None:
+        content = reports.older_report(session, principal.project_id, job_id, wanted)
+        response = Response(content, media_type=media_type)
+    else:
+        response = serve_blob(request, blobs, found.blob_id, content_type=media_type)
+    response.headers["Vary"] = "Accept"
+    if wanted == "html":
+        response.headers.update(_INERT)
+    return response
+
+
+@router.get(
+    "/{job_id}/manifest",
+    response_class=Response,
+    responses={**shown(_MANIFEST), **_NOT_MODIFIED, **problem_responses(404, 409, 416)},
+)
+def get_job_manifest(
+    job_id: str, request: Request, principal: PrincipalDep, session: SessionDep, blobs: BlobsDep
+) -> Response:
+    """Show what a job was made of and made, by hash; `steadyrank train --from-manifest` does it again."""
+    found = reports.manifest(session, principal.project_id, job_id)
+    return serve_blob(request, blobs, found.blob_id, content_type=JSON)
+
+
+@router.get("/{job_id}/figures", responses={**shown(listed(_FIGURE)), **problem_responses(404, 409)})
+def list_job_figures(job_id: str, principal: PrincipalDep, session: SessionDep) -> ListOf[FigureObject]:
+    """List the figures of a succeeded job's report."""
+    rows = reports.figures(session, principal.project_id, job_id)
+    return list_of(rows, False, lambda row: FigureObject.of(*row))
+
+
+@router.get(
+    "/{job_id}/figures/{name}.svg",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "The drawing",
+            "content": {
+                SVG: {"schema": {"type": "string"}, "example": '<svg xmlns="http://www.w3.org/2000/svg"/>'}
+            },
+        },
+        **_NOT_MODIFIED,
+        **problem_responses(404, 409, 416),
+    },
+)
+def get_job_figure(
+    job_id: str,
+    name: str,
+    request: Request,
+    *,
+    principal: PrincipalDep,
+    session: SessionDep,
+    blobs: BlobsDep,
+) -> Response:
+    """Show one figure as SVG: light or dark as the reader's screen is, without scripts."""
+    found = reports.figure(session, principal.project_id, job_id, name)
+    response = serve_blob(request, blobs, found.blob_id, content_type=SVG)
+    response.headers.update(_INERT)
+    return response
+
+
+def _accepted(accept: str) -> ReportFormat:
+    """The format of the first media type asked for, by weight and then by order; JSON by default."""
+    asked = []
+    for part in accept.split(","):
+        media_type, *parameters = (piece.strip().lower() for piece in part.split(";"))
+        weights = [piece[2:] for piece in parameters if piece.startswith("q=")]
+        try:
+            weight = float(weights[0]) if weights else 1.0
+        except ValueError:
+            weight = 0.0
+        if media_type in _FORMATS and weight > 0:
+            asked.append((weight, _FORMATS[media_type]))
+    return max(asked, key=lambda one: one[0])[1] if asked else "json"
