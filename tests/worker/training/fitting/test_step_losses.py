@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from tests.worker.training.synthetic import markov_sequences
-from worker.training.adversary.perturbation import OFF, Adversary
+from worker.training.adversary.perturbation import OFF, Adversary, perturb_points
+from worker.training.adversary.replacement import worst_replacements
 from worker.training.data.batching import Batch, BucketedBatches, cut_windows
+from worker.training.data.sampling import CandidateReplacer
 from worker.training.fitting.finite import FiniteGuard
-from worker.training.fitting.step import StepInputs, Streams, training_step
+from worker.training.fitting.step import StepInputs, Streams, encode_points, training_step
 from worker.training.losses.bce import RankingLoss
 from worker.training.losses.build import build_loss, build_sampler
+from worker.training.losses.lookup import look_up
 from worker.training.losses.sampled import CalibratedBinaryCrossEntropy
 from worker.training.models.base import SequenceModel
 from worker.training.models.build import build_model
@@ -208,3 +212,25 @@ def test_calibration_goes_from_plain_cross_entropy_to_the_rate_of_sampling() -> 
     assert CalibratedBinaryCrossEntropy(101, 10, 0.0).beta == 1.0
     assert CalibratedBinaryCrossEntropy(101, 10, 1.0).beta == pytest.approx(0.1)
     assert CalibratedBinaryCrossEntropy(5, 10, 1.0).beta == 1.0  # more draws than items
+
+
+@pytest.mark.parametrize("case", ["gbce", "sampled_softmax, cosine"])
+def test_replacing_by_gradient_is_replacing_by_what_raises_the_clean_losses_most(case: str) -> None:
+    spec = spec_of(case)
+    batch = BucketedBatches(WINDOWS, 4, WEIGHTS).load(np.arange(6))
+    plain, loss = inputs_of(spec, batch), build_loss(spec, TRAIN, CPU)
+    candidates = CandidateReplacer(V, 4, 0.5).draw(batch, generator_for(0, "replacements"))
+    model = model_of(spec)
+    table = model.item_embedding.weight
+    x, y, negatives = (look_up(table, at) for at in (plain.x_BL, plain.target_N, plain.negatives))
+    points = encode_points(model, x.rows, plain, loss, ranked=(y, negatives), generator=None)
+    rank, slopes = loss.with_gradient(points)
+    match = loss(perturb_points(points, slopes, REPLACED.epsilon_match))
+    (gradient_BLD,) = torch.autograd.grad(rank + REPLACED.lambda_match * match, x.rows)
+    replaced_BL = worst_replacements(plain.x_BL, gradient_BLD, table.detach(), candidates)
+    assert (replaced_BL != plain.x_BL).any()
+
+    by_gradient, given = copy.deepcopy(model), copy.deepcopy(model)
+    losses = step(by_gradient, replace(plain, replaced_BL=None, candidates=candidates), loss, REPLACED)
+    assert torch.equal(losses, step(given, replace(plain, replaced_BL=replaced_BL), loss, REPLACED))
+    assert all(torch.equal(a, b) for a, b in zip(by_gradient.parameters(), given.parameters(), strict=True))
