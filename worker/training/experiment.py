@@ -13,7 +13,8 @@ import polars as pl
 import torch
 
 from worker.training.data.sequences import build_sequences
-from worker.training.data.split import LeaveOneOut, leave_one_out
+from worker.training.data.split import Split
+from worker.training.data.temporal import split_of
 from worker.training.evaluation.baselines import Markov, Popularity
 from worker.training.evaluation.evaluate import evaluate, model_scorer
 from worker.training.fitting.trainer import WARMUP, Outcome, Trainer
@@ -84,7 +85,7 @@ def run_experiment(
     heard = _Heard(progress, spec)
     heard.phase("preparing")
     sequences = build_sequences(interactions, min_rating=spec.min_rating, k_core=spec.k_core)
-    split = leave_one_out(sequences)
+    split = split_of(sequences, spec)
 
     def validate(model: SequenceModel) -> dict[str, float]:
         scorer = model_scorer(model, spec.max_length, device)
@@ -152,7 +153,7 @@ def run_experiment(
 
 
 def _measure_arm(
-    outcome: Outcome, spec: TrainSpec, split: LeaveOneOut, heard: _Heard, device: torch.device
+    outcome: Outcome, spec: TrainSpec, split: Split, heard: _Heard, device: torch.device
 ) -> ArmResult:
     """Measure a chosen model on validation and test targets, clean and under attack."""
     heard.phase("evaluating", arm=outcome.arm, seed=outcome.seed)

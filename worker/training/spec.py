@@ -50,6 +50,13 @@ class DataSettings(_Settings):
     """Input positions a model reads: the last this many interactions of a history."""
     windows_per_user: int = Field(default=1, ge=1, le=1000)
     """Training windows cut from each user, the last one first, then earlier ones without shared targets."""
+    split: Literal["leave_one_out", "temporal"] = "leave_one_out"
+    """`leave_one_out` (each user's last two items are held out) or `temporal` (everything after a moment is;
+    needs times)."""
+    validation_share: float = Field(default=0.1, gt=0.0, lt=0.5)
+    """Split `temporal`: share of all interactions that lie in the validation period."""
+    test_share: float = Field(default=0.1, gt=0.0, lt=0.5)
+    """Split `temporal`: share of all interactions that lie in the test period, which follows it."""
 
 
 class ModelSettings(_Settings):

@@ -12,6 +12,7 @@ from worker.training.portable import load_model
 from worker.training.progress import (
     CheckpointKey,
     Control,
+    DataError,
     EpochMetrics,
     MemoryCheckpoints,
     SilentProgress,
@@ -223,3 +224,50 @@ def test_users_who_have_seen_everything_are_told_of() -> None:
         "1 user has every item of the catalogue in training: their negatives are drawn from all items, "
         "seen or not"
     ]
+
+
+def timed_log() -> pl.DataFrame:
+    """The Markov log, every user's interactions spread over one stretch of time that all users share."""
+    log = markov_log()
+    seconds = pl.Series("seconds", np.random.default_rng(1).integers(0, 10**6, len(log)))
+    in_order = log.with_columns(seconds).select("user", "item", pl.col("seconds").sort().over("user"))
+    moments = pl.from_epoch("seconds", time_unit="s").dt.replace_time_zone("UTC")
+    timed = in_order.with_columns(timestamp=moments).drop("seconds")
+    return timed.sort("timestamp", maintain_order=True)
+
+
+def test_both_splits_of_one_log() -> None:
+    """Same log, same settings: what is trained on, the figures' users and the protocol differ."""
+    short = {**SMALL, "epochs": 4, "warmup_epochs": 1, "arms": ["standard", "cascade"]}
+    short |= {"attack_positions": ["end", "highest_cascade"]}
+    log, reports = timed_log(), {}
+    for split in ("leave_one_out", "temporal"):
+        spec = TrainSpec.model_validate({**short, "split": split, "test_share": 0.2})
+        result = run_experiment(
+            spec,
+            log,
+            progress=SilentProgress(),
+            checkpoints=MemoryCheckpoints(),
+            runtime=Runtime("cpu", 1),
+        )
+        reports[split] = result.report
+        page, facts = result.report_markdown, result.report["dataset"]["split"]
+        assert facts["name"] == result.report["protocol"]["split"] == split
+        assert (
+            f"| users evaluated on test, without a history before it | {facts['test_users']:,}" in page
+            or (split == "leave_one_out")
+        )
+        assert len(result.report["comparisons"]) >= 1
+        assert load_model(result.models[0].files).recommend(["i1"], k=3)
+    once, moment = (report["dataset"]["split"] for report in reports.values())
+    assert 0 < once["leakage_share"] < 1
+    assert moment["leakage_share"] == 0
+    before = log.filter(pl.col("timestamp") < pl.lit(moment["validation_from"]).str.to_datetime("%+"))
+    assert moment["train_interactions"] == len(before)
+    assert reports["leave_one_out"]["protocol_hash"] != reports["temporal"]["protocol_hash"]
+    assert "validation_share" not in reports["leave_one_out"]["protocol"]
+
+
+def test_a_temporal_split_without_times_is_refused() -> None:
+    with pytest.raises(DataError, match="needs the time"):
+        run(TrainSpec(split="temporal"), SilentProgress(), MemoryCheckpoints())

@@ -12,7 +12,7 @@ import numpy as np
 
 from worker.training.data.histories import Histories
 from worker.training.data.sequences import Int64, ragged_positions
-from worker.training.data.split import LeaveOneOut
+from worker.training.data.split import Split
 
 REACH = 5
 """Places apart at which two interactions still count as together."""
@@ -23,7 +23,7 @@ KEPT = 50
 class Neighbours:
     """Each item's nearest items, nearest first; of equally near ones the lower item number first."""
 
-    def __init__(self, split: LeaveOneOut) -> None:
+    def __init__(self, split: Split) -> None:
         self._width = split.n_items + 1
         first, second, times = _together(split, self._width)
         counts = split.item_counts
@@ -58,7 +58,7 @@ class Neighbours:
         return found.reshape(originals.shape)
 
 
-def _together(split: LeaveOneOut, width: int) -> tuple[Int64, Int64, Int64]:
+def _together(split: Split, width: int) -> tuple[Int64, Int64, Int64]:
     """Pairs of different items (each in both orders) and how often they stand within REACH of each other."""
     items = split.train.items.astype(np.int64)
     user = np.repeat(np.arange(split.train.n_users), split.train.lengths)

@@ -29,7 +29,7 @@ from worker.training.attacks.replacement import DrawKey, Replacements, attacked_
 from worker.training.attacks.worst_items import WorstItems
 from worker.training.data.histories import DifferentiableScorer, Histories, Scorer
 from worker.training.data.sequences import Int64
-from worker.training.data.split import LeaveOneOut, Split
+from worker.training.data.split import EvaluationPhase, Split
 from worker.training.evaluation.evaluate import Tick, blocks, rank_block
 from worker.training.evaluation.ranking import LIST_LENGTH, Ranking, catalogue_shuffle
 from worker.training.spec import Replacement, TrainSpec
@@ -47,7 +47,7 @@ class AttackResults:
     of the same users and candidates, None where the clean one is 0. A rank shift is how many places the
     target fell, over users whose target was seen in training. With n = 0 all figures are None.
     per_user: float32[E] arrays "<position>.<count>.<replacement>.<metric>" for the metrics of PER_USER, rows
-    in the order of the split's `eval_users`, NaN for users that take no part.
+    in the order of the split's `users(phase)`, NaN for users that take no part.
     """
 
     rows: list[dict[str, Any]]
@@ -63,11 +63,11 @@ def take_out(lists: torch.Tensor, removed: torch.Tensor) -> torch.Tensor:
 
 def run_attacks(
     scorer: Scorer,
-    split: LeaveOneOut,
+    split: Split,
     spec: TrainSpec,
     *,
     max_length: int,
-    phase: Split = "test",
+    phase: EvaluationPhase = "test",
     tick: Tick | None = None,
 ) -> AttackResults:
     """Run the attack grid of `spec` on every evaluation user.
@@ -120,12 +120,12 @@ class _Attack:
     """What stays the same over blocks and cells."""
 
     def __init__(
-        self, scorer: Scorer, split: LeaveOneOut, spec: TrainSpec, windows: Int64, phase: Split
+        self, scorer: Scorer, split: Split, spec: TrainSpec, windows: Int64, phase: EvaluationPhase
     ) -> None:
         self.scorer, self.split, self.spec, self.phase = scorer, split, spec, phase
         self.differentiable = scorer if isinstance(scorer, DifferentiableScorer) else None
         self.windows = windows
-        self.users, self.targets = split.eval_users, split.targets(phase).astype(np.int64)
+        self.users, self.targets = split.users(phase), split.targets(phase).astype(np.int64)
         self.cold = split.item_counts[self.targets] == 0
         self.replacements = Replacements(split.item_counts)
         self.shuffle: torch.Tensor | None = None
@@ -193,7 +193,7 @@ class _Attack:
         """int64[m, C]: the places to replace, counted from the end."""
         windows = self.windows[part.rows]
         if cell.position == "highest_cascade":
-            return self.effects.highest(part.histories, windows, cell.count)
+            return self.effects.highest(part.histories, windows, cell.count, part.rows)
         return attacked_places(cell.position, cell.count, self.users[part.rows], windows, key)
 
     def new_items(self, cell: Cell, key: DrawKey, part: _Part, places: Int64) -> Int64:

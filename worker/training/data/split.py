@@ -1,9 +1,12 @@
-"""Leave-one-out: a user's last interaction is the test target, the last but one the validation target."""
+"""What every way of splitting a log has in common, and leave-one-out.
+
+Leave-one-out: a user's last interaction is the test target, the last but one the validation target.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -13,7 +16,46 @@ from worker.training.progress import DataError
 MIN_INTERACTIONS = 3
 """Users with fewer train only: nothing would be left to learn from beside the two targets."""
 
-Split = Literal["validation", "test"]
+EvaluationPhase = Literal["validation", "test"]
+
+
+class Split(Protocol):
+    """A log cut into what is learnt from, what a model is chosen by, and what it is tested on.
+
+    Evaluation users have one target in a phase; rows of all arrays of a phase are those of `users(phase)`.
+    """
+
+    @property
+    def train(self) -> Sequences:
+        """What is learnt from, with the same user and item numbers as the whole log."""
+
+    @property
+    def item_counts(self) -> Int64:
+        """int64[V+1]: how often each item stands in `train` (index 0, the padding, is 0)."""
+
+    @property
+    def n_items(self) -> int:
+        """V."""
+
+    def users(self, phase: EvaluationPhase) -> Int64:
+        """int64[E]: the users evaluated in this phase, ascending user numbers."""
+
+    def targets(self, phase: EvaluationPhase) -> Int32:
+        """int32[E]: the item to be ranked for each of them."""
+
+    def histories(self, phase: EvaluationPhase) -> tuple[Int64, Int32]:
+        """All earlier items of each, oldest first, at least one: offsets int64[E+1], items int32[…]."""
+
+    def held_out(self, phase: EvaluationPhase) -> Int64:
+        """int64[E]: how many of each history's newest items are not in `train`."""
+
+    def facts(self) -> dict[str, Any]:
+        """What the report says of the split, as JSON values; "name" is that of the spec's `split`."""
+
+
+def cold_targets(split: Split, phase: EvaluationPhase) -> int:
+    """Count the targets that never occur in training; each is a miss, and is counted as one."""
+    return int((split.item_counts[split.targets(phase)] == 0).sum())
 
 
 @dataclass(frozen=True)
@@ -24,7 +66,8 @@ class LeaveOneOut:
     eval_users: int64[E], ascending user numbers; validation_target, test_target: int32[E], item numbers.
     item_counts: int64[V+1], how often each item stands in `train` (index 0, the padding, is 0).
     tied_last_two_share: share of evaluation users whose two targets have the same time, so that which one
-    is the last is a matter of the file's order; None where there are no times.
+    is the last is a matter of the file's order. leakage_share: share of training interactions that are later
+    than a test target, mean over test targets. Both are None where there are no times.
     """
 
     train: Sequences
@@ -33,25 +76,23 @@ class LeaveOneOut:
     test_target: Int32
     item_counts: Int64
     tied_last_two_share: float | None
+    leakage_share: float | None
 
     @property
     def n_items(self) -> int:
         """V."""
         return self.train.n_items
 
-    def targets(self, phase: Split) -> Int32:
-        """int32[E]: the item to be ranked for each evaluation user."""
+    def users(self, phase: EvaluationPhase) -> Int64:
+        """See `Split.users`: the same in both phases."""
+        return self.eval_users
+
+    def targets(self, phase: EvaluationPhase) -> Int32:
+        """See `Split.targets`."""
         return self.validation_target if phase == "validation" else self.test_target
 
-    def cold_targets(self, phase: Split) -> int:
-        """Count the targets that never occur in training; each is a miss, and is counted as one."""
-        return int((self.item_counts[self.targets(phase)] == 0).sum())
-
-    def histories(self, phase: Split) -> tuple[Int64, Int32]:
-        """Return all of each evaluation user's earlier items: offsets int64[E+1], items int32[…].
-
-        Row e belongs to eval_users[e], oldest item first. The test history ends with the validation item.
-        """
+    def histories(self, phase: EvaluationPhase) -> tuple[Int64, Int32]:
+        """See `Split.histories`. The test history ends with the validation item."""
         starts = self.train.offsets[self.eval_users]
         lengths = self.train.lengths[self.eval_users]
         extra = 1 if phase == "test" else 0
@@ -62,6 +103,20 @@ class LeaveOneOut:
         if extra:
             items[offsets[1:] - 1] = self.validation_target
         return offsets, items
+
+    def held_out(self, phase: EvaluationPhase) -> Int64:
+        """See `Split.held_out`: the validation item, in the test phase."""
+        return np.full(len(self.eval_users), 1 if phase == "test" else 0, dtype=np.int64)
+
+    def facts(self) -> dict[str, Any]:
+        """See `Split.facts`."""
+        return {
+            "name": "leave_one_out",
+            "train_interactions": self.train.n_interactions,
+            "validation_users": len(self.eval_users),
+            "test_users": len(self.eval_users),
+            "leakage_share": self.leakage_share,
+        }
 
 
 def leave_one_out(sequences: Sequences) -> LeaveOneOut:
@@ -78,20 +133,12 @@ def leave_one_out(sequences: Sequences) -> LeaveOneOut:
         )
     eval_users = np.flatnonzero(evaluated).astype(np.int64)
     last = sequences.offsets[eval_users + 1] - 1
-    tied = None
-    if sequences.times is not None:
+    train = first_of_each(sequences, lengths - 2 * evaluated)
+    tied = leakage = None
+    if sequences.times is not None and train.times is not None:
         tied = float((sequences.times[last] == sequences.times[last - 1]).mean())
-    train_lengths = lengths - 2 * evaluated
-    rows = ragged_positions(sequences.offsets[:-1], train_lengths)
-    offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
-    np.cumsum(train_lengths, out=offsets[1:])
-    train = Sequences(
-        user_ids=sequences.user_ids,
-        item_ids=sequences.item_ids,
-        offsets=offsets,
-        items=sequences.items[rows],
-        times=sequences.times[rows] if sequences.times is not None else None,
-    )
+        later = np.searchsorted(np.sort(train.times), sequences.times[last], side="right")
+        leakage = float(1 - later.mean() / train.n_interactions)
     return LeaveOneOut(
         train=train,
         eval_users=eval_users,
@@ -99,4 +146,19 @@ def leave_one_out(sequences: Sequences) -> LeaveOneOut:
         test_target=sequences.items[last],
         item_counts=np.bincount(train.items, minlength=train.n_items + 1).astype(np.int64),
         tied_last_two_share=tied,
+        leakage_share=leakage,
+    )
+
+
+def first_of_each(sequences: Sequences, lengths: Int64) -> Sequences:
+    """Keep the first lengths[u] interactions of each user u; users and items keep their numbers."""
+    rows = ragged_positions(sequences.offsets[:-1], lengths)
+    offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return Sequences(
+        user_ids=sequences.user_ids,
+        item_ids=sequences.item_ids,
+        offsets=offsets,
+        items=sequences.items[rows],
+        times=sequences.times[rows] if sequences.times is not None else None,
     )

@@ -12,13 +12,13 @@ import torch
 
 from worker.training.data.histories import Histories
 from worker.training.data.sequences import Int64, ragged_positions
-from worker.training.data.split import LeaveOneOut
+from worker.training.data.split import Split
 
 
 class Popularity:
     """Scores an item by how often it stands in the training sequences, for everybody alike."""
 
-    def __init__(self, split: LeaveOneOut) -> None:
+    def __init__(self, split: Split) -> None:
         self._scores = torch.from_numpy(exact(split.item_counts))
 
     @property
@@ -38,7 +38,7 @@ class Markov:
     Memory is O(distinct transitions), never V².
     """
 
-    def __init__(self, split: LeaveOneOut) -> None:
+    def __init__(self, split: Split) -> None:
         items, width = split.train.items.astype(np.int64), split.n_items + 1
         follows = np.ones(max(len(items) - 1, 0), dtype=bool)
         inner = split.train.offsets[1:-1]

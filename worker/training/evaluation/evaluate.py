@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from worker.training.data.histories import Histories, Scorer
 from worker.training.data.sequences import Int64
-from worker.training.data.split import LeaveOneOut, Split
+from worker.training.data.split import EvaluationPhase, Split
 from worker.training.evaluation.metrics import METRICS_AT, coverage, rank_metrics
 from worker.training.evaluation.ranking import LIST_LENGTH, Ranking, catalogue_shuffle
 from worker.training.models.base import SequenceModel
@@ -32,7 +32,7 @@ _ENCODED_POSITIONS = 6_400
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What an evaluation found, rows in the order of the split's `eval_users`.
+    """What an evaluation found, rows in the order of the split's `users(phase)`.
 
     ranks int64[E], 0-based; a target never seen in training is a miss at every k, of rank max(V, 20).
     lists int64[E, K] of item numbers (0 = no candidate left), or None where only ranks were asked for.
@@ -47,8 +47,8 @@ class Evaluation:
 
 def evaluate(
     scorer: Scorer,
-    split: LeaveOneOut,
-    phase: Split,
+    split: Split,
+    phase: EvaluationPhase,
     *,
     exclude_seen: bool,
     lists: bool = True,

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from worker.training.data.sequences import Int64
-from worker.training.data.split import LeaveOneOut
+from worker.training.data.split import Split
 
 Float32 = npt.NDArray[np.float32]
 
@@ -23,9 +23,7 @@ POPULARITY_BINS = (0, 1, 6, 21, 101)
 """First number of training interactions of the target's in each bin; 0 is a cold target."""
 
 
-def slices_of(
-    split: LeaveOneOut, max_length: int, figures: Mapping[str, Float32 | None]
-) -> list[dict[str, Any]]:
+def slices_of(split: Split, max_length: int, figures: Mapping[str, Float32 | None]) -> list[dict[str, Any]]:
     """Return rows {by, from, to, users, **figures}, the figures' means over the users of each bin.
 
     by: "history_length" (items of the test history within the model's window), "activity" (the user's
@@ -33,12 +31,12 @@ def slices_of(
     inclusive; the last `to` is None. Bins without users are left out. figures: float32[E] arrays, NaN for who
     takes no part; None stays None, and so does a mean over nobody.
     """
-    train_lengths = split.train.lengths[split.eval_users]
+    train_lengths = split.train.lengths[split.users("test")]
     history_lengths = np.minimum(np.diff(split.histories("test")[0]), max_length)
     parts = {
         "history_length": (history_lengths, LENGTH_BINS),
         "activity": (train_lengths, quarters(train_lengths)),
-        "target_popularity": (split.item_counts[split.test_target], POPULARITY_BINS),
+        "target_popularity": (split.item_counts[split.targets("test")], POPULARITY_BINS),
     }
     return [row for by, (values, starts) in parts.items() for row in _rows(by, values, starts, figures)]
 

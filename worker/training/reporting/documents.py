@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from worker.training.data.split import LeaveOneOut
+from worker.training.data.split import Split
 from worker.training.reporting.figures import draw_figures
 from worker.training.reporting.manifest import MANIFEST_FILE, build_manifest
 from worker.training.reporting.markdown import render_markdown
@@ -29,7 +29,7 @@ class Documents:
 
 def write_documents(
     spec: TrainSpec,
-    split: LeaveOneOut,
+    split: Split,
     item_ids: Sequence[str],
     *,
     report: Mapping[str, Any],

@@ -16,6 +16,7 @@ import torch
 
 from worker.training.data.split import Split
 from worker.training.portable import WEIGHTS_FILE
+from worker.training.progress import DataError
 from worker.training.spec import TrainSpec
 
 FORMAT = "steadyrank-manifest"
@@ -84,6 +85,17 @@ def build_manifest(
         "report": {"figures_sha256": figures_hash(report)},
         "figures": {name: _sha256(content) for name, content in sorted(figures.items())},
     }
+
+
+def check_data(expected: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+    """Raise DataError that names the first difference, if `facts` are not of the manifest's `data`."""
+    names = ("interactions", "users", "items", "eval_users", "content_sha256")
+    for name in names:
+        if name in expected and expected[name] != facts[name]:
+            raise DataError(
+                f"the data are not those of the manifest: data.{name} was {expected[name]} and is {facts[name]}",
+                hint="Give the file that the manifest's run was made on, read with the same columns.",
+            )
 
 
 def figures_hash(report: Mapping[str, Any]) -> str:

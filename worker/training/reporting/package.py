@@ -81,7 +81,7 @@ def model_card(report: Mapping[str, Any], arm: str, seed: int) -> str:
                 *warned,
                 f"Ranks the next item of a history among {data['items']:,} items; reads its last "
                 f"{spec['max_length']} items. Trained on {data['users']:,} users and "
-                f"{data['interactions']:,} interactions, the last two of each evaluated user held out. "
+                f"{data['interactions']:,} interactions, {_held_out(data['split'])}. "
                 f"Chosen at epoch {own['best_epoch']} of {own['epochs']} by validation NDCG@10 "
                 f"({own['validation']['ndcg@10']:.4f}).",
                 "## Figures",
@@ -105,6 +105,12 @@ def model_card(report: Mapping[str, Any], arm: str, seed: int) -> str:
         )
         + "\n"
     )
+
+
+def _held_out(split: Mapping[str, Any]) -> str:
+    if split["name"] == "temporal":
+        return f"all from {split['validation_from']} on held out"
+    return "the last two of each evaluated user held out"
 
 
 def _ndcg(one: Mapping[str, Any]) -> str:

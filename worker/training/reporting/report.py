@@ -72,8 +72,11 @@ def protocol_of(spec: TrainSpec) -> dict[str, Any]:
     }
     if "highest_cascade" in spec.attack_positions:
         attack["cascade"] = {"kappa": spec.kappa, "windows_per_user": spec.windows_per_user}
+    split: dict[str, Any] = {"split": spec.split}
+    if spec.split == "temporal":
+        split |= {"validation_share": spec.validation_share, "test_share": spec.test_share}
     return {
-        "split": "leave_one_out",
+        **split,
         "ranking": "full",
         "ties": "fixed_shuffle",
         "exclude_seen": spec.exclude_seen,

@@ -21,7 +21,7 @@ from worker.training.attacks.run import run_attacks
 from worker.training.data.batching import Windows
 from worker.training.data.histories import Scorer
 from worker.training.data.sequences import Sequences
-from worker.training.data.split import LeaveOneOut
+from worker.training.data.split import LeaveOneOut, Split, cold_targets
 from worker.training.evaluation.bootstrap import ratio, resampled_means
 from worker.training.evaluation.evaluate import Tick, evaluate
 from worker.training.evaluation.metrics import ndcg
@@ -44,7 +44,7 @@ class Measured:
 
     test, validation: metrics by name. attacks: rows as `run_attacks` gives them, on the test histories.
     per_user: float32[E] arrays under CLEAN, ATTACKED and OVERLAP (the last two only where the attack grid has
-    that cell), rows in the order of the split's `eval_users`, NaN where a user takes no part.
+    that cell), rows in the order of the split's test users, NaN where a user takes no part.
     seconds: wall time of the measuring. slices: rows of `slices_of`, "ndcg@10" clean, "attacked_ndcg@10" and
     "overlap" with the last item replaced. resampled: float32[R] bootstrap means over users of CLEAN and of
     every attack cell's "attacks.<position>.<count>.<replacement>.<metric>", metric "ndcg@10", "overlap" or
@@ -114,7 +114,7 @@ def _arrays(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, Float
 
 def measure(
     scorer: Scorer,
-    split: LeaveOneOut,
+    split: Split,
     spec: TrainSpec,
     *,
     tick: Tick | None = None,
@@ -159,32 +159,38 @@ def _resampled(per_user: Mapping[str, Float32]) -> dict[str, Float32]:
     return means
 
 
-def dataset_facts(split: LeaveOneOut, sequences: Sequences, windows: Windows) -> dict[str, Any]:
+def dataset_facts(split: Split, sequences: Sequences, windows: Windows) -> dict[str, Any]:
     """Return the report's `dataset`: sizes after the spec's filters, and what split and windows leave out.
 
     cut_interactions: training interactions too old for any training window. tied_last_two_share: share of
     evaluation users whose two targets carry the same time, so that which is the last is a matter of the
-    file's order; None where there are no times. cold_targets: test targets never seen in training, each
-    counted as a miss.
+    file's order; None where there are no times or the split is another. split: `Split.facts`. cold_targets:
+    test targets never seen in training, each counted as a miss.
     """
     return {
         "users": sequences.n_users,
         "items": sequences.n_items,
         "interactions": sequences.n_interactions,
-        "eval_users": len(split.eval_users),
+        "eval_users": len(split.users("test")),
+        "split": split.facts(),
         "cut_interactions": windows.cut_interactions,
-        "tied_last_two_share": split.tied_last_two_share,
-        "cold_targets": split.cold_targets("test"),
-        "cold_validation_targets": split.cold_targets("validation"),
-        "content_sha256": content_hash(sequences),
+        "tied_last_two_share": split.tied_last_two_share if isinstance(split, LeaveOneOut) else None,
+        "cold_targets": cold_targets(split, "test"),
+        "cold_validation_targets": cold_targets(split, "validation"),
+        "content_sha256": content_hash(sequences, with_times=not isinstance(split, LeaveOneOut)),
     }
 
 
-def content_hash(sequences: Sequences) -> str:
-    """Hash what the data set says after filtering: who had which items in which order, ids included."""
+def content_hash(sequences: Sequences, *, with_times: bool = False) -> str:
+    """Hash what the data set says after filtering: who had which items in which order, ids included.
+
+    with_times: and when, for a split that goes by it.
+    """
     digest = hashlib.sha256()
     for ids in (sequences.user_ids, sequences.item_ids):
         digest.update(json.dumps(ids, ensure_ascii=True).encode())
     digest.update(sequences.offsets.astype("<i8").tobytes())
     digest.update(sequences.items.astype("<i4").tobytes())
+    if with_times and sequences.times is not None:
+        digest.update(sequences.times.astype("<i8").tobytes())
     return digest.hexdigest()

@@ -8,14 +8,14 @@ from worker.training.adversary.cascade import cascade_effects
 from worker.training.attacks.history_effects import HistoryEffects
 from worker.training.data.batching import cut_windows
 from worker.training.data.histories import Histories
-from worker.training.data.split import Split, leave_one_out
+from worker.training.data.split import EvaluationPhase, leave_one_out
 from worker.training.spec import TrainSpec
 
 
 @pytest.mark.parametrize("phase", ["validation", "test"])
 @pytest.mark.parametrize("windows_per_user", [1, 3])
 @pytest.mark.parametrize("kappa", [0.0, 0.5])
-def test_they_are_those_of_training(phase: Split, windows_per_user: int, kappa: float) -> None:
+def test_they_are_those_of_training(phase: EvaluationPhase, windows_per_user: int, kappa: float) -> None:
     split = leave_one_out(markov_sequences(40, 12))
     spec = TrainSpec(max_length=5, kappa=kappa, windows_per_user=windows_per_user)
     histories = Histories(*split.histories(phase))
@@ -46,7 +46,7 @@ def test_by_hand() -> None:
     effects = HistoryEffects(split, TrainSpec(kappa=1.0), "test").of(histories, windows)
     assert effects[0].tolist() == [0.0, 0.0, 1.0, 2.0 + 3 + 1, 3.0]
     by_kappa = HistoryEffects(split, TrainSpec(kappa=1.0), "test").highest(
-        histories.take(np.array([0])), windows[:1], 3
+        histories.take(np.array([0])), windows[:1], 3, np.array([0])
     )
     assert by_kappa.tolist() == [[3, 4, 2]]
     by_position = HistoryEffects(split, TrainSpec(kappa=0.0), "test").highest(histories, windows, 2)

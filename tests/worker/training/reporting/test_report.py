@@ -37,6 +37,13 @@ FACTS = {
     "tied_last_two_share": 0.44,
     "cold_targets": 3,
     "content_sha256": "c0ffee",
+    "split": {
+        "name": "leave_one_out",
+        "train_interactions": 2580,
+        "validation_users": N,
+        "test_users": N,
+        "leakage_share": 0.31,
+    },
 }
 
 
