@@ -13,7 +13,7 @@ from app.db.models.upload import Upload, UploadPart
 from app.pagination import Page, paginate
 
 _LOCK_NOT_AVAILABLE = "55P03"
-_WAIT = "2s"
+_WAIT = "1s"
 
 
 class Locked(Exception):  # noqa: N818 - not an error of the request yet: the service says what it means
@@ -29,7 +29,7 @@ def find(session: Session, project_id: str, upload_id: str) -> Upload | None:
 def find_locked(session: Session, project_id: str, upload_id: str) -> Upload | None:
     """The upload, held against every other request on it until the transaction ends.
 
-    Raises Locked after two seconds: storing a part takes less, completing the upload may take longer.
+    Raises Locked after a second: storing a part takes less, completing the upload may take longer.
     """
     statement = select(Upload).where(Upload.id == upload_id, Upload.project_id == project_id)
     session.execute(text(f"SET LOCAL lock_timeout = '{_WAIT}'"))
