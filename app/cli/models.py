@@ -17,7 +17,9 @@ from app.cli.settings_file import split_names
 app = typer.Typer(
     no_args_is_help=True, help="List and download trained models, ask them for recommendations."
 )
-ModelId = Annotated[str, typer.Argument(metavar="MODEL", help="A model's id (mdl_…).")]
+ModelId = Annotated[
+    str, typer.Argument(metavar="MODEL", help="A model's id (mdl_…), or NAME@VERSION, NAME@ALIAS.")
+]
 
 
 @app.command("list")
@@ -73,6 +75,78 @@ def download(
 
 
 @app.command()
+def bundle(
+    ctx: typer.Context,
+    model: ModelId,
+    file: Annotated[
+        Path | None,
+        typer.Argument(dir_okay=False, help="Where to; ./MODEL.zip by default.", show_default=False),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Download all of a model as one zip, with a loader that needs only numpy; resumes, and checks it."""
+    with connect(ctx) as client:
+        target = client.models.download_bundle(model, file or Path(f"{model}.zip"))
+    if as_json:
+        print_json({"file": str(target), "bytes": target.stat().st_size})
+    else:
+        Console(highlight=False, soft_wrap=True).print(f"{model} is in [bold]{escape(str(target))}[/]")
+
+
+@app.command()
+def promote(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="The name under which the model is registered.")],
+    version: Annotated[int, typer.Argument(min=1, help="The version that is to have the alias.")],
+    alias: Annotated[str, typer.Argument(help="Such as production.")],
+    promote_if: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="METRIC:RULE:VALUE",
+            help="Only if this holds, e.g. test.ndcg@10:at_least_of_current:0.98. Can be repeated.",
+        ),
+    ] = None,
+    keep_gates: Annotated[bool, typer.Option(help="Have later moves meet the conditions, too.")] = False,
+    force: Annotated[bool, typer.Option(help="Move all the same; needs an admin's key.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Let an alias of a name point at a version, if that meets every condition."""
+    conditions = [_condition(text) for text in promote_if or ()]
+    with connect(ctx) as client:
+        moved = client.models.set_alias(
+            name, alias, version, promote_if=conditions, keep_gates=keep_gates, force=force
+        )
+    if as_json:
+        print_json(moved.raw)
+    else:
+        Console(highlight=False, soft_wrap=True).print(
+            f"{escape(moved.name)}@{moved.alias} is version {moved.version}, {moved.model}"
+        )
+
+
+@app.command()
+def aliases(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="The name under which the models are registered.")],
+    as_json: AsJson = False,
+) -> None:
+    """List the aliases of a name."""
+    with connect(ctx) as client:
+        found = client.models.aliases(name)
+    if as_json:
+        print_json([alias.raw for alias in found])
+        return
+    print_rows(
+        ("alias", "version", "model", "gates", "moved"),
+        (
+            (row.alias, str(row.version), row.model, str(len(row.gates)), time_text(row.moved_at))
+            for row in found
+        ),
+        empty="No aliases yet: steadyrank models promote NAME VERSION ALIAS makes one.",
+    )
+
+
+@app.command()
 def recommend(
     ctx: typer.Context,
     model: ModelId,
@@ -97,6 +171,20 @@ def recommend(
         ("rank", "item", "score"),
         ((str(rank), escape(row.item), f"{row.score:.4f}") for rank, row in enumerate(found, 1)),
         empty="Nothing is left to recommend.",
+    )
+
+
+def _condition(text: str) -> dict[str, object]:
+    metric, _, rest = text.partition(":")
+    rule, _, value = rest.partition(":")
+    try:
+        if metric and rule:
+            return {"metric": metric, rule: float(value)}
+    except ValueError:
+        pass
+    raise UsageProblemError(
+        f"--promote-if {text!r}: not of the form METRIC:RULE:VALUE",
+        hint="For example: --promote-if test.ndcg@10:at_least:0.05",
     )
 
 

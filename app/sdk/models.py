@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from app.sdk.downloads import download, safe_target
-from app.sdk.objects import Job, Model, Recommendation
+from app.sdk.objects import Alias, Job, Model, Recommendation
 from app.sdk.transport import Transport
 
 
@@ -20,14 +20,26 @@ class Models:
         self._transport = transport
 
     def list(
-        self, *, job: str | Job | None = None, arm: str | None = None, page_size: int | None = None
+        self,
+        *,
+        job: str | Job | None = None,
+        arm: str | None = None,
+        name: str | None = None,
+        alias: str | None = None,
+        page_size: int | None = None,
     ) -> Iterator[Model]:
-        """All models, or one job's or arm's, newest first, page after page as you read on."""
-        query = {"limit": page_size, "job": job.id if isinstance(job, Job) else job, "arm": arm}
+        """All models, or those of a job, arm, name or alias, newest first, page after page as you read on."""
+        query = {
+            "limit": page_size,
+            "job": job.id if isinstance(job, Job) else job,
+            "arm": arm,
+            "name": name,
+            "alias": alias,
+        }
         return map(Model.from_json, self._transport.pages("/v1/models", params=query))
 
     def get(self, model: str | Model) -> Model:
-        """One model."""
+        """One model, by id or as `name@version`, `name@alias`, `name@latest`."""
         return Model.from_json(self._transport.json("GET", _path(model)))
 
     def download(
@@ -62,6 +74,72 @@ class Models:
             )
         return target
 
+    def card(self, model: str | Model) -> str:
+        """Its card, in Markdown."""
+        return self._transport.text(f"{_path(model)}/card", accept="text/markdown")
+
+    def rename(self, model: str | Model, name: str) -> Model:
+        """Register it under another name, as that name's next version."""
+        return Model.from_json(self._transport.json("PATCH", _path(model), body={"name": name}))
+
+    def download_bundle(
+        self,
+        model: str | Model,
+        target: str | os.PathLike[str],
+        *,
+        on_bytes: Callable[[int], None] | None = None,
+    ) -> Path:
+        """Download all of a model as one zip, with a loader that needs only numpy, into the file `target`.
+
+        A cut download goes on where it broke, and the SHA-256 is checked (IntegrityError).
+        """
+        path, file = f"{_path(model)}/bundle", Path(target)
+        with self._transport.stream(path, headers={"Range": "bytes=0-0"}) as first:
+            size = int(first.headers["Content-Range"].rpartition("/")[2])
+            sha256 = first.headers["ETag"].strip('"')
+        download(self._transport, path, file, size=size, sha256=sha256, on_bytes=on_bytes)
+        return file
+
+    def aliases(self, name: str) -> tuple[Alias, ...]:
+        """The aliases of a name."""
+        answer = self._transport.json("GET", f"/v1/models/{quote(name, safe='')}/aliases")
+        return tuple(Alias.from_json(row) for row in answer["data"])
+
+    def alias(self, name: str, alias: str) -> Alias:
+        """Where an alias points, its gates and its history."""
+        return Alias.from_json(self._transport.json("GET", _alias_path(name, alias)))
+
+    def set_alias(
+        self,
+        name: str,
+        alias: str,
+        model: int | str | Model,
+        *,
+        promote_if: Sequence[Mapping[str, Any]] = (),
+        keep_gates: bool = False,
+        allow_mixed_protocol: bool = False,
+        force: bool = False,
+    ) -> Alias:
+        """Let an alias point at a version (a number), or a model, if it meets every condition.
+
+        Each condition is `{"metric": "test.ndcg@10", "at_least": 0.05}`, or with `at_most`,
+        `at_least_of_current`, `at_most_of_current`. ConflictError (`gate_refused`) says what misses by how
+        much, and then nothing has moved. `keep_gates` has later moves meet these conditions, too.
+        """
+        target = {"version": model} if isinstance(model, int) else {"model": _id(model)}
+        body = {
+            **target,
+            "promote_if": [dict(condition) for condition in promote_if],
+            "keep_gates": keep_gates,
+            "allow_mixed_protocol": allow_mixed_protocol,
+            "force": force,
+        }
+        return Alias.from_json(self._transport.json("PUT", _alias_path(name, alias), body=body))
+
+    def delete_alias(self, name: str, alias: str) -> dict[str, Any]:
+        """Take an alias away; the service keeps its history."""
+        return self._transport.json("DELETE", _alias_path(name, alias))
+
     def recommend(
         self,
         model: str | Model,
@@ -93,5 +171,13 @@ class Models:
         return self._transport.json("DELETE", _path(model))
 
 
+def _id(model: str | Model) -> str:
+    return model if isinstance(model, str) else model.id
+
+
 def _path(model: str | Model) -> str:
-    return f"/v1/models/{model if isinstance(model, str) else model.id}"
+    return f"/v1/models/{quote(_id(model), safe='@')}"
+
+
+def _alias_path(name: str, alias: str) -> str:
+    return f"/v1/models/{quote(name, safe='')}/aliases/{quote(alias, safe='')}"

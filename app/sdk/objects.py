@@ -407,6 +407,34 @@ class Model:
 
 
 @dataclass(frozen=True)
+class Alias:
+    """A name such as `production` for one version of a model; `history` has its moves, newest first."""
+
+    name: str
+    alias: str
+    model: str
+    version: int
+    gates: tuple[JSON, ...]
+    history: tuple[JSON, ...]
+    moved_at: datetime | None
+    raw: JSON = field(repr=False, compare=False)
+
+    @classmethod
+    def from_json(cls, body: JSON) -> Alias:
+        """Read the service's alias object."""
+        return cls(
+            name=str(body["name"]),
+            alias=str(body["alias"]),
+            model=str(body.get("model") or ""),
+            version=int(body.get("version") or 0),
+            gates=tuple(body.get("gates") or ()),
+            history=tuple(body.get("history") or ()),
+            moved_at=_time(body.get("moved_at")),
+            raw=body,
+        )
+
+
+@dataclass(frozen=True)
 class Recommendation:
     """One recommended item and its score (higher is better; comparable within one answer only)."""
 
