@@ -21,6 +21,7 @@ from rich.markup import escape
 from app.cli.demo.results import print_table, rows_of
 from app.cli.exits import BAD_INPUT, FAILED, INTERRUPTED, OK, UsageProblemError
 from app.cli.settings_file import read_assignments, read_spec, split_names
+from worker.reproduce import EXIT_CODES, Reproduction, read_manifest
 from worker.training.data.readers.problems import Problem, UnreadableDataset
 from worker.training.data.readers.read import ReadOptions, read_interactions
 from worker.training.experiment import ExperimentResult, run_experiment
@@ -35,6 +36,7 @@ from worker.training.progress import (
     Stopped,
     TrainingError,
 )
+from worker.training.reporting.manifest import DEFAULT_TOLERANCE
 from worker.training.runtime import DeviceUnavailableError, Runtime
 from worker.training.spec import TrainSpec
 
@@ -42,7 +44,13 @@ Column = Annotated[str | None, typer.Option(show_default="guessed")]
 
 
 def train(
-    data: Annotated[Path, typer.Argument(help="Interaction log: csv, tsv, jsonl, parquet, .inter, …")],
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="FILE", help="Interaction log: csv, tsv, jsonl, parquet, .inter, …"),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", metavar="FILE", help="The same as the argument.")
+    ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Result folder.")] = Path("train-output"),
     spec: Annotated[Path | None, typer.Option(help="JSON or TOML file of training settings.")] = None,
     settings: Annotated[
@@ -52,8 +60,19 @@ def train(
         str | None, typer.Option(help="Settings to start from: paper or strong; others win over it.")
     ] = None,
     arms: Annotated[str | None, typer.Option(help="Comma-separated arms.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 is all cores.")] = 0,
+    device: Annotated[
+        str | None, typer.Option(show_default="auto", help="auto, cpu, cuda or cuda:N.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=0, show_default="0", help="CPU threads; 0 is all cores.")
+    ] = None,
+    from_manifest: Annotated[
+        Path | None,
+        typer.Option(help="Do the run of this manifest.json again, on the same data, and compare."),
+    ] = None,
+    tolerance: Annotated[
+        float, typer.Option(min=0.0, help="With --from-manifest: how far a metric may be off.")
+    ] = DEFAULT_TOLERANCE,
     file_format: Annotated[str | None, typer.Option("--format", show_default="guessed")] = None,
     user_column: Column = None,
     item_column: Column = None,
@@ -63,17 +82,30 @@ def train(
     """Train on a file: writes report.json, report.md and models/<arm>-seed<n>/ into the output folder.
 
     Interrupted (Ctrl-C, a power cut) and started again with the same settings, it goes on where it was.
-    Exit codes: 0 done, 1 training failed, 2 bad input, 130 interrupted.
+    With --from-manifest the settings, device and threads are the manifest's, other data are refused, and the
+    answer is 'bit-equal', 'within tolerance' or 'different' with the first field that differs.
+    Exit codes: 0 done (bit-equal), 1 training failed, 2 bad input, 5 within tolerance, 6 different,
+    130 interrupted.
     """
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    wanted = read_training_spec(spec, settings or [], split_names(arms), preset)
+    path = _the_file(file, data)
+    again = read_manifest(from_manifest) if from_manifest else None
+    if again and (spec or settings or arms is not None or preset):
+        raise UsageProblemError(
+            "--from-manifest brings all settings: leave out --spec, --set, --arms and --preset."
+        )
+    wanted = again.spec if again else read_training_spec(spec, settings or [], split_names(arms), preset)
+    runtime = Runtime(
+        device if device is not None else again.device if again else "auto",
+        threads if threads is not None else again.threads if again else 0,
+    )
     options = ReadOptions(file_format, user_column, item_column, time_column, rating_column)
     try:
-        read = read_interactions(data, options)
+        read = read_interactions(path, options)
     except UnreadableDataset as error:
         _show_problems(console, error.problems)
         raise typer.Exit(BAD_INPUT) from error
-    _say(console, f"{data.name}: {read.format}, columns {read.columns}, {read.stats}")
+    _say(console, f"{path.name}: {read.format}, columns {read.columns}, {read.stats}")
     _show_problems(console, read.problems)
     prepare_folder(output)
     checkpoints = FolderCheckpoints(output / "checkpoints")
@@ -84,7 +116,8 @@ def train(
                 read.interactions,
                 progress=progress,
                 checkpoints=checkpoints,
-                runtime=Runtime(device, threads),
+                runtime=runtime,
+                expected=again.manifest["data"] if again else None,
             )
         except Stopped:
             _say(console, f"Stopped. Run the same command again to go on from {output / 'checkpoints'}.")
@@ -102,8 +135,29 @@ def train(
     page = Console(highlight=False)
     print_table(page, rows_of(result.report))
     _say(page, result.report["verdict"])
-    _say(page, f"Written to {output}: report.md, report.json and models/.")
-    raise typer.Exit(OK)
+    _say(
+        page,
+        f"Written to {output}: report.html, report.md, report.json, manifest.json, figures/ and models/.",
+    )
+    raise typer.Exit(_answer(page, again, result, tolerance) if again else OK)
+
+
+def _the_file(argument: Path | None, option: Path | None) -> Path:
+    if (argument is None) == (option is None):
+        raise UsageProblemError(
+            "Name one data file.", hint="steadyrank train FILE, or steadyrank train --data FILE"
+        )
+    return argument or option or Path()
+
+
+def _answer(page: Console, again: Reproduction, result: ExperimentResult, tolerance: float) -> int:
+    """Say how the run compares with the manifest it was made from; return the exit code."""
+    compared = again.compare(result.manifest, tolerance)
+    difference = f": {compared.first_difference}" if compared.first_difference else ""
+    _say(page, f"{compared.verdict}{difference}")
+    for remark in again.remarks(result.manifest) if difference else ():
+        _say(page, f"  {remark}")
+    return EXIT_CODES[compared.verdict]
 
 
 def read_training_spec(

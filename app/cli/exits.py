@@ -7,6 +7,8 @@
 | 2 | wrong usage or bad input: what you asked for is refused (4xx), or a file cannot be read |
 | 3 | the service cannot be reached, or failed itself (5xx) |
 | 4 | the job was cancelled |
+| 5 | a run done again from its manifest is the same within tolerance, not bit for bit |
+| 6 | a run done again from its manifest is different |
 | 130 | Ctrl-C |
 """
 
@@ -38,6 +40,8 @@ FAILED = 1
 BAD_INPUT = 2
 UNAVAILABLE = 3
 CANCELLED = 4
+WITHIN_TOLERANCE = 5
+DIFFERENT = 6
 INTERRUPTED = 130
 
 

@@ -6,6 +6,7 @@ figures, the one that was interrupted continues, and one whose measuring was int
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,7 +32,7 @@ from worker.training.progress import (
 )
 from worker.training.reporting.cascade_facts import cascade_facts
 from worker.training.reporting.kept_results import keep_result, read_result
-from worker.training.reporting.manifest import MANIFEST_FILE
+from worker.training.reporting.manifest import MANIFEST_FILE, check_data
 from worker.training.reporting.package import model_files
 from worker.training.reporting.report import build_report
 from worker.training.reporting.results import ArmResult, dataset_facts, measure
@@ -74,12 +75,14 @@ def run_experiment(
     progress: Progress,
     checkpoints: CheckpointStore,
     runtime: Runtime,
+    expected: Mapping[str, Any] | None = None,
 ) -> ExperimentResult:
     """Train, evaluate, attack and pack every arm and seed of `spec`.
 
     `interactions` is a canonical frame (`read_interactions`): user, item, perhaps timestamp and rating, in
     time order. Test targets are met only after an arm's model was chosen on validation. Raises Stopped when
     the world asks for it, and TrainingError (DataError, DivergedError, CheckpointUnreadableError, …).
+    `expected` is the `data` of a manifest: other data are a DataError before anything is trained.
     """
     device = runtime.prepare()
     heard = _Heard(progress, spec)
@@ -96,6 +99,8 @@ def run_experiment(
         spec, split.train, validate=validate, progress=heard, checkpoints=checkpoints, device=device
     )
     facts = dataset_facts(split, sequences, trainer.windows)
+    if expected is not None:
+        check_data(expected, facts)
     heard.note_saturation(trainer.saturated_users)
     content = facts["content_sha256"]
     outcomes: list[Outcome] = []

@@ -93,7 +93,8 @@ def check_data(expected: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
     for name in names:
         if name in expected and expected[name] != facts[name]:
             raise DataError(
-                f"the data are not those of the manifest: data.{name} was {expected[name]} and is {facts[name]}",
+                "the data are not those of the manifest: "
+                f"data.{name} was {expected[name]} and is {facts[name]}",
                 hint="Give the file that the manifest's run was made on, read with the same columns.",
             )
 

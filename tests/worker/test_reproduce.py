@@ -1,0 +1,131 @@
+"""`steadyrank train --from-manifest`: the same again, and what is said when it is not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from typer.testing import CliRunner, Result
+
+from app.cli.main import app
+from tests.reports import SPEC, markov_log
+
+Change = Callable[[dict[str, Any]], Any]
+
+
+def train(*arguments: object) -> Result:
+    threads = torch.get_num_threads()
+    try:
+        return CliRunner().invoke(app, ["train", *map(str, arguments)])
+    finally:
+        torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "log.csv"
+    markov_log().write_csv(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def manifest(log: Path) -> Path:
+    """The manifest of a run on `log`."""
+    folder = log.parent / "first"
+    spec = log.parent / "spec.json"
+    spec.write_text(SPEC.model_copy(update={"arms": ("cascade",), "seeds": (1,)}).model_dump_json())
+    first = train("--data", log, "-o", folder, "--spec", spec, "--threads", 1)
+    assert first.exit_code == 0, first.output
+    assert (folder / "report.html").read_text().lstrip().startswith("<!DOCTYPE html>")
+    assert (folder / "figures" / "pareto.svg").exists()
+    return folder / "manifest.json"
+
+
+def changed(manifest: Path, folder: Path, change: Change) -> Path:
+    body = json.loads(manifest.read_text())
+    change(body)
+    path = folder / "manifest.json"
+    path.write_text(json.dumps(body))
+    return path
+
+
+def test_the_same_run_is_bit_equal_with_the_manifests_threads(
+    log: Path, manifest: Path, tmp_path: Path
+) -> None:
+    again = train(log, "--from-manifest", manifest, "-o", tmp_path)
+    assert again.exit_code == 0, again.output
+    assert again.stdout.rstrip().endswith("bit-equal")
+    before, after = json.loads(manifest.read_text()), json.loads((tmp_path / "manifest.json").read_text())
+    assert after["determinism"]["threads"] == before["determinism"]["threads"] == 1
+    assert after["figures"] == before["figures"]
+
+
+def test_another_result_is_within_tolerance_or_different_and_named(
+    log: Path, manifest: Path, tmp_path: Path
+) -> None:
+    def little(body: dict[str, Any]) -> None:
+        body["results"][0]["test"]["hr@10"] += 0.001
+        body["environment"]["torch"] = "1.0"
+
+    moved = changed(manifest, tmp_path, little)
+    near = train(log, "--from-manifest", moved, "-o", tmp_path / "out")
+    assert near.exit_code == 5, near.output
+    assert "within tolerance: results.cascade, seed 1.test.hr@10 was" in near.stdout
+    assert "torch was 1.0 and is" in near.stdout
+    far = train(log, "--from-manifest", moved, "-o", tmp_path / "out", "--tolerance", "0.0001")
+    assert far.exit_code == 6
+    assert "different: results.cascade, seed 1.test.hr@10 was" in far.stdout
+
+
+def test_a_changed_setting_is_different(log: Path, manifest: Path, tmp_path: Path) -> None:
+    other = changed(manifest, tmp_path, lambda body: body["spec"].update(learning_rate=0.5))
+    result = train(log, "--from-manifest", other, "-o", tmp_path / "out")
+    assert result.exit_code == 6
+    assert "different: results.cascade, seed 1." in result.stdout
+
+
+def test_other_data_are_refused_before_training(log: Path, manifest: Path, tmp_path: Path) -> None:
+    lines = log.read_text().splitlines()
+    lines[1], lines[2] = lines[2], lines[1]
+    shuffled, shorter = tmp_path / "shuffled.csv", tmp_path / "shorter.csv"
+    shuffled.write_text("\n".join(lines) + "\n")
+    shorter.write_text("\n".join(lines[:-1]) + "\n")
+    for file, named in ((shuffled, "data.content_sha256 was"), (shorter, "data.interactions was")):
+        refused = train(file, "--from-manifest", manifest, "-o", tmp_path / "out")
+        assert refused.exit_code == 2
+        assert named in refused.stderr
+        assert "epoch 1" not in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("{", "is not JSON"),
+        ("[]", "is not a manifest"),
+        ('{"format": "steadyrank-manifest", "schema_version": 9}', "of schema 9 without data"),
+    ],
+)
+def test_what_is_no_manifest_is_refused(log: Path, tmp_path: Path, content: str, said: str) -> None:
+    path = tmp_path / "manifest.json"
+    path.write_text(content)
+    refused = train(log, "--from-manifest", path, "-o", tmp_path / "out")
+    assert refused.exit_code == 2
+    assert said in " ".join(refused.stderr.split())
+
+
+def test_wrong_usage_is_refused(log: Path, manifest: Path, tmp_path: Path) -> None:
+    unknown = changed(manifest, tmp_path, lambda body: body["spec"].update(gamme=1))
+    for arguments, said in (
+        ([log, "--data", log], "Name one data file"),
+        ([], "Name one data file"),
+        ([log, "--from-manifest", manifest, "--set", "epochs=3"], "leave out --spec"),
+        ([log, "--from-manifest", unknown], "spec.gamme"),
+        ([log, "--from-manifest", tmp_path / "none.json"], "none.json"),
+    ):
+        refused = train(*arguments, "-o", tmp_path / "out")
+        assert refused.exit_code == 2, refused.output
+        assert said in " ".join(refused.stderr.split())
