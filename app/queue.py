@@ -17,6 +17,7 @@ from app.db.session import Message
 
 VALIDATE_DATASET = "steadyrank.validate_dataset"
 RUN_JOB = "steadyrank.run_job"
+RECOMMEND_BATCH = "steadyrank.recommend_batch"
 LIGHT_QUEUE = "light"
 TRAIN_QUEUE = "train"
 
@@ -53,7 +54,11 @@ def make_celery(settings: Settings) -> Celery:
         task_serializer="json",
         accept_content=["json"],
         task_default_queue=LIGHT_QUEUE,
-        task_routes={VALIDATE_DATASET: {"queue": LIGHT_QUEUE}, RUN_JOB: {"queue": TRAIN_QUEUE}},
+        task_routes={
+            VALIDATE_DATASET: {"queue": LIGHT_QUEUE},
+            RECOMMEND_BATCH: {"queue": LIGHT_QUEUE},
+            RUN_JOB: {"queue": TRAIN_QUEUE},
+        },
         worker_hijack_root_logger=False,
         enable_utc=True,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.queue import RUN_JOB, VALIDATE_DATASET
+from app.queue import RECOMMEND_BATCH, RUN_JOB, VALIDATE_DATASET
 from worker.celery_app import app
 from worker.resources import process_resources
 from worker.runner import run_job
@@ -23,3 +23,12 @@ def validate_dataset_task(dataset_id: str) -> None:
     from worker.datasets import validate_dataset  # noqa: PLC0415 - polars only where files are read
 
     validate_dataset(dataset_id, resources=process_resources())
+
+
+@app.task(name=RECOMMEND_BATCH)  # type: ignore[untyped-decorator]
+def recommend_batch_task(batch_id: str) -> None:
+    """Recommend to every user of a data set, if that is waiting."""
+    from worker.recommend import recommend_batch  # noqa: PLC0415 - polars only where files are read
+
+    with stop_signals_heard() as stopping:
+        recommend_batch(batch_id, resources=process_resources(), stopping=stopping)

@@ -24,6 +24,7 @@ from app.db.session import Database, send_after_commit
 from app.jobs.claims import lose_attempt
 from app.jobs.life import HELD, Status
 from app.jobs.workers import forget_gone
+from app.models.batches import recover_batches
 from app.observability import configure_logging
 from app.queue import RUN_JOB, TRAIN_QUEUE, CeleryQueue, make_celery
 from app.storage.blobs import BlobStore
@@ -42,6 +43,7 @@ def reap_once(session: Session, settings: Settings) -> None:
     expired = reap_expired(session)
     resent = resend_waiting(session, settings)
     recover_validating(session, settings)
+    recover_batches(session, settings)
     forget_gone(session)
     forget_old(session)
     if expired or resent:

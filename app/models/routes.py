@@ -9,7 +9,7 @@ from fastapi import APIRouter, Body, Depends, Query, Request, Response
 from app.deps import BlobsDep, PageDep, PrincipalDep, SessionDep
 from app.idempotency import IdempotentRoute
 from app.jobs.examples import MODEL_ID, listed, shown
-from app.models import alias_routes, service
+from app.models import alias_routes, batch_routes, service
 from app.models.bundle import bundle_of
 from app.models.loaded import LoadedModels
 from app.models.queries import Wanted
@@ -201,3 +201,4 @@ def delete_model(
 
 
 router.include_router(alias_routes.router)
+router.include_router(batch_routes.router)

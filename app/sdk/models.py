@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from app.sdk.downloads import download, safe_target
-from app.sdk.objects import Alias, Job, Model, Recommendation
+from app.sdk.errors import WaitTimeoutError
+from app.sdk.objects import (
+    TERMINAL_STATUSES,
+    Alias,
+    Dataset,
+    Job,
+    Model,
+    Recommendation,
+    RecommendationBatch,
+)
 from app.sdk.transport import Transport
 
 
@@ -166,6 +176,48 @@ class Models:
             for result in answer["data"]
         )
 
+    def recommend_batch(
+        self, model: str | Model, dataset: str | Dataset, *, k: int = 10, exclude_seen: bool = True
+    ) -> RecommendationBatch:
+        """Recommend to every user of a data set, in the background; `wait_for_batch` waits for the end."""
+        body = {"dataset": dataset if isinstance(dataset, str) else dataset.id, "k": k}
+        answer = self._transport.json(
+            "POST", f"{_path(model)}/recommendations", body={**body, "exclude_seen": exclude_seen}
+        )
+        return RecommendationBatch.from_json(answer)
+
+    def batches(self, model: str | Model) -> Iterator[RecommendationBatch]:
+        """A model's batches of recommendations, newest first."""
+        return map(RecommendationBatch.from_json, self._transport.pages(f"{_path(model)}/recommendations"))
+
+    def batch(self, batch: RecommendationBatch) -> RecommendationBatch:
+        """A batch as it is now."""
+        return RecommendationBatch.from_json(self._transport.json("GET", _batch_path(batch)))
+
+    def wait_for_batch(
+        self, batch: RecommendationBatch, *, timeout: float | None = None, interval: float = 1.0
+    ) -> RecommendationBatch:
+        """Wait until a batch has ended, well or not; WaitTimeoutError after `timeout` seconds."""
+        started = time.monotonic()
+        while True:
+            found = self.batch(batch)
+            if found.status in TERMINAL_STATUSES:
+                return found
+            if timeout is not None and time.monotonic() - started + interval > timeout:
+                raise WaitTimeoutError(f"batch {found.id} is still {found.status} after {timeout:g} s")
+            self._transport.sleep(interval)
+
+    def download_batch(self, batch: RecommendationBatch, target: str | os.PathLike[str]) -> Path:
+        """Download a batch that succeeded into the parquet file `target`: user, rank, item, score."""
+        found, file = self.batch(batch), Path(target)
+        path = f"{_batch_path(found)}/content"
+        download(self._transport, path, file, size=found.bytes or 0, sha256=found.sha256 or "")
+        return file
+
+    def delete_batch(self, batch: RecommendationBatch) -> dict[str, Any]:
+        """Delete a batch, also one that runs; says how many bytes came free."""
+        return self._transport.json("DELETE", _batch_path(batch))
+
     def delete(self, model: str | Model) -> dict[str, Any]:
         """Delete a model and its files; says how many bytes came free."""
         return self._transport.json("DELETE", _path(model))
@@ -177,6 +229,10 @@ def _id(model: str | Model) -> str:
 
 def _path(model: str | Model) -> str:
     return f"/v1/models/{quote(_id(model), safe='@')}"
+
+
+def _batch_path(batch: RecommendationBatch) -> str:
+    return f"/v1/models/{batch.model}/recommendations/{batch.id}"
 
 
 def _alias_path(name: str, alias: str) -> str:

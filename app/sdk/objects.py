@@ -442,5 +442,39 @@ class Recommendation:
     score: float
 
 
+@dataclass(frozen=True)
+class RecommendationBatch:
+    """Recommendations for every user of a data set; `status` is queued, running, succeeded or failed."""
+
+    id: str
+    status: str
+    model: str
+    dataset: str
+    users_done: int
+    stats: JSON
+    error: JSON | None
+    bytes: int | None
+    sha256: str | None
+    created_at: datetime | None
+    raw: JSON = field(repr=False, compare=False)
+
+    @classmethod
+    def from_json(cls, body: JSON) -> RecommendationBatch:
+        """Read the service's object."""
+        return cls(
+            id=str(body["id"]),
+            status=str(body.get("status") or ""),
+            model=str(body.get("model") or ""),
+            dataset=str(body.get("dataset") or ""),
+            users_done=int(body.get("users_done") or 0),
+            stats=dict(body.get("stats") or {}),
+            error=body.get("error"),
+            bytes=body.get("bytes"),
+            sha256=body.get("sha256"),
+            created_at=_time(body.get("created_at")),
+            raw=body,
+        )
+
+
 def _time(value: Any) -> datetime | None:
     return datetime.fromisoformat(value) if isinstance(value, str) else None

@@ -1,0 +1,180 @@
+"""Recommending to every user of a data set, in the light worker: parquet → numpy → parquet.
+
+Run twice it is harmless, since a claim has a fencing number; if it dies the reaper wakes another attempt.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from app.models.batches import Claim, claim, fail, release, renew, succeed
+from app.storage.blobs import CHUNK_BYTES, BlobStore
+from worker.resources import Resources
+from worker.training.portable import (
+    CONFIG_FILE,
+    ITEMS_FILE,
+    WEIGHTS_FILE,
+    ModelUnreadableError,
+    PortableModel,
+    load_model,
+)
+
+CONTENT_TYPE = "application/vnd.apache.parquet"
+ROWS_A_PART = 200_000
+SCHEMA: Final = {"user": pl.String, "rank": pl.Int32, "item": pl.String, "score": pl.Float32}
+
+_NAMED = 20
+
+logger = logging.getLogger(__name__)
+
+
+class _Stopped(Exception):  # noqa: N818 - not an error: the claim is gone, or the worker leaves
+    """There is no reason to go on."""
+
+
+def recommend_batch(batch_id: str, *, resources: Resources, stopping: threading.Event) -> None:
+    """Make one attempt at a batch; does nothing when it does not wait. Given back when the worker leaves."""
+    lease = resources.settings.lease_seconds
+    with resources.database.unit_of_work() as session:
+        claimed = claim(session, batch_id, lease_seconds=lease)
+    if claimed is None:
+        logger.info("batch %s does not wait", batch_id)
+        return
+    if claimed.interactions is None:
+        _failed(
+            resources, claimed, "dataset_gone", "The data set was deleted.", "Upload it again, ask again."
+        )
+        return
+    with tempfile.TemporaryDirectory(prefix="steadyrank-") as folder:
+        try:
+            model = _model(resources.blobs, claimed.files)
+            source = Path(folder) / "interactions.parquet"
+            _download(resources.blobs, claimed.interactions, source)
+            run = _Run(resources, claimed, model, Path(folder), stopping)
+            run.over(pl.read_parquet(source))
+            _store(resources, claimed, run)
+        except ModelUnreadableError as error:
+            _failed(resources, claimed, "model_unreadable", str(error), "Train it again.")
+        except _Stopped:
+            with resources.database.unit_of_work() as session:
+                release(session, claimed)
+            logger.info("batch %s: given back, or no longer this attempt's", batch_id)
+
+
+@dataclass
+class _Run:
+    """One pass over the users; rows are kept in parts on disk, so that memory does not grow with them."""
+
+    resources: Resources
+    claimed: Claim
+    model: PortableModel
+    folder: Path
+    stopping: threading.Event
+    unknown: Counter[str] = field(default_factory=Counter)
+    users: int = 0
+    recommended: int = 0
+    rows: int = 0
+    _parts: list[Path] = field(default_factory=list)
+    _columns: dict[str, list[Any]] = field(default_factory=lambda: {name: [] for name in SCHEMA})
+    _renewed_at: float = field(default_factory=time.monotonic)
+
+    def over(self, interactions: pl.DataFrame) -> None:
+        """Recommend to each user after the user's items in time's order, those unknown left out."""
+        known = set(self.model.item_ids)
+        k, exclude_seen = int(self.claimed.options["k"]), bool(self.claimed.options["exclude_seen"])
+        histories = interactions.group_by("user", maintain_order=True).agg(pl.col("item"))
+        for user, items in histories.iter_rows():
+            self._alive()
+            history = [item for item in items if item in known]
+            self.unknown.update(item for item in items if item not in known)
+            self.users += 1
+            if not history:
+                continue
+            found = self.model.recommend(history, k, exclude_seen)
+            self.recommended += 1
+            self._columns["user"] += [user] * len(found)
+            self._columns["rank"] += range(1, len(found) + 1)
+            self._columns["item"] += [item for item, _ in found]
+            self._columns["score"] += [score for _, score in found]
+            if len(self._columns["user"]) >= ROWS_A_PART:
+                self._write_part()
+        self._write_part()
+
+    def whole(self) -> Path:
+        """All parts as one file."""
+        target = self.folder / "recommendations.parquet"
+        pl.scan_parquet(self._parts).sink_parquet(target)
+        return target
+
+    def stats(self) -> dict[str, Any]:
+        """What the batch's object tells."""
+        return {
+            "users": self.users,
+            "recommended_users": self.recommended,
+            "rows": self.rows,
+            "unknown_items": len(self.unknown),
+            "unknown_interactions": self.unknown.total(),
+            "unknown_examples": list(self.unknown)[:_NAMED],
+        }
+
+    def _alive(self) -> None:
+        if self.stopping.is_set():
+            raise _Stopped
+        lease = self.resources.settings.lease_seconds
+        if time.monotonic() - self._renewed_at < min(lease / 3, 2.0):
+            return
+        self._renewed_at = time.monotonic()
+        with self.resources.database.unit_of_work() as session:
+            if not renew(session, self.claimed, users_done=self.users, lease_seconds=lease):
+                raise _Stopped
+
+    def _write_part(self) -> None:
+        part = self.folder / f"part-{len(self._parts):06}.parquet"
+        pl.DataFrame(self._columns, schema=SCHEMA).write_parquet(part)
+        self.rows += len(self._columns["user"])
+        self._parts.append(part)
+        for values in self._columns.values():
+            values.clear()
+
+
+def _store(resources: Resources, claimed: Claim, run: _Run) -> None:
+    writer = resources.blobs.open_writer(CONTENT_TYPE)
+    try:
+        with run.whole().open("rb") as file:
+            while piece := file.read(CHUNK_BYTES):
+                writer.write(piece)
+        with resources.database.unit_of_work() as session:
+            blob = writer.finish(session)
+            if not succeed(session, claimed, blob, run.stats()):
+                raise _Stopped
+    except BaseException:
+        writer.abort()
+        raise
+    logger.info("batch %s succeeded: %s", claimed.batch_id, run.stats())
+
+
+def _failed(resources: Resources, claimed: Claim, code: str, message: str, hint: str) -> None:
+    with resources.database.unit_of_work() as session:
+        fail(session, claimed, code=code, message=message, hint=hint)
+    logger.info("batch %s failed: %s", claimed.batch_id, message)
+
+
+def _model(blobs: BlobStore, files: Mapping[str, str]) -> PortableModel:
+    needed = [path for path in (CONFIG_FILE, ITEMS_FILE, WEIGHTS_FILE) if path in files]
+    return load_model({path: b"".join(blobs.read(files[path])) for path in needed})
+
+
+def _download(blobs: BlobStore, blob_id: str, target: Path) -> None:
+    with target.open("wb") as file:
+        for piece in blobs.read(blob_id):
+            file.write(piece)
