@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from worker.training.data.sequences import Sequences
+from worker.training.fitting.adam import FusedAdam
 from worker.training.fitting.checkpoint import pack, prefixed, without_prefix
 from worker.training.fitting.step import Streams
 from worker.training.models.base import SequenceModel
@@ -23,7 +24,6 @@ from worker.training.seeding import generator_for
 from worker.training.spec import TrainSpec
 
 Weights = dict[str, Tensor]
-_OPTIMISERS: dict[str, type[torch.optim.Adam]] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 
 
 @dataclass
@@ -68,13 +68,13 @@ class TrainerState:
         model = build_model(spec, n_items, seed=seed).to(device)
         return cls(
             model=model,
-            optimiser=_OPTIMISERS[spec.optimiser](
+            optimiser=FusedAdam(
                 model.parameters(),
                 lr=spec.learning_rate,
                 betas=(spec.adam_beta1, spec.adam_beta2),
                 # The padding row is zero and gets no gradient: neither way of decaying weights moves it.
                 weight_decay=spec.weight_decay,
-                fused=True,
+                decoupled=spec.optimiser == "adamw",
             ),
             streams=Streams(
                 dropout=generator_for(seed, "dropout", device=device),
