@@ -40,6 +40,7 @@ _STRONG: Final = {
     "negatives": 256,
     "negative_sampling": "uniform",
     "windows_per_user": 10,
+    "batch_size": 64,
     "dropout": 0.2,
     "learning_rate_warmup_epochs": 2,
 }
