@@ -1,4 +1,4 @@
-"""`python -m benchmarks.study run | status | tables`: see docs/study.md."""
+"""`python -m benchmarks.study run | rectools | status | tables`: see docs/study.md."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import torch
 
 from benchmarks.study.cells import CELLS, Cell, Run
 from benchmarks.study.document import write_tables
+from benchmarks.study.peering import COMPARED, PeerStudy, compare_with_rectools
 from benchmarks.study.planning import Plan
 from benchmarks.study.records import Record, Results
 from benchmarks.study.rules import RULES, Rules, rehearsal
@@ -110,6 +111,13 @@ def _status(given: argparse.Namespace, cells: list[Cell]) -> None:
         print(f"{cell.name:<24} {len(done):>3} runs finished, {state}")
 
 
+def _rectools(given: argparse.Namespace, cells: list[Cell]) -> None:
+    rules = rehearsal() if given.rehearsal else RULES
+    for data in COMPARED:
+        if any(cell.data == data and cell.preset == "strong" for cell in cells):
+            compare_with_rectools(PeerStudy(data, rules, given.results), given.python, given.data, given.work)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.study", description="The study.")
     commands = parser.add_subparsers(required=True)
@@ -123,6 +131,12 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--processes", type=int, default=1, help="each with one thread (default 1)")
     run.add_argument("--rehearsal", action="store_true", help="runs of a few epochs; name other folders")
     run.set_defaults(act=_run)
+    peer = commands.add_parser("rectools", parents=[shared], help="RecTools beside the strong preset")
+    peer.add_argument("--data", type=Path, required=True, help="folder of the public data sets")
+    peer.add_argument("--work", type=Path, required=True, help="folder for the data that RecTools reads")
+    peer.add_argument("--python", type=Path, required=True, help="of an environment with RecTools 0.19")
+    peer.add_argument("--rehearsal", action="store_true", help="runs of a few epochs; name other folders")
+    peer.set_defaults(act=_rectools)
     status = commands.add_parser("status", parents=[shared], help="what is finished")
     status.set_defaults(act=_status)
     tables = commands.add_parser("tables", parents=[shared], help="write the tables into docs/study.md")

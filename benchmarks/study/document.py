@@ -7,10 +7,11 @@ from pathlib import Path
 
 from benchmarks.study.cells import Cell
 from benchmarks.study.comparing import COMPARISONS, KEPT, ArmFigures, CellFigures, Difference, figures_of
+from benchmarks.study.peering import COMPARED, PeerStudy
 from benchmarks.study.planning import BASELINES, Plan
 from benchmarks.study.records import ATTACKED, CLEAN, OVERLAP, Record, Results
 from benchmarks.study.rules import ARMS, RULES, SEARCHED_ARMS, Rules
-from benchmarks.study.targets import targets_in_words
+from benchmarks.study.targets import strong_in_words, targets_in_words
 
 BEGIN, END = "<!-- study:begin -->", "<!-- study:end -->"
 _SETTINGS = {
@@ -23,6 +24,10 @@ _SETTINGS = {
     "learning_rate": "learning rate",
     "dropout": "dropout",
 }
+_STRONG_HEAD = (
+    "| data | `strong` NDCG@10 | RecTools NDCG@10 | `strong` CPU s to best | RecTools' | ratio |",
+    "| --- | --- | --- | --- | --- | --- |",
+)
 _UNUSED = {"adversarial": ("gamma", "kappa", "replace_by"), "cascade": ("replace_by",)}
 
 
@@ -42,7 +47,11 @@ def render(results: Results, cells: Sequence[Cell], rules: Rules = RULES) -> str
     finished = [one for _, one in figures if one is not None]
     whole = [one for one in finished if plan.is_complete(one.cell)]
     parts = ["### Targets", *targets_in_words(whole)]
-    parts.append("4. `strong` against RecTools: not yet run.")
+    peers = {data: PeerStudy(data, rules, results.folder).tests() for data in COMPARED}
+    sentence, rows = strong_in_words(whole, peers)
+    parts.append(sentence)
+    if rows:
+        parts.append("\n".join([*_STRONG_HEAD, *rows]))
     for cell, one in figures:
         parts += [f"### {cell.name}", *_cell(cell, one, plan, results)]
     return "\n\n".join(parts)

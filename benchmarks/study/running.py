@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from worker.training.attacks.run import AttackResults, run_attacks
 from worker.training.data.histories import Scorer
 from worker.training.data.readers.read import ReadOptions, read_interactions
 from worker.training.data.sequences import build_sequences
-from worker.training.data.split import LeaveOneOut, Split, leave_one_out
+from worker.training.data.split import LeaveOneOut, leave_one_out
 from worker.training.evaluation.baselines import Markov, Popularity
 from worker.training.evaluation.evaluate import evaluate, model_scorer
 from worker.training.evaluation.metrics import ndcg
@@ -54,6 +54,8 @@ TEST_ATTACKS: tuple[dict[str, list[Any]], ...] = (
 """What a test run is attacked with; the very first cell is the one arms are compared by."""
 
 _COMPARED = "end.1.uniform"
+
+Phase = Literal["validation", "test"]
 
 
 class Ear(SilentProgress):
@@ -180,7 +182,7 @@ def _on_test(
 
 
 def _attack(
-    scorer: Scorer, split: LeaveOneOut, spec: TrainSpec, phase: Split, tick: Callable[[float], None]
+    scorer: Scorer, split: LeaveOneOut, spec: TrainSpec, phase: Phase, tick: Callable[[float], None]
 ) -> AttackResults:
     return run_attacks(scorer, split, spec, max_length=spec.max_length, phase=phase, tick=tick)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean
+from typing import Any
 
 from benchmarks.study.comparing import KEPT, CellFigures
 from benchmarks.study.records import ATTACKED, CLEAN, OVERLAP
+from benchmarks.study.rules import DataName
 
 
 def targets_in_words(cells: Sequence[CellFigures]) -> list[str]:
@@ -14,6 +17,35 @@ def targets_in_words(cells: Sequence[CellFigures]) -> list[str]:
     sparse = [one for one in paper if one.cell.data != "ml-100k"]
     dense = [one for one in paper if one.cell.data == "ml-100k"]
     return [_accuracy(sparse, dense), _against_generic(paper), _kept(sparse)]
+
+
+def strong_in_words(
+    cells: Sequence[CellFigures], peers: Mapping[DataName, Sequence[Mapping[str, Any]]]
+) -> tuple[str, list[str]]:
+    """Return the sentence of the last target and the rows of its table: `strong`, standard arm, and RecTools.
+
+    peers: RecTools' test results by data set, a seed each; [] where it has not been run.
+    """
+    rows, won = [], []
+    strong = {one.cell.data: one.arms["standard"].runs for one in cells if one.cell.preset == "strong"}
+    decided = [data for data, results in peers.items() if results and data in strong]
+    for data in decided:
+        mine = fmean(run.test["ndcg@10"] for run in strong[data] if run.test is not None)
+        its = fmean(result["test"]["ndcg@10"] for result in peers[data])
+        my_seconds = fmean(run.cpu_seconds_to_best for run in strong[data])
+        its_seconds = fmean(result["cpu_seconds_to_best"] for result in peers[data])
+        rows.append(
+            f"| {data} | {mine:.4f} | {its:.4f} | {my_seconds:.0f} | {its_seconds:.0f} | "
+            f"{its_seconds / my_seconds:.1f} × |"
+        )
+        if mine >= its and 5 * my_seconds <= its_seconds:
+            won.append(data)
+    verdict = _verdict(len(won) == len(peers), len(decided), len(peers))
+    sentence = (
+        f"4. **{verdict}** `strong` SASRec at RecTools' test NDCG@10 or above it, in at most a fifth of its "
+        f"CPU seconds to best validation: {len(won)} of {len(decided)} finished data sets (of {len(peers)})."
+    )
+    return sentence, rows
 
 
 def _accuracy(sparse: Sequence[CellFigures], dense: Sequence[CellFigures]) -> str:

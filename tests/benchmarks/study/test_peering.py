@@ -1,0 +1,94 @@
+"""RecTools' part of the plan, and the file that it reads; RecTools itself is not run here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.study.cells import Cell
+from benchmarks.study.comparing import figures_of
+from benchmarks.study.peering import PeerRun, PeerStudy, write_parts
+from benchmarks.study.records import Record, Results
+from benchmarks.study.rules import ARMS, RULES
+from benchmarks.study.targets import strong_in_words
+from tests.worker.training.synthetic import sequences_of
+from worker.training.data.split import leave_one_out
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> PeerStudy:
+    return PeerStudy("beauty", RULES, tmp_path)
+
+
+def result(ndcg: float, seconds: float = 100.0) -> dict[str, Any]:
+    return {
+        "validation": {"ndcg@10": ndcg},
+        "test": {"ndcg@10": ndcg},
+        "cpu_seconds_to_best": seconds,
+    }
+
+
+def test_as_many_trials_as_strong_then_the_best_on_every_seed(study: PeerStudy) -> None:
+    done: list[PeerRun] = []
+    while pending := study.pending():
+        run = pending[0]
+        rate = run.changes["learning_rate"]
+        study.add(
+            run, study.settings(run, Path("data.tsv")), result(0.03 + rate + run.changes["dropout"] / 100)
+        )
+        done.append(run)
+    assert [run.purpose for run in done] == ["trial"] * len(RULES.tuning) + ["test"] * 3
+    assert [run.seed for run in done if run.purpose == "test"] == [0, 1, 2]
+    assert study.chosen() == {"learning_rate": 2e-3, "dropout": 0.5}
+    assert len(study.tests()) == 3
+
+
+def test_it_is_told_the_studys_protocol_and_meets_test_targets_in_tests_alone(study: PeerStudy) -> None:
+    changes = RULES.tuning[0]
+    told = study.settings(PeerRun("beauty", "trial", 0, changes), Path("d.tsv"))
+    for name in ("patience", "min_epochs", "validate_every", "epochs"):
+        assert told[name] == RULES.common[name]
+    assert (told["learning_rate"], told["dropout"]) == (changes["learning_rate"], changes["dropout"])
+    assert told["test"] is False
+    assert study.settings(PeerRun("beauty", "test", 1, changes), Path("d.tsv"))["test"] is True
+
+
+def test_the_file_holds_every_interaction_with_its_part(tmp_path: Path) -> None:
+    rows = [[3, 1, 2, 4], [2, 1], [4, 3, 1]]
+    write_parts(leave_one_out(sequences_of(rows)), tmp_path / "parts.tsv")
+    table = np.loadtxt(tmp_path / "parts.tsv", dtype=int, skiprows=1)
+    assert table.tolist() == [
+        *([0, 3, 0], [0, 1, 0], [0, 2, 1], [0, 4, 2]),
+        *([1, 2, 0], [1, 1, 0]),
+        *([2, 4, 0], [2, 3, 1], [2, 1, 2]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("peer", "verdict"),
+    [((0.05, 100.0), "Met."), ((0.07, 100.0), "Missed."), ((0.05, 20.0), "Missed.")],
+)
+def test_strong_must_be_as_accurate_and_five_times_as_fast(
+    peer: tuple[float, float],
+    verdict: str,
+    tmp_path: Path,
+    record: Callable[..., Record],
+    outcomes: Callable[..., dict[str, Any]],
+) -> None:
+    cell, results = Cell("beauty", "sasrec", "strong"), Results(tmp_path)
+    for arm in ARMS:
+        made = record(f"test-{arm}", arm=arm, test={"ndcg@10": 0.06}, cpu_seconds_to_best=10.0)
+        results.add(cell, replace(made, cell=cell.name), outcomes(0))
+    figures = figures_of(cell, results)
+    assert figures is not None
+    sentence, rows = strong_in_words([figures], {"beauty": [result(*peer)]})
+    assert f"**{verdict}**" in sentence
+    assert len(rows) == 1
+    undecided, rows = strong_in_words([figures], {"beauty": []})
+    assert "**Not decided yet.**" in undecided
+    assert rows == []
