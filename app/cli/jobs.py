@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from enum import StrEnum
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +11,9 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from app.cli import job_documents
 from app.cli.exits import INTERRUPTED, UsageProblemError, exit_code_of_job
+from app.cli.job_documents import JobId
 from app.cli.output import (
     AsJson,
     Limit,
@@ -26,22 +27,11 @@ from app.cli.output import (
 from app.cli.settings_file import read_assignments, read_spec, split_names
 from app.cli.watch import follow
 from app.sdk.client import SteadyRank
-from app.sdk.downloads import safe_target
 from app.sdk.objects import Event, Job
 
 app = typer.Typer(no_args_is_help=True, help="Train the arms of a comparison, follow them, read the report.")
 LABEL = typer.Option("--label", metavar="KEY=VALUE", help="A label; may be repeated.")
 LABEL_FILTER = typer.Option("--label", metavar="KEY[=VALUE]", help="Only those with it; may be repeated.")
-Output = Annotated[Path | None, typer.Option("--output", "-o", dir_okay=False, help="Write it to this file.")]
-JobId = Annotated[str, typer.Argument(metavar="JOB", help="A job's id (job_…).")]
-
-
-class Form(StrEnum):
-    """How a report is written."""
-
-    md = "md"
-    html = "html"
-    json = "json"
 
 
 @app.command()
@@ -208,62 +198,9 @@ def update(
         _show(client.jobs.update(job, name=name, labels=changed or None), as_json)
 
 
-@app.command()
-def report(
-    ctx: typer.Context,
-    job: JobId,
-    form: Annotated[
-        Form | None, typer.Option("--format", help="By default as the output's name ends; else md.")
-    ] = None,
-    output: Output = None,
-    as_json: AsJson = False,
-) -> None:
-    """Print a job's report as Markdown or JSON, or write it to a file: one HTML page, too."""
-    guessed = Form.__members__.get(output.suffix[1:].lower()) if output else None
-    wanted = form or (Form.json if as_json else guessed or Form.md)
-    with connect(ctx) as client:
-        if wanted is Form.json:
-            _put(json.dumps(client.jobs.report(job), indent=2, ensure_ascii=False), output)
-        else:
-            _put(client.jobs.report(job, format="html" if wanted is Form.html else "md"), output)
-
-
-@app.command()
-def manifest(ctx: typer.Context, job: JobId, output: Output = None) -> None:
-    """Print a job's manifest, or write it; `steadyrank train FILE --from-manifest` does the job again."""
-    with connect(ctx) as client:
-        _put(json.dumps(client.jobs.manifest(job), indent=2, ensure_ascii=False), output)
-
-
-@app.command()
-def figures(
-    ctx: typer.Context,
-    job: JobId,
-    folder: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder to write them to, as SVG.")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """List the figures of a job's report, or download them."""
-    with connect(ctx) as client:
-        names = client.jobs.figures(job)
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-            for name in names:
-                safe_target(folder, f"{name}.svg").write_text(client.jobs.figure(job, name), "utf-8")
-    if as_json:
-        print_json(names)
-    else:
-        for name in names:
-            typer.echo(f"{folder / name}.svg" if folder else name)
-
-
-def _put(text: str, output: Path | None) -> None:
-    if output is None:
-        typer.echo(text)
-    else:
-        output.write_text(text, "utf-8")
-        typer.echo(f"Written to {output}.", err=True)
+app.command("report")(job_documents.report)
+app.command("manifest")(job_documents.manifest)
+app.command("figures")(job_documents.figures)
 
 
 def _follow_to_the_end(client: SteadyRank, job: str | Job, as_json: bool) -> None:

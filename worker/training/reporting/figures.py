@@ -7,47 +7,22 @@ palette of Okabe and Ito, which colour-blind readers tell apart).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from worker.training.reporting.svg import INK, drawing, finished_svg, printable
-
-Report = Mapping[str, Any]
-_WIDTH = 7.2  # inches
-
-
-@dataclass(frozen=True)
-class Style:
-    """How one arm or baseline is drawn everywhere."""
-
-    color: str
-    marker: str
-    line: str
-
-
-STYLES = {
-    "standard": Style("#0072B2", "o", "-"),
-    "adversarial": Style("#E69F00", "s", "--"),
-    "cascade": Style("#009E73", "^", "-"),
-    "cascade_replacement": Style("#D55E00", "D", "-."),
-    "popularity": Style("#CC79A7", "P", ":"),
-    "markov": Style("#56B4E9", "X", ":"),
-}
-_PLAIN = Style("#808080", "o", "-")
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A finished figure: its name in paths, what it shows in a line and in a few sentences, and its SVG."""
-
-    name: str
-    title: str
-    description: str
-    svg: str
+from worker.training.reporting.cascade_figures import cascade_effects, example_weights
+from worker.training.reporting.plotting import (
+    Figure,
+    Report,
+    add_legend,
+    finish_figure,
+    label_axes,
+    style_of,
+)
+from worker.training.reporting.svg import INK
 
 
 def draw_figures(report: Report) -> list[Figure]:
@@ -55,23 +30,8 @@ def draw_figures(report: Report) -> list[Figure]:
     found = [_learning_curves(report)]
     replacements = dict.fromkeys(row["replacement"] for row in _rows(report))
     found += [_robustness(report, replacement) for replacement in replacements]
-    found += [_pareto(report), _cascade_effects(report), _example(report)]
+    found += [_pareto(report), cascade_effects(report), example_weights(report)]
     return found
-
-
-def _figure(
-    name: str,
-    title: str,
-    description: str,
-    draw: Callable[[Canvas], None],
-    *,
-    height: float,
-) -> Figure:
-    with drawing():
-        canvas = Canvas(figsize=(_WIDTH, height), layout="constrained")
-        draw(canvas)
-        svg = finished_svg(canvas, name=name, title=title, description=description)
-    return Figure(name, title, description, svg)
 
 
 def _learning_curves(report: Report) -> Figure:
@@ -80,7 +40,7 @@ def _learning_curves(report: Report) -> Figure:
     def draw(canvas: Canvas) -> None:
         loss, ndcg = canvas.subplots(2, 1, sharex=True)
         for name, body in report["arms"].items():
-            style = _style(name)
+            style = style_of(name)
             for nth, seed in enumerate(body["seeds"]):
                 label = name if nth == 0 else "_"
                 for axes, field in ((loss, "loss"), (ndcg, "ndcg@10")):
@@ -97,11 +57,11 @@ def _learning_curves(report: Report) -> Figure:
         if warmup:
             for axes in (loss, ndcg):
                 axes.axvspan(0.5, warmup + 0.5, color=INK, alpha=0.08, linewidth=0)
-        _labels(loss, ylabel="ranking loss\n(nats a target)")
-        _labels(ndcg, xlabel="epoch", ylabel="validation NDCG@10")
-        _legend(canvas, loss)
+        label_axes(loss, ylabel="ranking loss\n(nats a target)")
+        label_axes(ndcg, xlabel="epoch", ylabel="validation NDCG@10")
+        add_legend(canvas, loss)
 
-    return _figure(
+    return finish_figure(
         "learning_curves",
         "Learning curves",
         "Training loss and validation NDCG@10 by epoch, a line for each arm and seed; a mark stands at the "
@@ -137,17 +97,17 @@ def _robustness(report: Report, replacement: str) -> Figure:
                         y_intervals=[row["intervals"][metric] for row in rows],
                     )
             axes_row[0].set_ylim(bottom=0.0)  # of the whole row, once all of it is drawn
-            _labels(axes_row[0], ylabel=label)
+            label_axes(axes_row[0], ylabel=label)
         for axes, position in zip(grid[0], positions, strict=True):
             axes.set_title(position.replace("_", " "))
         for axes in (*grid[0], *grid[1]):
             axes.grid(visible=True)
         for axes in grid[1]:
-            _labels(axes, xlabel="items replaced")
+            label_axes(axes, xlabel="items replaced")
             axes.set_xticks(sorted({row["count"] for row in _rows(report)}))
-        _legend(canvas, grid[0][0])
+        add_legend(canvas, grid[0][0])
 
-    return _figure(
+    return finish_figure(
         f"robustness_{replacement}",
         f"Robustness: items replaced, {replacement}",
         f"Test NDCG@10 under attack, and the share of the top 10 that stays, by how many items of the "
@@ -165,7 +125,7 @@ def _pareto(report: Report) -> Figure:
     def draw(canvas: Canvas) -> None:
         axes = canvas.subplots()
         for name, body in _bodies(report):
-            style = _style(name)
+            style = style_of(name)
             for one in body.get("seeds", ()):
                 row = _cell(one, cell)
                 if row is not None and len(body["seeds"]) > 1:
@@ -189,10 +149,10 @@ def _pareto(report: Report) -> Figure:
                     x_intervals=[body["test_intervals"]["ndcg@10"]],
                     joined=False,
                 )
-        _labels(axes, xlabel="clean test NDCG@10", ylabel=f"NDCG@10, {where}")
-        _legend(canvas, axes)
+        label_axes(axes, xlabel="clean test NDCG@10", ylabel=f"NDCG@10, {where}")
+        add_legend(canvas, axes)
 
-    return _figure(
+    return finish_figure(
         "pareto",
         "Accuracy against robustness",
         f"Clean test NDCG@10 against NDCG@10 under attack ({where}): up and to the right is better. Bars: "
@@ -200,69 +160,6 @@ def _pareto(report: Report) -> Figure:
         "evaluated users, the attacked one over those whose history is longer than the count.",
         draw,
         height=4.2,
-    )
-
-
-def _cascade_effects(report: Report) -> Figure:
-    facts = report["cascade"]
-    rows = facts["by_position"]
-    places = [row["from_end"] for row in rows]
-
-    def bands(axes: Axes, field: str, color: str, label: str) -> None:
-        low, lower, middle, upper, high = zip(*(row[field] for row in rows), strict=True)
-        axes.fill_between(places, low, high, color=color, alpha=0.2, linewidth=0)
-        axes.fill_between(places, lower, upper, color=color, alpha=0.35, linewidth=0)
-        axes.plot(places, middle, color=color, label=label, linewidth=1.4)
-
-    def draw(canvas: Canvas) -> None:
-        effect, weight = canvas.subplots(2, 1, sharex=True)
-        bands(effect, "effect", "#0072B2", f"κ = {facts['kappa']:g} (as run)")
-        if facts["kappa"] != 1:
-            middle = [row["effect_kappa_1"][2] for row in rows]
-            effect.plot(places, middle, "--", color="#D55E00", label="κ = 1, median", linewidth=1.2)
-        effect.set_yscale("log")
-        bands(weight, "weight", "#009E73", "weight")
-        weight.set_ylim(bottom=0.0)
-        weight.invert_xaxis()
-        _labels(effect, ylabel="cascade effect\n(predictions reading it)")
-        _labels(weight, xlabel="places before the window's end (1 = last input)", ylabel="weight w")
-        _legend(canvas, effect)
-
-    return _figure(
-        "cascade_effects",
-        "Cascade effects and weights by position",
-        "How many later training predictions read an interaction, and the weight that the cascade arm gives "
-        "its perturbation, by the place in the training window. Lines: medians; bands: the middle 50 % "
-        "and 90 % of interactions.",
-        draw,
-        height=4.6,
-    )
-
-
-def _example(report: Report) -> Figure:
-    facts = report["cascade"]["example"]
-    places = range(len(facts["items"]))
-
-    def draw(canvas: Canvas) -> None:
-        effect, weight = canvas.subplots(2, 1, sharex=True)
-        effect.bar(places, facts["effects"], color="#0072B2")
-        weight.bar(places, facts["weights"], color="#009E73")
-        weight.axhline(1.0, color=INK, linewidth=0.8, linestyle=":")
-        _labels(effect, ylabel="cascade effect")
-        _labels(weight, xlabel="item of the history, oldest first", ylabel="weight w")
-        weight.set_xticks(list(places), [printable(item, 14) for item in facts["items"]], rotation=60)
-        for label in weight.get_xticklabels():
-            label.set_parse_math(False)
-            label.set_horizontalalignment("right")
-            label.set_rotation_mode("anchor")
-
-    return _figure(
-        "example_weights",
-        "Weights on one sequence",
-        "One training window: the cascade effect of each item of its history, and the weight of its "
-        "perturbation in the cascade arm. Dotted: 1, which the adversarial arm gives every item.",
-        draw,
-        height=4.4,
     )
 
 
@@ -276,7 +173,7 @@ def _errorbar(
     x_intervals: Sequence[Sequence[float] | None] | None = None,
     joined: bool = True,
 ) -> None:
-    style = _style(name)
+    style = style_of(name)
     axes.errorbar(
         x,
         y,
@@ -298,22 +195,6 @@ def _lengths(values: Sequence[float], intervals: Iterable[Sequence[float] | None
     below = [max(value - low, 0.0) for value, (low, _) in zip(values, known, strict=True)]
     above = [max(high - value, 0.0) for value, (_, high) in zip(values, known, strict=True)]
     return [below, above]
-
-
-def _labels(axes: Axes, *, xlabel: str = "", ylabel: str = "") -> None:
-    axes.set_xlabel(xlabel)
-    axes.set_ylabel(ylabel)
-    axes.grid(visible=True)
-
-
-def _legend(canvas: Canvas, axes: Axes) -> None:
-    handles, names = axes.get_legend_handles_labels()
-    if names:
-        canvas.legend(handles, names, loc="outside upper center", ncols=min(len(names), 6))
-
-
-def _style(name: str) -> Style:
-    return STYLES.get(name, _PLAIN)
 
 
 def _bodies(report: Report) -> list[tuple[str, Mapping[str, Any]]]:

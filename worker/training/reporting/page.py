@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from worker.training.reporting import tables
 from worker.training.reporting.comparisons import price_in_words
-from worker.training.reporting.figures import Figure
+from worker.training.reporting.plotting import Figure
 
 _TEMPLATE = Path(__file__).with_name("report_page.html")
 _SENTENCE = re.compile(r"(?<=[.!?]) (?=[A-Z])")

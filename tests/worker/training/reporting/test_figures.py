@@ -11,7 +11,8 @@ import matplotlib as mpl
 import pytest
 
 from tests.reports import real_report
-from worker.training.reporting.figures import Figure, draw_figures
+from worker.training.reporting.figures import draw_figures
+from worker.training.reporting.plotting import Figure
 from worker.training.reporting.svg import INK, standalone
 
 SVG = "{http://www.w3.org/2000/svg}"
