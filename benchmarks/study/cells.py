@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from benchmarks.study.rules import SEARCHED, DataName, Model, Preset, Rules, Settings
+from worker.training.presets import PRESETS
 from worker.training.spec import TrainSpec
 
 Purpose = Literal["trial", "test", "baseline"]
@@ -42,8 +43,8 @@ class Cell:
         protocol = {"model": self.model, **rules.common, **rules.of_data[self.data]}
         if self.preset == "paper":
             return {**protocol, **rules.of_model[self.model]}
-        own = ("loss", "windows_per_user", "dropout")
-        return {"preset": self.preset, **{name: v for name, v in protocol.items() if name not in own}}
+        # Written out, so that a preset that changes is seen to be another run.
+        return {**protocol, **PRESETS[self.preset][self.model]}
 
 
 CELLS: Final[tuple[Cell, ...]] = (

@@ -13,6 +13,7 @@ from benchmarks.study.choosing import choose
 from benchmarks.study.planning import Plan
 from benchmarks.study.records import Record
 from benchmarks.study.rules import ARMS, RULES, SEARCHED_ARMS, Rules, rehearsal
+from worker.training.presets import PRESETS
 
 Make = Callable[..., Record]
 BEAUTY, TOYS = Cell("beauty", "sasrec"), Cell("toys", "sasrec")
@@ -156,3 +157,10 @@ def test_where_none_is_accurate_the_most_accurate_is_taken(record: Make) -> None
     standard = record("trial-standard", clean=0.2)
     weak, weaker = record("trial-a", clean=0.1, attacked=0.01), record("trial-b", clean=0.05, attacked=0.05)
     assert choose([weaker, weak], standard, 0.98) == weak
+
+
+def test_strong_is_the_librarys_preset_under_the_studys_protocol() -> None:
+    base = STRONG.base(RULES)
+    assert base.items() >= PRESETS["strong"]["sasrec"].items()
+    for name in ("epochs", "patience", "min_epochs", "validate_every", "warmup_epochs", "exclude_seen"):
+        assert base[name] == BEAUTY.base(RULES)[name]
