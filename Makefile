@@ -30,8 +30,8 @@ check: $(INSTALLED_DEV) ## Lint, formatting, types and import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(INSTALLED) ## Measure the training step: targets a second, and what the adversarial levels cost
-	@$(BIN)/python benchmarks/training.py $(ARGS)
+bench: $(INSTALLED) ## Run the benchmarks, or those named: ARGS="training", ARGS="peers --peers rectools"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks $(ARGS)
 
 run: $(INSTALLED) ## Start the service on this machine; ARGS="--port 8000" goes to `steadyrank up`
 	@$(BIN)/steadyrank up $(ARGS)

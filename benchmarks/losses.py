@@ -2,8 +2,9 @@
 
     python benchmarks/losses.py [--items 100000] [--losses softmax] [--steps 3] [--output result.json]
 
-One thread, SASRec, synthetic histories of 5 to 51 items in batches of 256 windows. Each row runs in a process
-of its own, so that its peak memory is its own. The target: a full softmax over 100,000 items under 2 GB.
+One thread, SASRec, synthetic histories of 5 to 51 items in batches of 256 windows. Each row runs in a
+process of its own, so that its peak memory is its own. The target: a full softmax over 100,000 items
+under 2 GB.
 """
 
 from __future__ import annotations
@@ -84,13 +85,13 @@ def peak_megabytes() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--items", type=int, default=100_000, help="catalogue size (default 100,000)")
     parser.add_argument("--losses", nargs="+", choices=get_args(LossName), default=get_args(LossName))
     parser.add_argument("--steps", type=int, default=3, help="steps that are counted (default 3)")
     parser.add_argument("--output", type=Path, help="write the figures there as JSON")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     print(f"{given.items:,} items; median CPU seconds of {given.steps} steps, one thread")
     print(f"{'':<18}{'levels':<8}{'s/step':>8}{'targets':>9}{'peak MB':>9}  (before the first step)")
     rows = []

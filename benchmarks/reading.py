@@ -38,11 +38,11 @@ def write_log(path: Path, rows: int) -> None:
     pl.DataFrame(log).write_csv(path)
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Print one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=10_000_000)
-    rows: int = parser.parse_args().rows
+    rows: int = parser.parse_args(arguments).rows
     figures: dict[str, float] = {}
 
     def timed(name: str, work: Callable[[], T]) -> T:

@@ -2,9 +2,10 @@
 
     python benchmarks/training.py [--model sasrec] [--rounds 9] [--steps 20] [--output result.json]
 
-One thread. All variants take the same steps on the same batches, in turns within one process, so that their
-*ratio* is sound on a busy machine where the absolute figures are not. A step here is all that an epoch
-repeats: gathering the batch, drawing negatives, the passes, and the optimiser. Evaluation is not part of it.
+One thread. All variants take the same steps on the same batches, in turns within one process, so that
+their *ratio* is sound on a busy machine where the absolute figures are not. A step here is all that an
+epoch repeats: gathering the batch, drawing negatives, the passes, and the optimiser. Evaluation is not
+part of it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import os
 import platform
 import statistics
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -150,7 +152,8 @@ def synthetic(users: int = 5000, items: int = 4000) -> Sequences:
     return build_sequences(pl.DataFrame({"user": names.astype(str), "item": drawn.astype(str)}))
 
 
-def data_sets() -> dict[str, Sequences]:
+def data_sets(names: Collection[str] | None = None) -> dict[str, Sequences]:
+    """The public data sets, or those of `names`; a synthetic log where SHARED_DATA is not set."""
     folder = os.environ.get("SHARED_DATA")
     if folder is None:
         return {"synthetic (set SHARED_DATA for public data)": synthetic()}
@@ -158,16 +161,17 @@ def data_sets() -> dict[str, Sequences]:
     return {
         name: build_sequences(read_interactions(Path(folder) / name, options).interactions)
         for name in PUBLIC_DATA
+        if names is None or name in names
     }
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--model", choices=["sasrec", "gru4rec"], default="sasrec")
     parser.add_argument("--rounds", type=int, default=9, help="turns that are counted (default 9)")
     parser.add_argument("--steps", type=int, default=20, help="steps of each variant a turn (default 20)")
     parser.add_argument("--output", type=Path, help="write the figures there as JSON")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     torch.set_num_threads(1)
     spec = TrainSpec(model=given.model)
     result: dict[str, Any] = {
