@@ -26,6 +26,7 @@ from worker.training.data.readers.problems import Problem, UnreadableDataset
 from worker.training.data.readers.read import ReadOptions, read_interactions
 from worker.training.experiment import ExperimentResult, run_experiment
 from worker.training.fitting.checkpoint_folder import FolderCheckpoints
+from worker.training.fitting.warm_start import InitialModel
 from worker.training.progress import (
     CheckpointUnreadableError,
     Control,
@@ -60,6 +61,9 @@ def train(
         str | None, typer.Option(help="Settings to start from: paper or strong; others win over it.")
     ] = None,
     arms: Annotated[str | None, typer.Option(help="Comma-separated arms.")] = None,
+    init_from: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Start from the weights of this model folder.")
+    ] = None,
     device: Annotated[
         str | None, typer.Option(show_default="auto", help="auto, cpu, cuda or cuda:N.")
     ] = None,
@@ -107,6 +111,8 @@ def train(
         raise typer.Exit(BAD_INPUT) from error
     _say(console, f"{path.name}: {read.format}, columns {read.columns}, {read.stats}")
     _show_problems(console, read.problems)
+    if init_from is not None:
+        wanted = wanted.model_copy(update={"init_from": str(init_from)})
     prepare_folder(output)
     checkpoints = FolderCheckpoints(output / "checkpoints")
     with _interruptible(console) as progress:
@@ -118,6 +124,7 @@ def train(
                 checkpoints=checkpoints,
                 runtime=runtime,
                 expected=again.manifest["data"] if again else None,
+                initial=InitialModel.read_folder(Path(wanted.init_from)) if wanted.init_from else None,
             )
         except Stopped:
             _say(console, f"Stopped. Run the same command again to go on from {output / 'checkpoints'}.")

@@ -53,6 +53,9 @@ def submit(
     arms: Annotated[
         str | None, typer.Option(help="Of standard,adversarial,cascade,cascade_replacement.")
     ] = None,
+    init_from: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Start from this model's weights (mdl_… or name@3).")
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Follow it to its end; the exit code is its.")] = False,
     validate: Annotated[
         bool, typer.Option("--validate", help="Check only: print the settings as they would be run.")
@@ -63,6 +66,7 @@ def submit(
     settings: dict[str, Any] = read_spec(spec) if spec else {}
     settings |= read_assignments(assignments or ())
     named = {"name": name, "model": model, "preset": preset, "arms": split_names(arms)}
+    named["init_from"] = init_from
     settings |= {name: value for name, value in named.items() if value is not None}
     if labels:
         settings["labels"] = {**settings.get("labels", {}), **_set(labels)}

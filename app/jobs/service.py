@@ -15,15 +15,17 @@ from app.db.models.dataset import Dataset
 from app.db.models.job import Job
 from app.db.models.job_event import JobEvent
 from app.db.models.job_metric import JobMetric
+from app.db.models.model import Model
 from app.errors import DatasetNotReadyError, ErrorItem, JobStateError, NotFoundError, ValidationFailed
 from app.jobs import queries
 from app.jobs.life import TERMINAL, Status, enqueue, lock, move
 from app.jobs.queries import Standing, Surroundings
 from app.jobs.schemas import JobCreate
 from app.models.deleting import delete_jobs_models
+from app.models.queries import find as find_model
 from app.pagination import Page
 from app.storage.blobs import BlobStore
-from worker.training.spec import TrainSpec
+from worker.training.spec import TrainSpec, start_misfits
 
 _METRIC_KEY = re.compile(r"(\d{1,10})-([a-z]{1,32})-(\d{1,9})")
 _STARTED = frozenset({Status.CANCELLING, Status.CANCELLED})
@@ -36,11 +38,14 @@ def check(
 
     Raises:
         ValidationFailed: The spec is over this service's limits, or asks for what the data set has not.
-        NotFoundError: The project has no such data set.
+        NotFoundError: The project has no such data set, or no such model to start from.
         DatasetNotReadyError: It is still being read (`dataset_not_ready`), or was rejected.
 
     """
     spec = TrainSpec.model_validate(body.model_dump(include=set(TrainSpec.model_fields)))
+    initial = _initial_model(session, project_id, spec)
+    if initial is not None:
+        spec = spec.model_copy(update={"init_from": initial.id})
     dataset = queries.usable_dataset(session, project_id, body.dataset)
     if dataset is None:
         raise NotFoundError.of("dataset", body.dataset, pointer="/dataset")
@@ -55,7 +60,7 @@ def check(
             f"Data set {dataset.id} is {dataset.status}.",
             hint=f"Its status is {dataset.status}; poll GET /v1/datasets/{dataset.id} until it is ready.",
         )
-    faults = list(_faults(spec, dataset, settings))
+    faults = [*_faults(spec, dataset, settings), *_warm_start_faults(spec, initial)]
     if faults:
         raise ValidationFailed("; ".join(f"{item.pointer}: {item.message}" for item in faults), errors=faults)
     return spec, dataset
@@ -286,6 +291,31 @@ def _faults(spec: TrainSpec, dataset: Dataset, settings: Settings) -> Sequence[E
             )
         )
     return faults
+
+
+def _initial_model(session: Session, project_id: str, spec: TrainSpec) -> Model | None:
+    """The model that training starts from, by id or reference (`name@3`); None starts afresh."""
+    if spec.init_from is None:
+        return None
+    model = find_model(session, project_id, spec.init_from)
+    if model is None:
+        raise NotFoundError.of("model", spec.init_from, pointer="/init_from")
+    return model
+
+
+def _warm_start_faults(spec: TrainSpec, initial: Model | None) -> Sequence[ErrorItem]:
+    misfits = start_misfits(spec, initial.job_facts.get("spec", {})) if initial is not None else []
+    if not misfits:
+        return []
+    return [
+        ErrorItem(
+            "/init_from",
+            "model_does_not_fit",
+            f"that model has other weights than this job's would have: {'; '.join(misfits)}",
+            spec.init_from,
+            "Set these as that model has them, or leave init_from out.",
+        )
+    ]
 
 
 def _unknown_cursor(after: str | None, what: str, where: str = "?after") -> ValidationFailed:

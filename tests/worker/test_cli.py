@@ -111,6 +111,14 @@ def test_a_file_becomes_a_report_and_models(train: Train, log: Path, tmp_path: P
     assert "epoch 4" not in again.stderr
     assert json.loads((out / "report.json").read_text())["arms"] == report["arms"]
 
+    earlier, warm = out / "models" / "cascade-seed3", tmp_path / "warm"
+    started = train(log, "-o", warm, *settings("epochs=2"), "--arms", "standard", "--init-from", earlier)
+    assert started.exit_code == 0, started.stderr
+    assert json.loads((warm / "report.json").read_text())["warm_start"]["items_known"] == 30
+    unfit = train(log, "-o", tmp_path / "unfit", *settings("hidden_size=4"), "--init-from", earlier)
+    assert unfit.exit_code == 2
+    assert "hidden_size was 8 and is 4" in unfit.stderr
+
     other = train(log, "-o", out, *settings("epochs=5", "seeds=[3]"))
     assert other.exit_code == 1
     assert "spec was" in other.stderr

@@ -126,6 +126,29 @@ def test_an_attempt_ends_in_verified_models_and_a_report(bench: Bench) -> None:
     assert attempts(resources) == ["succeeded"]
 
 
+def test_a_job_starts_from_an_earlier_jobs_model(bench: Bench) -> None:
+    resources = bench.resources()
+    run(resources, bench.submit(resources))
+    with resources.database.unit_of_work() as session:
+        model_id = session.execute(select(Model.id)).scalar_one()
+        dataset = session.execute(select(Dataset)).scalar_one()
+        job_id = make_job(session, dataset, **SPEC, init_from=model_id).id
+        late_id = make_job(session, dataset, **SPEC, init_from=model_id).id
+    run(resources, job_id)
+    job = found(resources, job_id)
+    assert job.status == "succeeded", job.error
+    assert job.report is not None
+    started = job.report["warm_start"]
+    assert (started["from"], started["items_new"], started["items_dropped"]) == (model_id, 0, 0)
+    assert job.report["spec"]["init_from"] == model_id
+    with resources.database.unit_of_work() as session:
+        session.delete(session.get_one(Model, model_id))
+    run(resources, late_id)
+    late = found(resources, late_id)
+    assert late.status == "failed"
+    assert model_id in (late.error or {})["message"]
+
+
 def test_damaged_interactions_fail_the_job_with_a_hint(bench: Bench) -> None:
     resources = bench.resources()
     job_id = bench.submit(resources)

@@ -19,6 +19,7 @@ from worker.training.data.temporal import split_of
 from worker.training.evaluation.baselines import Markov, Popularity
 from worker.training.evaluation.evaluate import evaluate, model_scorer
 from worker.training.fitting.trainer import WARMUP, Outcome, Trainer
+from worker.training.fitting.warm_start import InitialModel, WarmStart
 from worker.training.models.base import SequenceModel
 from worker.training.models.build import build_model
 from worker.training.progress import (
@@ -76,14 +77,19 @@ def run_experiment(
     checkpoints: CheckpointStore,
     runtime: Runtime,
     expected: Mapping[str, Any] | None = None,
+    initial: InitialModel | None = None,
 ) -> ExperimentResult:
     """Train, evaluate, attack and pack every arm and seed of `spec`.
 
     `interactions` is a canonical frame (`read_interactions`): user, item, perhaps timestamp and rating, in
     time order. Test targets are met only after an arm's model was chosen on validation. Raises Stopped when
     the world asks for it, and TrainingError (DataError, DivergedError, CheckpointUnreadableError, …).
-    `expected` is the `data` of a manifest: other data are a DataError before anything is trained.
+    `expected` is the `data` of a manifest: other data are a DataError before anything is trained. `initial`
+    is the model that `spec.init_from` names; DataError when it does not fit, ValueError for one without the
+    other.
     """
+    if (spec.init_from is None) != (initial is None):
+        raise ValueError("spec.init_from and the initial model belong together")
     device = runtime.prepare()
     heard = _Heard(progress, spec)
     heard.phase("preparing")
@@ -95,9 +101,17 @@ def run_experiment(
         seen = spec.exclude_seen
         return evaluate(scorer, split, "validation", exclude_seen=seen, lists=False, tick=heard.beat).metrics
 
+    warm_start = WarmStart(initial, spec, sequences.item_ids) if initial is not None else None
     trainer = Trainer(
-        spec, split.train, validate=validate, progress=heard, checkpoints=checkpoints, device=device
+        spec,
+        split.train,
+        validate=validate,
+        progress=heard,
+        checkpoints=checkpoints,
+        device=device,
+        warm_start=warm_start,
     )
+    heard.note_warm_start(warm_start)
     facts = dataset_facts(split, sequences, trainer.windows)
     if expected is not None:
         check_data(expected, facts)
@@ -129,6 +143,7 @@ def run_experiment(
         baselines,
         cascade=cascade_facts(trainer.windows, sequences.item_ids, spec),
         environment=runtime.environment(device),
+        warm_start=warm_start.facts if warm_start is not None else None,
     )
     for warning in report["warnings"]:
         heard.event(warning["code"], warning["message"], {"arm": warning["arm"]})
@@ -210,6 +225,17 @@ class _Heard:
                 f"{users:,} user{'s have' if users > 1 else ' has'} every item of the catalogue in training: "
                 "their negatives are drawn from all items, seen or not",
                 {"users": users},
+            )
+
+    def note_warm_start(self, start: WarmStart | None) -> None:
+        """Say from which model training starts and how well the items agree."""
+        if start is not None:
+            known, new, dropped = (start.facts[f"items_{name}"] for name in ("known", "new", "dropped"))
+            self.event(
+                "warm_start",
+                f"starting from {start.initial.name}: {known:,} items known to it, {new:,} new, "
+                f"{dropped:,} that only it knew dropped",
+                start.facts,
             )
 
     def reached(self, share: float) -> None:

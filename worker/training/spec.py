@@ -9,7 +9,7 @@ An empty spec is a full spec: every field has a default. Unknown fields are refu
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -202,6 +202,10 @@ class EvaluationSettings(_Settings):
 class TrainSpec(DataSettings, ModelSettings, OptimiserSettings, AdversarySettings, EvaluationSettings):
     """A full training specification: data, model, optimiser, adversary, evaluation."""
 
+    init_from: str | None = Field(default=None, min_length=1, max_length=1000)
+    """An earlier model whose weights every arm and seed starts from: a model's id, or for `steadyrank train`
+    a model folder. Items are matched by id; the network must be the same, but for `max_length`."""
+
     preset: PresetName | None = None
     """A starting point for the model's settings, `paper` or `strong`; settings given beside it go first."""
 
@@ -271,3 +275,20 @@ class TrainSpec(DataSettings, ModelSettings, OptimiserSettings, AdversarySetting
                 yield field, f"{field} names a value twice: {list(values)}"
         if self.seed != self.seeds[0]:
             yield "seed", f"seed ({self.seed}) must be the first of seeds {list(self.seeds)}; give either one"
+
+
+def start_misfits(spec: TrainSpec, trained: Mapping[str, Any]) -> list[str]:
+    """Name the settings in which a model of the settings `trained` has other weights than one of `spec`.
+
+    `max_length` may differ, and so may all that does not change what a weight means. [] when it fits.
+    """
+    names = ["model", "hidden_size", "blocks", "block"]
+    if spec.model == "sasrec":
+        names += ["heads", "feed_forward_multiplier"]
+    misfits = []
+    for name in names:
+        # A model of an earlier version was trained by what is now the default.
+        was, wanted = trained.get(name, TrainSpec.model_fields[name].default), getattr(spec, name)
+        if was != wanted:
+            misfits.append(f"{name} was {was} and is {wanted}")
+    return misfits

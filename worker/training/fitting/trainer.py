@@ -26,7 +26,9 @@ from worker.training.fitting.state import (
     identity_of,
     warmup_identity_of,
 )
+from worker.training.fitting.warm_start import WarmStart
 from worker.training.losses.build import build_loss, build_sampler
+from worker.training.models.build import build_model
 from worker.training.progress import (
     CheckpointKind,
     CheckpointStore,
@@ -66,6 +68,9 @@ class Trainer:
     What `checkpoints` holds is used first: a finished arm is not trained again, an interrupted one goes on
     where it was. Payloads of kind `progress` are discarded here; `warmup` and `best` are the caller's.
 
+    With `warm_start` every arm and seed begins with an earlier model's weights, and DataError says
+    where they do not fit.
+
     saturated_users: how many users have no negative item (see `NegativeSampler`).
     """
 
@@ -78,8 +83,10 @@ class Trainer:
         progress: Progress,
         checkpoints: CheckpointStore,
         device: torch.device | str = "cpu",
+        warm_start: WarmStart | None = None,
     ) -> None:
         self._spec = spec
+        self._warm_start = warm_start
         self._n_items = train.n_items
         self._items = train.items
         self._validate = validate
@@ -88,6 +95,10 @@ class Trainer:
         self._device = torch.device(device)
         self._identity = identity_of(spec, train, self._device)
         self._warmup_identity = warmup_identity_of(spec, train, self._device)
+        if warm_start is not None:
+            # Applied once now, so that weights that do not fit are refused before any data is worked on.
+            warm_start.apply(build_model(spec, self._n_items))
+            self._identity["initial"] = self._warmup_identity["initial"] = warm_start.identity
         self.windows = cut_windows(train, spec.max_length, spec.windows_per_user)
         if not len(self.windows):
             raise DataError(
@@ -144,11 +155,14 @@ class Trainer:
     def _run(self, arm: Arm | Literal["warmup"], seed: int) -> ArmRun:
         """Return the arm before its first step."""
         adversary = OFF if arm == WARMUP else adversary_of(self._spec, arm)
+        state = TrainerState.fresh(self._spec, self._n_items, seed, self._device)
+        if self._warm_start is not None:
+            self._warm_start.apply(state.model)
         return ArmRun(
             spec=self._spec,
             arm=arm,
             seed=seed,
-            state=TrainerState.fresh(self._spec, self._n_items, seed, self._device),
+            state=state,
             adversary=adversary,
             batches=self._weighted() if arm in CASCADE_GUIDED else self._plain,
             loss=self._loss,

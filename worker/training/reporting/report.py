@@ -29,12 +29,13 @@ def build_report(
     *,
     cascade: Mapping[str, Any],
     environment: Mapping[str, Any],
+    warm_start: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Put the pieces together into plain JSON types (docs/report.md).
 
     facts: of `dataset_facts`. results: one an arm and seed. baselines: "popularity", "markov". cascade: of
     `cascade_facts`. An arm's own figures are means over its seeds; `seeds[]` holds each. Raises ValueError
-    when a figure is not finite.
+    when a figure is not finite. warm_start: of `WarmStart.facts`.
     """
     arms = {arm: _arm([result for result in results if result.arm == arm]) for arm in _names(results)}
     measured = {name: _measured(baseline) for name, baseline in baselines.items()}
@@ -47,6 +48,7 @@ def build_report(
         "protocol": protocol,
         "protocol_hash": protocol_hash(protocol, facts["content_sha256"]),
         "dataset": dict(facts),
+        "warm_start": dict(warm_start) if warm_start is not None else None,
         "arms": arms,
         "baselines": measured,
         "comparisons": comparisons,

@@ -147,6 +147,13 @@ def data(report: Report) -> Table:
         ("interactions too old for any training window", f"{facts['cut_interactions']:,}"),
         ("test targets never seen in training (misses)", f"{facts['cold_targets']:,}"),
     ]
+    warm_start = report.get("warm_start")
+    if warm_start is not None:
+        counts = [f"{warm_start[f'items_{name}']:,}" for name in ("known", "new", "dropped")]
+        rows += [
+            ("started from the weights of", warm_start["from"]),
+            ("items that it knew, new ones, ones that it alone knew", ", ".join(counts)),
+        ]
     if facts["split"]["name"] == "leave_one_out":
         known = "no times" if tied is None else f"{tied:.0%}"
         rows.append(("users whose last two interactions carry the same time", known))
