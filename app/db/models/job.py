@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, func
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base, CreatedAt, PrefixedId
@@ -35,9 +35,22 @@ class Job(PrefixedId, CreatedAt, Base):
         ),
         CheckConstraint("(status = 'failed') = (error IS NOT NULL)", name="failed_says_why"),
         CheckConstraint("status <> 'succeeded' OR report IS NOT NULL", name="succeeded_has_report"),
+        CheckConstraint("priority BETWEEN -10 AND 10", name="priority"),
+        CheckConstraint("max_runtime > 0", name="max_runtime"),
+        CheckConstraint("max_pending > 0", name="max_pending"),
         Index(None, "project_id", "id"),
         Index(None, "dataset_id"),
-        Index("ix_jobs_queued", "queued_at", postgresql_where="status = 'queued'"),
+        Index("ix_jobs_of_status", "project_id", "status", "id"),
+        Index("ix_jobs_of_dataset", "project_id", text("(dataset_facts ->> 'id')"), "id"),
+        Index("ix_jobs_labels", "labels", postgresql_using="gin"),
+        # in the order in which workers take them
+        Index(
+            "ix_jobs_queued",
+            text("priority DESC"),
+            "queued_at",
+            "id",
+            postgresql_where="status = 'queued'",
+        ),
         Index(
             "ix_jobs_leased", "lease_until", postgresql_where="status IN ('running', 'pausing', 'cancelling')"
         ),
@@ -51,6 +64,14 @@ class Job(PrefixedId, CreatedAt, Base):
     dataset_facts: Mapped[dict[str, Any]]
     """id, name, sha256 and stats of the data set as trained on; outlives it."""
     spec: Mapped[dict[str, Any]]
+    priority: Mapped[int] = mapped_column(server_default="0")
+    """-10 to 10; the highest is taken first, and of equals the one that waits longest."""
+    max_runtime: Mapped[int | None]
+    """Seconds of all attempts together; then the job ends with the best that it has."""
+    max_pending: Mapped[int | None]
+    """Seconds that it may wait in the queue; then it fails."""
+    estimate: Mapped[dict[str, Any] | None]
+    """What it was expected to take when it was submitted, and in the end what it took."""
 
     status: Mapped[str]
     phase: Mapped[str | None]
