@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.accounts import service as accounts
 from app.config import Settings
-from app.datasets import validation
+from app.datasets import validation, versions
 from app.db.models.dataset import Dataset
 from app.db.models.job import Job
 from app.db.session import Message
@@ -43,9 +43,11 @@ def make_dataset(
 ) -> Dataset:
     """A data set `validating`, whose wake-up was sent at the start of the transaction."""
     original = blobs.put(session, data)
+    project_id = accounts.project_id(session, project)
     dataset = Dataset(
-        project_id=accounts.project_id(session, project),
+        project_id=project_id,
         name=name,
+        version=versions.next_version(session, project_id, name),
         status="validating",
         filename=name,
         bytes=original.size,

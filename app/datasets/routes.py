@@ -143,15 +143,15 @@ def get_dataset_report(dataset_id: str, principal: PrincipalDep, session: Sessio
 @router.get(
     "/{dataset_id}/content",
     response_class=Response,
-    responses={**BLOB_RESPONSES, **problem_responses(404, 416)},
+    responses={**BLOB_RESPONSES, **problem_responses(404, 409, 416)},
 )
 @router.head("/{dataset_id}/content", include_in_schema=False)
 def get_dataset_content(
     dataset_id: str, request: Request, principal: PrincipalDep, session: SessionDep, blobs: BlobsDep
 ) -> Response:
     """Download the file as it was uploaded; resumable by Range, ETag is its SHA-256."""
-    dataset = service.get(session, principal.project_id, dataset_id)
-    return serve_blob(request, blobs, dataset.original_blob, filename=dataset.filename)
+    dataset, stored = service.get_stored(session, principal.project_id, dataset_id)
+    return serve_blob(request, blobs, stored, filename=dataset.filename)
 
 
 @router.delete(

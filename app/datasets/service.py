@@ -7,17 +7,17 @@ from pathlib import PurePosixPath
 
 from sqlalchemy.orm import Session
 
-from app.datasets import queries
+from app.datasets import queries, versions
 from app.datasets.schemas import UploadOptions
 from app.datasets.validation import recover_validating
 from app.db.models.dataset import Dataset
 from app.db.session import send_after_commit
-from app.errors import InUseError, NotFoundError
+from app.errors import DatasetNotReadyError, InUseError, NotFoundError
 from app.pagination import Page
 from app.queue import LIGHT_QUEUE, VALIDATE_DATASET
 from app.storage.blobs import BlobInfo, BlobStore, BlobWriter
 
-__all__ = ["create", "create_of_blob", "delete", "get", "list_page", "recover_validating"]
+__all__ = ["create", "create_of_blob", "delete", "get", "get_stored", "list_page", "recover_validating"]
 
 _DEFAULT_FILENAME = "upload"
 
@@ -30,9 +30,11 @@ def create(session: Session, project_id: str, writer: BlobWriter, options: Uploa
 def create_of_blob(session: Session, project_id: str, info: BlobInfo, options: UploadOptions) -> Dataset:
     """Make a data set `validating` of bytes that are stored; the light worker is woken after the commit."""
     filename = _bare(options.filename)
+    name = options.name or filename
     dataset = Dataset(
         project_id=project_id,
-        name=options.name or filename,
+        name=name,
+        version=versions.next_version(session, project_id, name),
         status="validating",
         filename=filename,
         bytes=info.size,
@@ -53,6 +55,21 @@ def get(session: Session, project_id: str, dataset_id: str) -> Dataset:
     if dataset is None:
         raise NotFoundError.of("dataset", dataset_id)
     return dataset
+
+
+def get_stored(session: Session, project_id: str, dataset_id: str) -> tuple[Dataset, str]:
+    """One data set and the blob with its file.
+
+    DatasetNotReadyError while one that is made of another is not there yet, or could not be made.
+    """
+    dataset = get(session, project_id, dataset_id)
+    if dataset.original_blob is None:
+        raise DatasetNotReadyError(
+            f"The data set {dataset_id} is {dataset.status}: it has no content yet.",
+            hint=f"Wait until it is `ready`: GET /v1/datasets/{dataset_id}",
+            pointer="path:dataset_id",
+        )
+    return dataset, dataset.original_blob
 
 
 def list_page(session: Session, project_id: str, page: Page) -> tuple[Sequence[Dataset], bool]:
@@ -80,7 +97,7 @@ def delete(session: Session, blobs: BlobStore, project_id: str, dataset_id: str)
             hint="Wait for them, or cancel them first: POST /v1/jobs/{id}/cancel",
             pointer="path:dataset_id",
         )
-    stored = [blob for blob in (dataset.original_blob, dataset.canonical_blob) if blob is not None]
+    stored = {blob for blob in (dataset.original_blob, dataset.canonical_blob) if blob is not None}
     session.delete(dataset)
     session.flush()
     return blobs.delete(session, *stored)
