@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import UniqueConstraint
-from sqlalchemy.orm import Mapped
+from typing import Any
+
+from sqlalchemy import UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base, CreatedAt, PrefixedId
 
@@ -18,3 +20,7 @@ class Project(PrefixedId, CreatedAt, Base):
     id_prefix = "prj"
 
     name: Mapped[str]
+    limits: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
+    """By name out of app/accounts/limits.py; what is missing is as the service's settings say."""
+    retention: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
+    """Days by name out of app/accounts/limits.py; what is missing is as the service's settings say."""
