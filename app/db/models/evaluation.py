@@ -1,0 +1,62 @@
+"""Evaluations of stored models: a model measured on a data set, clean and under attack, without training."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, func
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db.base import Base, CreatedAt, PrefixedId
+
+
+class Evaluation(PrefixedId, CreatedAt, Base):
+    """One evaluation. Claimed as jobs are: `attempts` is the fencing token of the worker that has it.
+
+    It outlives its model and its data set; `model_facts` and `dataset_facts` say what they were.
+    """
+
+    __tablename__ = "evaluations"
+    __table_args__ = (
+        CheckConstraint("status IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')", name="status"),
+        CheckConstraint("(status = 'running') = (lease_until IS NOT NULL)", name="lease_while_running"),
+        CheckConstraint(
+            "(status IN ('succeeded', 'failed', 'cancelled')) = (ended_at IS NOT NULL)", name="ended"
+        ),
+        CheckConstraint("(status = 'succeeded') = (report IS NOT NULL)", name="succeeded_has_report"),
+        CheckConstraint("(status = 'failed') = (error IS NOT NULL)", name="failed_says_why"),
+        Index(None, "project_id", "id"),
+        Index(None, "model_id"),
+        Index(None, "dataset_id"),
+        Index(None, "outcomes_blob"),
+        Index("ix_evaluations_unfinished", "sent_at", postgresql_where="status IN ('queued', 'running')"),
+    )
+    id_prefix = "eval"
+
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"))
+    name: Mapped[str | None]
+    model_id: Mapped[str | None] = mapped_column(ForeignKey("models.id", ondelete="SET NULL"))
+    model_facts: Mapped[dict[str, Any]]
+    """id, name, version, arm, seed and job of the model."""
+    dataset_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id", ondelete="SET NULL"))
+    dataset_facts: Mapped[dict[str, Any]]
+    """id, name and sha256 of the data set."""
+    spec: Mapped[dict[str, Any]]
+    """The model's training settings, those of data and evaluation as they were asked for."""
+    status: Mapped[str]
+    phase: Mapped[str | None]
+    progress: Mapped[float] = mapped_column(server_default="0")
+    cancel_requested: Mapped[bool] = mapped_column(server_default="false")
+    error: Mapped[dict[str, Any] | None]
+    report: Mapped[dict[str, Any] | None]
+    report_markdown: Mapped[str | None]
+    outcomes_blob: Mapped[str | None] = mapped_column(ForeignKey("blobs.id"))
+    """Each user's figures, for comparisons."""
+    attempts: Mapped[int] = mapped_column(server_default="0")
+    attempts_lost: Mapped[int] = mapped_column(server_default="0")
+    lease_until: Mapped[datetime | None]
+    sent_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    """When a wake-up was last sent; the reaper sends another when it is old."""
+    started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
