@@ -38,7 +38,9 @@ from worker.training.progress import (
 logger = logging.getLogger(__name__)
 
 CHECKPOINT_TYPE = "application/x-safetensors"
-WARNINGS = frozenset({"nothing_learnt", "checkpoint_unreadable", "saturated_users"})
+WARNINGS = frozenset(
+    {"nothing_learnt", "checkpoint_unreadable", "saturated_users", "ended_early", "max_runtime", "not_run"}
+)
 
 _WRITE_SECONDS = 0.5
 _PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)

@@ -26,12 +26,14 @@ from worker.training.progress import (
     CheckpointStore,
     Control,
     EpochMetrics,
+    OutOfTimeError,
     Phase,
     Progress,
     StepProgress,
     Stopped,
 )
 from worker.training.reporting.cascade_facts import cascade_facts
+from worker.training.reporting.cut_short import NotRun, cut_short_warnings
 from worker.training.reporting.kept_results import keep_result, read_result
 from worker.training.reporting.manifest import MANIFEST_FILE, check_data
 from worker.training.reporting.package import model_files
@@ -55,13 +57,15 @@ class TrainedModel:
 class ExperimentResult:
     """What a job leaves behind: the report, the manifest, and a model for each arm and seed.
 
-    documents: what there is to read, by path (see reporting/documents.py).
+    documents: what there is to read, by path (see reporting/documents.py). stop_reason: "max_runtime" when
+    an arm was ended early or left out because the time was over, else None.
     """
 
     report: dict[str, Any]
     manifest: dict[str, Any]
     documents: dict[str, bytes]
     models: list[TrainedModel]
+    stop_reason: str | None = None
 
     @property
     def report_markdown(self) -> str:
@@ -83,7 +87,9 @@ def run_experiment(
 
     `interactions` is a canonical frame (`read_interactions`): user, item, perhaps timestamp and rating, in
     time order. Test targets are met only after an arm's model was chosen on validation. Raises Stopped when
-    the world asks for it, and TrainingError (DataError, DivergedError, CheckpointUnreadableError, …).
+    the world asks for it, and TrainingError (DataError, DivergedError, CheckpointUnreadableError, …). Asked
+    to finish, it ends the arm in training with its best epoch so far, leaves out those not begun, and
+    measures what there is; OutOfTimeError when that is nothing.
     `expected` is the `data` of a manifest: other data are a DataError before anything is trained. `initial`
     is the model that `spec.init_from` names; DataError when it does not fit, ValueError for one without the
     other.
@@ -116,20 +122,9 @@ def run_experiment(
     if expected is not None:
         check_data(expected, facts)
     heard.note_saturation(trainer.saturated_users)
-    content = facts["content_sha256"]
-    outcomes: list[Outcome] = []
-    results: list[ArmResult] = []
-    # Seed by seed, so that a seed's arms fork from one warm-up.
-    for seed in spec.seeds:
-        for arm in spec.arms:
-            outcomes.append(trainer.train(arm, seed))
-            result = read_result(checkpoints, arm, seed, content)
-            if result is None:
-                result = _measure_arm(outcomes[-1], spec, split, heard, device)
-                keep_result(checkpoints, result, content)
-            results.append(replace(result, history=outcomes[-1].history))
-            heard.reached(len(results) / (len(spec.seeds) * len(spec.arms)))
-        checkpoints.discard("warmup", seed, WARMUP)
+    outcomes, results, not_run = _train_arms(
+        trainer, spec, split, heard=heard, checkpoints=checkpoints, content=facts["content_sha256"]
+    )
     heard.phase("attacking", arm="baselines")
     baselines = {
         name: measure(scorer, split, spec, tick=heard.between)
@@ -144,6 +139,7 @@ def run_experiment(
         cascade=cascade_facts(trainer.windows, sequences.item_ids, spec),
         environment=runtime.environment(device),
         warm_start=warm_start.facts if warm_start is not None else None,
+        warnings=cut_short_warnings(results, not_run, spec.epochs),
     )
     for warning in report["warnings"]:
         heard.event(warning["code"], warning["message"], {"arm": warning["arm"]})
@@ -169,7 +165,52 @@ def run_experiment(
     written = write_documents(spec, split, sequences.item_ids, report=report, models=by_arm)
     for model in models:
         model.files[MANIFEST_FILE] = written.files[MANIFEST_FILE]
-    return ExperimentResult(report, written.manifest, written.files, models)
+    cut = not_run or any(result.stop_reason == "max_runtime" for result in results)
+    stop_reason = "max_runtime" if cut else None
+    return ExperimentResult(report, written.manifest, written.files, models, stop_reason)
+
+
+def _train_arms(
+    trainer: Trainer,
+    spec: TrainSpec,
+    split: Split,
+    *,
+    heard: _Heard,
+    checkpoints: CheckpointStore,
+    content: str,
+) -> tuple[list[Outcome], list[ArmResult], list[NotRun]]:
+    """Train and measure arm by arm; say too which were left out because the time was over.
+
+    content: of `content_hash`, to which kept figures belong. Raises OutOfTimeError when all were left out.
+    """
+    outcomes: list[Outcome] = []
+    results: list[ArmResult] = []
+    not_run: list[NotRun] = []
+    # Seed by seed, so that a seed's arms fork from one warm-up.
+    for seed in spec.seeds:
+        for arm in spec.arms:
+            try:
+                if heard.finishing and not trainer.has_begun(arm, seed):
+                    raise OutOfTimeError(f"arm {arm}, seed {seed} was not begun")
+                outcomes.append(trainer.train(arm, seed))
+            except OutOfTimeError:
+                not_run.append((arm, seed))
+                continue
+            result = read_result(checkpoints, arm, seed, content)
+            if result is None:
+                result = _measure_arm(outcomes[-1], spec, split, heard, trainer.device)
+                keep_result(checkpoints, result, content)
+            results.append(replace(result, history=outcomes[-1].history))
+            heard.reached(len(results) / (len(spec.seeds) * len(spec.arms)))
+        if not not_run:
+            checkpoints.discard("warmup", seed, WARMUP)
+    if not results:  # what was saved stays, for a run that is given more time
+        raise OutOfTimeError("The time was over before any arm had an epoch to choose a model from.")
+    for arm, seed in not_run:
+        checkpoints.discard("progress", seed, arm)
+        checkpoints.discard("progress", seed, WARMUP)
+        checkpoints.discard("warmup", seed, WARMUP)
+    return outcomes, results, not_run
 
 
 def _measure_arm(
@@ -203,13 +244,17 @@ class _Heard:
     def __init__(self, progress: Progress, spec: TrainSpec) -> None:
         self._progress = progress
         self._last = StepProgress("", spec.seed, 0, spec.epochs, 0, 0, 0.0, 0.0)
+        self.finishing = False
+        """Whether the world has asked to train no more."""
 
     def phase(self, phase: Phase, *, arm: str | None = None, seed: int | None = None) -> None:
         self._progress.phase(phase, arm=arm, seed=seed)
 
     def step(self, at: StepProgress) -> Control:
         self._last = at
-        return self._progress.step(at)
+        control = self._progress.step(at)
+        self.finishing |= control is Control.FINISH
+        return control
 
     def epoch(self, metrics: EpochMetrics) -> None:
         self._progress.epoch(metrics)
@@ -244,10 +289,12 @@ class _Heard:
 
     def beat(self, share: float) -> None:
         """In the middle of an arm: show that it moves. A stop is obeyed at the arm's next step."""
-        self._progress.step(self._last)
+        self.step(self._last)
 
     def between(self, share: float) -> None:
-        """Between arms, where all that was trained is stored: show that it moves, and obey a stop at once."""
-        control = self._progress.step(self._last)
-        if control is not Control.CONTINUE:
+        """Between arms, where all that was trained is stored: show that it moves, and obey a stop at once.
+
+        What is being measured is what a run that is to finish is left with, so that it goes on.
+        """
+        if self.step(self._last) in (Control.STOP, Control.SAVE_AND_STOP):
             raise Stopped(saved=True)

@@ -22,6 +22,8 @@ class Control(Enum):
     """Leave as soon as possible; nothing more is wanted of this run (a cancel)."""
     SAVE_AND_STOP = "save_and_stop"
     """Write a checkpoint, then leave; the run will be taken up again (a worker that shuts down)."""
+    FINISH = "finish"
+    """Train no more: end with the best epochs so far, measure and pack them (the run's time is over)."""
 
 
 class Stopped(Exception):  # noqa: N818 - not an error: the run was told to stop
@@ -60,6 +62,13 @@ class DataError(TrainingError):
     """The data set and the spec leave nothing to train on."""
 
     code = "dataset_changed"
+
+
+class OutOfTimeError(TrainingError):
+    """The run was told to finish before it had a single epoch to choose a model from."""
+
+    code = "max_runtime_exceeded"
+    hint = "Raise max_runtime, lower validate_every or warmup_epochs, or ask for fewer arms or seeds."
 
 
 @dataclass(frozen=True)

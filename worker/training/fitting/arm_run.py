@@ -25,6 +25,7 @@ from worker.training.progress import (
     CheckpointStore,
     Control,
     EpochMetrics,
+    OutOfTimeError,
     Progress,
     StepProgress,
     Stopped,
@@ -39,7 +40,12 @@ Validate = Callable[[SequenceModel], dict[str, float]]
 """Measures a model (in eval mode, under no_grad) on the validation targets; must give `CHOSEN_BY`. A stop
 that is asked for meanwhile is obeyed at the next step."""
 
-StopReason = Literal["epochs", "patience"]
+StopReason = Literal["epochs", "patience", "max_runtime"]
+
+
+class _TimeIsOver(Exception):  # noqa: N818 - not an error: the run was told to finish
+    """The step that was just taken was the last."""
+
 
 _NO_NEGATIVES = torch.zeros(0, dtype=torch.int64)
 
@@ -73,10 +79,11 @@ class ArmRun:
     _clock: float = field(init=False)
 
     def train_to(self, last_epoch: int, *, choose: bool) -> StopReason:
-        """Train until `last_epoch` is finished or patience has run out; say which.
+        """Train until `last_epoch` is finished, patience has run out or the time is over; say which.
 
         With `choose` false (the warm-up) nothing is validated, chosen or stopped early. Raises Stopped when
-        the world asks for it, DivergedError when a loss or gradient is not finite.
+        the world asks for it, OutOfTimeError when it asks to finish and there is no epoch to choose (the
+        progress is saved), DivergedError when a loss or gradient is not finite.
         """
         every = DEFERRED_STEPS if self.device.type == "cuda" else 1
         self._guard = FiniteGuard(self.arm, self.seed, self.batches.n_batches, every=every)
@@ -87,7 +94,10 @@ class ArmRun:
                 self._announce_early_stop()
                 return "patience"
             began = time.monotonic()
-            self._train_epoch()
+            try:
+                self._train_epoch()
+            except _TimeIsOver:
+                return self._end_with_the_best()
             self._guard.read()
             epoch = state.epoch + 1
             validation = None
@@ -121,6 +131,7 @@ class ArmRun:
         began, done = time.monotonic(), 0
         for indices in order[state.cursor :]:
             batch = self.batches.load(indices)
+            state.begin_step(indices)
             negatives = self.sampler.draw(batch, state.negatives) if self.sampler else _NO_NEGATIVES
             adversary = adversary_at(self.adversary, spec, self.batches.n_batches, state.step + 1)
             replacer = self.replacer if adversary.replaces_history else None
@@ -170,6 +181,8 @@ class ArmRun:
         if control is Control.SAVE_AND_STOP:
             self._save_progress()
             raise Stopped(saved=True)
+        if control is Control.FINISH:
+            raise _TimeIsOver
         if self.spec.checkpoint_minutes > 0 and self._checkpoint_is_due():
             self._save_progress()
 
@@ -222,6 +235,20 @@ class ArmRun:
                 seconds=seconds,
             )
         )
+
+    def _end_with_the_best(self) -> StopReason:
+        best, epoch = self.state.best, self.state.epoch
+        if best.epoch == 0:
+            self._save_progress()
+            raise OutOfTimeError(f"arm {self.arm}, seed {self.seed} has no validated epoch to choose")
+        self._tick()
+        self.progress.event(
+            "ended_early",
+            f"arm {self.arm}, seed {self.seed} was ended after epoch {epoch} of {self.spec.epochs}: its time "
+            f"is over, and epoch {best.epoch} is the best so far",
+            {"arm": self.arm, "seed": self.seed, "epoch": epoch, "best_epoch": best.epoch},
+        )
+        return "max_runtime"
 
     def _announce_early_stop(self) -> None:
         best = self.state.best

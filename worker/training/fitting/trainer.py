@@ -7,14 +7,16 @@ whose specs differ only in what acts after the warm-up can share one, too, given
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+import numpy as np
 import torch
 
-from worker.training.adversary.cascade import cascade_effects, cascade_weights
+from worker.training.adversary.cascade import Float32, cascade_effects, cascade_weights
 from worker.training.adversary.perturbation import OFF, adversary_of
-from worker.training.data.batching import BucketedBatches, cut_windows
+from worker.training.data.batching import BucketedBatches, Windows, cut_windows
 from worker.training.data.sampling import CandidateReplacer, HistoryReplacer, item_weights
 from worker.training.data.sequences import Sequences
 from worker.training.fitting.arm_run import ArmRun, StopReason, Validate
@@ -71,6 +73,10 @@ class Trainer:
     With `warm_start` every arm and seed begins with an earlier model's weights, and DataError says
     where they do not fit.
 
+    like: the windows of data that differ from `train` in one interaction (or in none). Batches are then
+    composed as those windows', and draws counted by epoch and window (draws.py), so that trainings on either
+    differ in nothing else. ValueError when a user has more windows, or fewer.
+
     saturated_users: how many users have no negative item (see `NegativeSampler`).
     """
 
@@ -84,6 +90,7 @@ class Trainer:
         checkpoints: CheckpointStore,
         device: torch.device | str = "cpu",
         warm_start: WarmStart | None = None,
+        like: Windows | None = None,
     ) -> None:
         self._spec = spec
         self._warm_start = warm_start
@@ -92,9 +99,9 @@ class Trainer:
         self._validate = validate
         self._progress = progress
         self._checkpoints = checkpoints
-        self._device = torch.device(device)
-        self._identity = identity_of(spec, train, self._device)
-        self._warmup_identity = warmup_identity_of(spec, train, self._device)
+        self.device = torch.device(device)
+        self._identity = identity_of(spec, train, self.device)
+        self._warmup_identity = warmup_identity_of(spec, train, self.device)
         if warm_start is not None:
             # Applied once now, so that weights that do not fit are refused before any data is worked on.
             warm_start.apply(build_model(spec, self._n_items))
@@ -105,16 +112,23 @@ class Trainer:
                 "no user has two interactions to train on",
                 hint="Lower k_core or min_rating, or use a data set with longer histories.",
             )
-        self._loss = build_loss(spec, train, self._device)
+        self._loss = build_loss(spec, train, self.device)
         self._sampler = build_sampler(spec, train, self.windows)
         self.saturated_users = self._sampler.saturated_users if self._sampler else 0
-        self._plain = BucketedBatches(self.windows, spec.batch_size)
+        self._like = like
+        if like is not None:
+            if not np.array_equal(like.user, self.windows.user):
+                raise ValueError("the windows are not those that batches are to be composed as")
+            digest = hashlib.sha256(like.lengths.tobytes()).hexdigest()
+            self._identity["like"] = self._warmup_identity["like"] = digest
+        self._plain = self._batches()
 
     def train(self, arm: Arm, seed: int) -> Outcome:
         """Train one arm to its end, before it the warm-up if no other arm of the seed has done that yet.
 
-        Raises Stopped when the world asks for it, DivergedError, and CheckpointUnreadableError when stored
-        checkpoints are of another spec, data set, torch or thread count, or none of them can be read.
+        Raises Stopped when the world asks for it, OutOfTimeError when it asks to finish and nothing can be
+        chosen yet, DivergedError, and CheckpointUnreadableError when stored checkpoints are of another spec,
+        data set, torch or thread count, or none of them can be read.
         """
         finished = self._read("best", seed, arm)
         if finished is not None:
@@ -141,6 +155,11 @@ class Trainer:
         self._checkpoints.discard("progress", seed, arm)
         return Outcome(arm=arm, seed=seed, weights=best.weights, **outcome)
 
+    def has_begun(self, arm: Arm, seed: int) -> bool:
+        """Whether something of the arm itself, beyond the shared warm-up, is stored."""
+        kinds: tuple[CheckpointKind, ...] = ("best", "progress")
+        return any(self._checkpoints.load(kind, seed, arm) for kind in kinds)
+
     def _warm_up(self, seed: int) -> None:
         """Train the part that all arms of the seed share, unless it is stored already."""
         if self._read("warmup", seed, WARMUP) is not None:
@@ -155,7 +174,9 @@ class Trainer:
     def _run(self, arm: Arm | Literal["warmup"], seed: int) -> ArmRun:
         """Return the arm before its first step."""
         adversary = OFF if arm == WARMUP else adversary_of(self._spec, arm)
-        state = TrainerState.fresh(self._spec, self._n_items, seed, self._device)
+        state = TrainerState.fresh(
+            self._spec, self._n_items, seed, self.device, counted=self._like is not None
+        )
         if self._warm_start is not None:
             self._warm_start.apply(state.model)
         return ArmRun(
@@ -174,14 +195,18 @@ class Trainer:
             identity=self._identity_of(arm, seed),
             first_step=self._first_step(arm, seed),
             total_steps=self._steps_of_seed() * len(self._spec.seeds),
-            device=self._device,
+            device=self.device,
         )
 
     def _weighted(self) -> BucketedBatches:
         spec = self._spec
         effects = cascade_effects(self.windows, self._n_items, spec.kappa)
         weights = cascade_weights(self.windows, effects, spec.gamma, spec.weight_clip)
-        return BucketedBatches(self.windows, spec.batch_size, weights)
+        return self._batches(weights)
+
+    def _batches(self, weights: Float32 | None = None) -> BucketedBatches:
+        lengths = self._like.lengths if self._like is not None else None
+        return BucketedBatches(self.windows, self._spec.batch_size, weights, bucket_lengths=lengths)
 
     def _replacer(self, share: float) -> HistoryReplacer | CandidateReplacer:
         replace_by = self._spec.replace_by

@@ -35,8 +35,11 @@ def compare_arms(results: Sequence[ArmResult]) -> list[dict[str, Any]]:
     for arm, against in pairs:
         if arm not in arms or against not in arms:
             continue
+        shared = _with_shared_seeds(results, arm, against)
+        if not shared:
+            continue
         for metric in (CLEAN, ATTACKED, OVERLAP):
-            mine, others = _by_user(results, arm, metric), _by_user(results, against, metric)
+            mine, others = _by_user(shared, arm, metric), _by_user(shared, against, metric)
             if mine is None or others is None:
                 continue
             differences = mine - others
@@ -44,6 +47,12 @@ def compare_arms(results: Sequence[ArmResult]) -> list[dict[str, Any]]:
             if differences.size:
                 rows.append(_row(arm, against, metric, differences))
     return rows
+
+
+def _with_shared_seeds(results: Sequence[ArmResult], arm: str, against: str) -> list[ArmResult]:
+    """Results of the seeds that both arms have: a run whose time was over may lack some of one."""
+    of = {name: {result.seed for result in results if result.arm == name} for name in (arm, against)}
+    return [result for result in results if result.seed in of[arm] & of[against]]
 
 
 def _row(arm: str, against: str, metric: str, differences: Float64) -> dict[str, Any]:

@@ -30,17 +30,18 @@ def build_report(
     cascade: Mapping[str, Any],
     environment: Mapping[str, Any],
     warm_start: Mapping[str, Any] | None = None,
+    warnings: Sequence[Mapping[str, str]] = (),
 ) -> dict[str, Any]:
     """Put the pieces together into plain JSON types (docs/report.md).
 
     facts: of `dataset_facts`. results: one an arm and seed. baselines: "popularity", "markov". cascade: of
     `cascade_facts`. An arm's own figures are means over its seeds; `seeds[]` holds each. Raises ValueError
-    when a figure is not finite. warm_start: of `WarmStart.facts`.
+    when a figure is not finite. warm_start: of `WarmStart.facts`. warnings: of `cut_short_warnings`.
     """
     arms = {arm: _arm([result for result in results if result.arm == arm]) for arm in _names(results)}
-    measured = {name: _measured(baseline) for name, baseline in baselines.items()}
+    measured = {name: measured_body(baseline) for name, baseline in baselines.items()}
     comparisons = compare_arms(results)
-    warnings = warnings_of(arms, measured.get("popularity"))
+    warnings = [*warnings, *warnings_of(arms, measured.get("popularity"))]
     costs = costs_of(arms)
     protocol = protocol_of(spec)
     report = {
@@ -121,7 +122,7 @@ def _arm(results: Sequence[ArmResult]) -> dict[str, Any]:
         "seeds": [
             {
                 "seed": result.seed,
-                **_measured(result.measured),
+                **measured_body(result.measured),
                 "best_epoch": result.best_epoch,
                 "epochs": result.epochs,
                 "seconds": result.seconds,
@@ -133,7 +134,8 @@ def _arm(results: Sequence[ArmResult]) -> dict[str, Any]:
     }
 
 
-def _measured(one: Measured) -> dict[str, Any]:
+def measured_body(one: Measured) -> dict[str, Any]:
+    """Figures of one scorer as they stand in a report, with intervals."""
     return {
         "test": one.test,
         "test_intervals": _test_intervals(one.resampled),
