@@ -197,6 +197,11 @@ class EvaluationSettings(_Settings):
     """Independent draws of every attack; figures are their mean."""
     attack_seed: Seed = 0
     """Seed of the attacks' draws: the same in every arm and seed, so that arms meet the same attack."""
+    stability_changes: int = Field(default=0, ge=0, le=100)
+    """Rank-list stability: interactions of the training data that are removed, and then replaced, one at a
+    time, with every arm trained again on each; as many chosen at random as by cascade effect. 0 is off."""
+    stability_epochs: int = Field(default=20, ge=1, le=100_000)
+    """Epochs of each of these trainings, all of which run to the end (at most `epochs`)."""
 
 
 class TrainSpec(DataSettings, ModelSettings, OptimiserSettings, AdversarySettings, EvaluationSettings):
@@ -253,6 +258,12 @@ class TrainSpec(DataSettings, ModelSettings, OptimiserSettings, AdversarySetting
                 "warmup_epochs",
                 f"warmup_epochs ({self.warmup_epochs}) must be less than epochs ({self.epochs}): "
                 "no model may be chosen before the warm-up ends",
+            )
+        if self.stability_changes and self.warmup_epochs >= self.stability_epochs:
+            yield (
+                "stability_epochs",
+                f"stability_epochs ({self.stability_epochs}) must be more than warmup_epochs "
+                f"({self.warmup_epochs}): otherwise no arm meets its adversary",
             )
         if self.learning_rate_warmup_epochs > self.epochs:
             yield (

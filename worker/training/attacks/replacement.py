@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from worker.training.data.sequences import Int64
+from worker.training.draws import UInt64, mix64
 from worker.training.spec import AttackPosition, Replacement
 
-UInt64 = npt.NDArray[np.uint64]
 Float64 = npt.NDArray[np.float64]
 
 _PLACES, _UNIFORM, _POPULARITY = 1, 2, 3
@@ -35,7 +35,7 @@ class DrawKey:
         """64 well-mixed bits for each (user, place), broadcast over both."""
         state = np.zeros(1, dtype=np.uint64)
         for part in (self.seed, self.repeat, purpose, users, places):
-            state = _mix(state + np.atleast_1d(np.asarray(part)).astype(np.uint64))
+            state = mix64(state + np.atleast_1d(np.asarray(part)).astype(np.uint64))
         return state
 
 
@@ -109,11 +109,3 @@ def _draw_excluding(
     mass = mass + np.where(mass >= cumulative[low - 1], weight_low, 0)
     mass = mass + np.where(mass >= cumulative[high - 1], weight_high, 0)
     return np.searchsorted(cumulative, mass, side="right"), left > 0
-
-
-def _mix(state: UInt64) -> UInt64:
-    """One step of SplitMix64 (Steele, Lea, Flood 2014); arrays only, whose arithmetic wraps silently."""
-    state = state + np.uint64(0x9E3779B97F4A7C15)
-    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return state ^ (state >> np.uint64(31))

@@ -116,11 +116,18 @@ class BucketedBatches:
     """Cuts every epoch into the same number of batches, differently composed each time.
 
     `batch_size` is the mean number of windows in a batch. `weights_flat` (float32[n_targets], aligned with
-    `Windows.offsets`) fills `Batch.w_BL`. Each window is in exactly one batch of an epoch.
+    `Windows.offsets`) fills `Batch.w_BL`. Each window is in exactly one batch of an epoch. `bucket_lengths`
+    (int32[W]) are the lengths that batches are composed by, where they are not the windows' own: those of the
+    unchanged data, whose batches the changed ones are to keep.
     """
 
     def __init__(
-        self, windows: Windows, batch_size: int, weights_flat: npt.NDArray[np.floating] | None = None
+        self,
+        windows: Windows,
+        batch_size: int,
+        weights_flat: npt.NDArray[np.floating] | None = None,
+        *,
+        bucket_lengths: Int32 | None = None,
     ) -> None:
         if not len(windows):
             raise ValueError("there is no window to batch: no training sequence has two interactions")
@@ -129,6 +136,9 @@ class BucketedBatches:
         self.windows = windows
         self.n_batches = -(-len(windows) // batch_size)
         self._lengths = windows.lengths.astype(np.int64)
+        self._buckets = self._lengths if bucket_lengths is None else bucket_lengths.astype(np.int64)
+        if len(self._buckets) != len(windows):
+            raise ValueError(f"{len(self._buckets)} lengths for {len(windows)} windows")
         # A tail of zeros lets every row read a full L values past its start without a bounds check.
         tail = int(self._lengths.max()) + 1
         self._items = np.concatenate([windows.items.astype(np.int64), np.zeros(tail, dtype=np.int64)])
@@ -143,11 +153,11 @@ class BucketedBatches:
         """
         rng = np.random.default_rng([seed, epoch])
         n = len(self.windows)
-        blurred = self._lengths * rng.uniform(1 - LENGTH_JITTER, 1 + LENGTH_JITTER, n) + rng.random(n)
+        blurred = self._buckets * rng.uniform(1 - LENGTH_JITTER, 1 + LENGTH_JITTER, n) + rng.random(n)
         order = np.argsort(blurred, kind="stable")
-        targets = np.cumsum(self._lengths[order])
+        targets = np.cumsum(self._buckets[order])
         quantiles = np.arange(1, self.n_batches) * (targets[-1] / self.n_batches)
-        middles = targets - self._lengths[order] / 2
+        middles = targets - self._buckets[order] / 2
         cuts = np.searchsorted(middles, quantiles)
         # Windows much longer than the mean may span several quantiles; no batch may be empty.
         nth = np.arange(self.n_batches - 1)

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from worker.training.data.batching import Batch, Windows
 from worker.training.data.sequences import Int64, Sequences
+from worker.training.draws import CountedDraws, Draws, uniform
 from worker.training.spec import Replacement
 
 
@@ -83,14 +84,13 @@ class NegativeSampler:
         self._window_skipped = tensor(before[first[windows.user]])
         self._window_unseen = tensor(total - weight[windows.user])
 
-    def draw(self, batch: Batch, generator: torch.Generator) -> Tensor:
+    def draw(self, batch: Batch, generator: Draws) -> Tensor:
         """Return int64 item numbers: [N], one for each real position in row-major order, or [B, k] if shared.
 
         All randomness comes from `generator`.
         """
         shape = (len(batch.x_BL), self._shared) if self._shared else batch.x_BL.shape
-        # float64: 53 random bits leave no item of any catalogue without its share.
-        u = torch.rand(shape, dtype=torch.float64, generator=generator, device=generator.device)
+        u = uniform(tuple(shape), generator)
         window = batch.window_B.to(self._keys.device)[:, None].expand(shape)
         u = u.to(self._keys.device)
         if not self._shared:
@@ -117,10 +117,10 @@ class HistoryReplacer:
         self._weights = torch.from_numpy(weights)
         self._cumulative = torch.from_numpy(np.cumsum(weights))
 
-    def draw(self, batch: Batch, generator: torch.Generator) -> Tensor:
+    def draw(self, batch: Batch, generator: Draws) -> Tensor:
         """Return x_BL with some items replaced, on the host. All randomness comes from `generator`."""
         x_BL = batch.x_BL
-        u_BL, v_BL = torch.rand((2, *x_BL.shape), dtype=torch.float64, generator=generator)
+        u_BL, v_BL = uniform(tuple(x_BL.shape), generator), uniform(tuple(x_BL.shape), generator)
         chosen_BL = _chosen(batch, u_BL, self._share)
         x_N = x_BL[chosen_BL]
         own_N = self._weights[x_N]
@@ -149,11 +149,14 @@ class CandidateReplacer:
         self._count = count
         self._share = share
 
-    def draw(self, batch: Batch, generator: torch.Generator) -> Candidates:
+    def draw(self, batch: Batch, generator: Draws) -> Candidates:
         """Draw for a batch, on the host. All randomness comes from `generator`."""
-        u_BL = torch.rand(batch.x_BL.shape, dtype=torch.float64, generator=generator)
+        u_BL = uniform(tuple(batch.x_BL.shape), generator)
         shape = (len(batch.x_BL), self._count)
-        item_BC = torch.randint(1, self._n_items + 1, shape, generator=generator)
+        if isinstance(generator, CountedDraws):
+            item_BC = (uniform(shape, generator) * self._n_items).long() + 1
+        else:
+            item_BC = torch.randint(1, self._n_items + 1, shape, generator=generator)
         return Candidates(_chosen(batch, u_BL, self._share), item_BC)
 
 

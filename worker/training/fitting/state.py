@@ -13,7 +13,8 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from worker.training.data.sequences import Sequences
+from worker.training.data.sequences import Int64, Sequences
+from worker.training.draws import CountedDraws, Draws
 from worker.training.fitting.adam import FusedAdam
 from worker.training.fitting.checkpoint import pack, prefixed, without_prefix
 from worker.training.fitting.step import Streams
@@ -52,8 +53,8 @@ class TrainerState:
     model: SequenceModel
     optimiser: torch.optim.Adam
     streams: Streams
-    negatives: torch.Generator
-    replacements: torch.Generator
+    negatives: Draws
+    replacements: Draws
     sums: Tensor
     epoch: int = 0
     cursor: int = 0
@@ -63,8 +64,18 @@ class TrainerState:
     history: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
-    def fresh(cls, spec: TrainSpec, n_items: int, seed: int, device: torch.device) -> TrainerState:
-        """Return the state before the first step: a function of the spec, the item count and the seed."""
+    def fresh(
+        cls, spec: TrainSpec, n_items: int, seed: int, device: torch.device, *, counted: bool = False
+    ) -> TrainerState:
+        """Return the state before the first step: a function of the spec, the item count and the seed.
+
+        counted: draws are counted by epoch and window (draws.py), not taken from one stream after another.
+        """
+
+        def draws(purpose: str, of: torch.device) -> Draws:
+            return CountedDraws(seed, purpose) if counted else generator_for(seed, purpose, device=of)
+
+        host = torch.device("cpu")
         model = build_model(spec, n_items, seed=seed).to(device)
         return cls(
             model=model,
@@ -77,13 +88,19 @@ class TrainerState:
                 decoupled=spec.optimiser == "adamw",
             ),
             streams=Streams(
-                dropout=generator_for(seed, "dropout", device=device),
-                perturbed=generator_for(seed, "perturbed dropout", device=device),
+                dropout=draws("dropout", device),
+                perturbed=draws("perturbed dropout", device),
             ),
-            negatives=generator_for(seed, "negatives"),
-            replacements=generator_for(seed, "replacements"),
+            negatives=draws("negatives", host),
+            replacements=draws("replacements", host),
             sums=torch.zeros(5, dtype=torch.float64, device=device),
         )
+
+    def begin_step(self, windows: Int64) -> None:
+        """Let counted draws know what the next step's rows are: these windows, in the epoch after `epoch`."""
+        for draws in (self.streams.dropout, self.streams.perturbed, self.negatives, self.replacements):
+            if isinstance(draws, CountedDraws):
+                draws.at(self.epoch + 1, windows)
 
     def pack(self, identity: dict[str, Any]) -> bytes:
         """Return a checkpoint that `restore` accepts for the same identity."""
@@ -149,7 +166,10 @@ class TrainerState:
         self.best = Best(**state["best"], weights=without_prefix("best", tensors))
 
 
-AFTER_WARMUP: Final = frozenset(
+AFTER_THE_ARMS: Final = frozenset({"stability_changes", "stability_epochs"})
+"""Settings of what comes when all arms are trained: a finished arm serves whatever they are."""
+
+AFTER_WARMUP: Final = AFTER_THE_ARMS | frozenset(
     {
         *("arms", "epsilon_match", "epsilon_history", "lambda_match", "lambda_history"),
         *("perturb_every", "epsilon_ramp_epochs"),
@@ -168,7 +188,7 @@ leaves behind, and so does, until it is written down here, any that a later vers
 
 def identity_of(spec: TrainSpec, train: Sequences, device: torch.device) -> dict[str, Any]:
     """Return what must be the same for a run to be continued: spec, data and arithmetic."""
-    return _identity(spec.model_dump_json(), train, device)
+    return _identity(spec.model_dump_json(exclude=set(AFTER_THE_ARMS)), train, device)
 
 
 def warmup_identity_of(spec: TrainSpec, train: Sequences, device: torch.device) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from worker.training.adversary.perturbation import Adversary, history_perturbati
 from worker.training.adversary.replacement import worst_replacements
 from worker.training.data.batching import Batch
 from worker.training.data.sampling import Candidates
+from worker.training.draws import Draws
 from worker.training.fitting.finite import FiniteGuard
 from worker.training.losses.bce import BCE, Points, RankingLoss
 from worker.training.losses.lookup import Lookup, give_back, look_up
@@ -74,8 +75,8 @@ def _moved(tensor: Tensor, device: torch.device) -> Tensor:
 class Streams:
     """Generators of dropout masks, on the model's device; perturbed passes have their own."""
 
-    dropout: torch.Generator
-    perturbed: torch.Generator
+    dropout: Draws
+    perturbed: Draws
 
 
 def training_step(
@@ -157,7 +158,7 @@ def encode_points(
     loss: RankingLoss[Any],
     *,
     ranked: tuple[Lookup, Lookup],
-    generator: torch.Generator | None,
+    generator: Draws | None,
 ) -> Points[Any]:
     """Encode the inputs; gather what N real positions' scores are made of. ranked: targets and negatives."""
     scoring = model.scoring

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from worker.training.draws import Draws
 from worker.training.models.initialisation import Initialiser
 from worker.training.models.product import all_products
 from worker.training.models.scoring import Scoring
@@ -41,7 +42,7 @@ class SequenceModel(nn.Module, ABC):
         return e_BLD
 
     @abstractmethod
-    def encode(self, e_BLD: Tensor, length_B: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def encode(self, e_BLD: Tensor, length_B: Tensor, generator: Draws | None = None) -> Tensor:
         """Return h_BLD; position t has read the inputs 0 … t, padded positions hold no meaning.
 
         length_B: int64 real inputs of each row, 1 … max_length. In training mode dropout masks are drawn

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from worker.training.draws import Draws
 from worker.training.models.dropout import dropout
 from worker.training.models.sasrec import NORM_EPSILON, causal_attention
 
@@ -47,9 +48,7 @@ class PreNormBlock(nn.Module):
         self.expand = nn.Linear(hidden_size, inner)
         self.contract = nn.Linear(inner, hidden_size)
 
-    def forward(
-        self, x_BLD: Tensor, generator: torch.Generator | None, last_of: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, x_BLD: Tensor, generator: Draws | None, last_of: Tensor | None = None) -> Tensor:
         """Return the block's output, [B, L, D]; given row lengths `last_of`, at the last inputs, [B, D]."""
         y_BLD = self.attention_norm(x_BLD)
         k_BHLd, v_BHLd = self._split(self.key(y_BLD)), self._split(self.value(y_BLD))

@@ -17,9 +17,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
+from worker.training.draws import Draws
 from worker.training.models.base import SequenceModel
 from worker.training.models.dropout import dropout
 from worker.training.models.sasrec import NORM_EPSILON
@@ -65,7 +65,7 @@ class GRU4Rec(SequenceModel):
             self.norms = nn.ModuleList(nn.LayerNorm(hidden_size, eps=NORM_EPSILON) for _ in range(layers))
             self.final_norm = nn.LayerNorm(hidden_size, eps=NORM_EPSILON)
 
-    def encode(self, e_BLD: Tensor, length_B: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def encode(self, e_BLD: Tensor, length_B: Tensor, generator: Draws | None = None) -> Tensor:
         """See `SequenceModel.encode`; a recurrent model has no use for `length_B`."""
         if not self.training:
             generator = None

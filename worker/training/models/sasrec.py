@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from worker.training.draws import Draws
 from worker.training.models.base import SequenceModel
 from worker.training.models.dropout import dropout
 
@@ -58,7 +59,7 @@ class SASRec(SequenceModel):
         self.blocks = nn.ModuleList(blocks)
         self.final_norm = nn.LayerNorm(hidden_size, eps=NORM_EPSILON)
 
-    def encode(self, e_BLD: Tensor, length_B: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def encode(self, e_BLD: Tensor, length_B: Tensor, generator: Draws | None = None) -> Tensor:
         """See `SequenceModel.encode`."""
         if not self.training:
             generator = None
@@ -110,9 +111,7 @@ class SASRecBlock(nn.Module):
         self.expand = nn.Linear(hidden_size, multiplier * hidden_size)
         self.contract = nn.Linear(multiplier * hidden_size, hidden_size)
 
-    def forward(
-        self, x_BLD: Tensor, generator: torch.Generator | None, last_of: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, x_BLD: Tensor, generator: Draws | None, last_of: Tensor | None = None) -> Tensor:
         """Return the block's output, [B, L, D]; given row lengths `last_of`, at the last inputs, [B, D]."""
         if last_of is not None:
             return self._last_position(x_BLD, last_of)
@@ -143,7 +142,7 @@ class SASRecBlock(nn.Module):
 
 
 def causal_attention(
-    q_BHLd: Tensor, k_BHLd: Tensor, v_BHLd: Tensor, p: float, generator: torch.Generator | None
+    q_BHLd: Tensor, k_BHLd: Tensor, v_BHLd: Tensor, p: float, generator: Draws | None
 ) -> Tensor:
     """Return softmax(q kᵀ / √d) v over keys s ≤ t, with dropout on the weights, [B, H, L, d].
 

@@ -51,6 +51,8 @@ OTHER: dict[str, Any] = {
     "attack_replacements": ["uniform"],
     "attack_repeats": 1,
     "attack_seed": 7,
+    "stability_changes": 1,
+    "stability_epochs": 9,
     "seed": 5,
     "seeds": [5, 6],
 }
