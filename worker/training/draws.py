@@ -46,7 +46,7 @@ class CountedDraws:
         self._draw = 0
 
     def at(self, epoch: int, windows: npt.NDArray[np.integer]) -> None:
-        """Begin a step: rows are these windows [B] of the epoch, and the next draw is the first of the step."""
+        """Begin a step: rows are these windows [B] of the epoch, the next draw is the first of the step."""
         of_epoch = mix64(np.array([self._base], dtype=np.uint64) + np.uint64(epoch))
         self._rows = mix64(of_epoch + windows.astype(np.uint64))
         self._draw = 0
@@ -83,7 +83,7 @@ Draws = torch.Generator | CountedDraws
 
 
 def uniform(shape: tuple[int, ...], draws: Draws) -> Tensor:
-    """float64 in [0, 1), of `shape` [B, …]; 53 random bits leave no item of any catalogue without its share."""
+    """float64 in [0, 1), of `shape` [B, …]; 53 random bits leave no item of a catalogue without its share."""
     if isinstance(draws, CountedDraws):
         bits = draws.words(shape).view(np.uint64) >> np.uint64(11)
         return torch.from_numpy(bits.astype(np.float64) * 2.0**-53)

@@ -198,8 +198,8 @@ class EvaluationSettings(_Settings):
     attack_seed: Seed = 0
     """Seed of the attacks' draws: the same in every arm and seed, so that arms meet the same attack."""
     stability_changes: int = Field(default=0, ge=0, le=100)
-    """Rank-list stability: interactions of the training data that are removed, and then replaced, one at a
-    time, with every arm trained again on each; as many chosen at random as by cascade effect. 0 is off."""
+    """Rank-list stability: training interactions that are removed, and then replaced, one at a time, with
+    every arm trained again each time; as many chosen at random as by cascade effect. 0 is off."""
     stability_epochs: int = Field(default=20, ge=1, le=100_000)
     """Epochs of each of these trainings, all of which run to the end (at most `epochs`)."""
 
