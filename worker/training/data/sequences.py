@@ -83,8 +83,8 @@ def build_sequences(
                 hint="Leave min_rating out, or name the column that holds the ratings.",
             )
         interactions = interactions.filter(pl.col("rating") >= min_rating)
-    users, user_ids = _number(interactions["user"])
-    items, item_ids = _number(interactions["item"])
+    users, user_ids = number_ids(interactions["user"])
+    items, item_ids = number_ids(interactions["item"])
     times = None
     if "timestamp" in interactions.columns:
         times = interactions["timestamp"].dt.timestamp("us").to_numpy().astype(np.int64)
@@ -112,7 +112,7 @@ def build_sequences(
     )
 
 
-def _number(ids: pl.Series) -> tuple[Int64, list[str]]:
+def number_ids(ids: pl.Series) -> tuple[Int64, list[str]]:
     """Number ids by first appearance: the number (0-based) of each row, and the id of each number."""
     # Categories of their own: polars' global ones would go on growing in a worker that lives for weeks.
     codes = ids.cast(pl.Categorical(pl.Categories.random())).to_physical().to_numpy().astype(np.int64)

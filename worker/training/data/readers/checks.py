@@ -84,17 +84,21 @@ def to_interactions(
     if any(problem.severity == "error" for problem in problems):
         raise UnreadableDataset(problems)
     interactions = pl.DataFrame({name: values.alias(name) for name, values in cells.items()})
+    rows = frame["row"]
     # Before sorting, which scatters the ids' bytes over memory: counting them then takes four times as long.
     stats = _stats(interactions, problems)
     if "timestamp" in cells and not interactions["timestamp"].is_sorted():
         # In one piece: gathering rows out of the reader's many pieces takes twice as long.
-        interactions = interactions.rechunk().sort("timestamp", maintain_order=True)
+        interactions = interactions.with_columns(rows).rechunk().sort("timestamp", maintain_order=True)
+        rows = interactions["row"]
+        interactions = interactions.drop("row")
     return ReadResult(
         interactions=interactions,
         format=format,
         columns={**columns, "guessed": _guessed(columns, options, format)},
         stats=stats,
         problems=problems,
+        rows=rows,
     )
 
 

@@ -2,49 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from worker.training.data.readers.checks import to_interactions
 from worker.training.data.readers.columns import ROLES, guess_by_name, guess_by_value
 from worker.training.data.readers.problems import Problem, UnreadableDataset
-from worker.training.data.readers.result import ReadOptions, ReadResult
+from worker.training.data.readers.result import OpenFile, ReadOptions, ReadResult
 from worker.training.data.readers.sniff import FORMATS, Layout, sniff
 from worker.training.data.readers.source import is_parquet, plain_file, refuse, sample_lines
-from worker.training.data.readers.tables import parquet_columns, read_parquet, read_table, read_tokens
+from worker.training.data.readers.tables import Table, parquet_columns, read_parquet, read_table, read_tokens
 
-__all__ = ["Problem", "ReadOptions", "ReadResult", "UnreadableDataset", "read_interactions"]
+__all__ = ["OpenFile", "Problem", "ReadOptions", "ReadResult", "UnreadableDataset", "read_interactions"]
 
 
-def read_interactions(path: Path, options: ReadOptions, *, filename: str | None = None) -> ReadResult:
+def read_interactions(
+    path: Path,
+    options: ReadOptions,
+    *,
+    filename: str | None = None,
+    inspect: Callable[[OpenFile], None] | None = None,
+) -> ReadResult:
     """Read the file at `path`, plain, gzip or zstd; `filename` is what its owner called it.
 
-    Raises UnreadableDataset with every problem found, if any of them is an error.
+    `inspect` is called once the file was read and before its decompressed content is removed. Raises
+    UnreadableDataset with every problem found, if any of them is an error.
     """
     if options.format is not None and options.format not in FORMATS:
         refuse("unknown_format", f"no format {options.format!r}", f"One of {', '.join(FORMATS)}.", "/format")
     with plain_file(path, options.max_bytes) as plain:
-        if options.format == "parquet" or (options.format is None and is_parquet(plain)):
-            names = parquet_columns(plain)
-            columns = _choose(names, options.named(), None)
-            picked = {role: name for role, name in columns.items() if name is not None}
-            table = read_parquet(plain, picked, options.max_rows, options.max_bytes)
-            return to_interactions(table, "parquet", columns, options, [])
-        layout = sniff(
-            sample_lines(plain),
-            given=options.format,
-            filename=filename or path.name,
-            wanted=[name for name in options.named().values() if name is not None],
-        )
-        if layout.format in ("sequence", "pairs"):
-            table, format = read_tokens(plain, layout, options.max_rows)
-            columns = {"user": "user", "item": "item", "time": None, "rating": None}
-            return to_interactions(table, format, columns, options, [])
-        columns = _choose(layout.names, options.named(), layout)
+        table, format, columns, remarks = _read(plain, options, filename or path.name)
+        result = to_interactions(table, format, columns, options, remarks)
+        lines_of, unit = table.lines_of, table.unit
+        del table  # its cells, which what looks closer needs the memory of
+        if inspect is not None:
+            inspect(OpenFile(result, plain, lines_of, unit))
+    return result
+
+
+def _read(
+    plain: Path, options: ReadOptions, filename: str
+) -> tuple[Table, str, dict[str, str | None], list[Problem]]:
+    """The table, its format, which column has which role, and what is to be remarked."""
+    if options.format == "parquet" or (options.format is None and is_parquet(plain)):
+        columns = _choose(parquet_columns(plain), options.named(), None)
         picked = {role: name for role, name in columns.items() if name is not None}
-        table = read_table(plain, layout, picked, options.max_rows)
-        remarks = [] if layout.header else [_no_header(columns)]
-        return to_interactions(table, layout.format, columns, options, remarks)
+        return read_parquet(plain, picked, options.max_rows, options.max_bytes), "parquet", columns, []
+    layout = sniff(
+        sample_lines(plain),
+        given=options.format,
+        filename=filename,
+        wanted=[name for name in options.named().values() if name is not None],
+    )
+    if layout.format in ("sequence", "pairs"):
+        table, format = read_tokens(plain, layout, options.max_rows)
+        return table, format, {"user": "user", "item": "item", "time": None, "rating": None}, []
+    columns = _choose(layout.names, options.named(), layout)
+    picked = {role: name for role, name in columns.items() if name is not None}
+    table = read_table(plain, layout, picked, options.max_rows)
+    return table, layout.format, columns, [] if layout.header else [_no_header(columns)]
 
 
 def _choose(

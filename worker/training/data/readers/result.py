@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -44,6 +46,7 @@ class ReadResult:
     rating (Float64); stably sorted by time where there is time, else in the file's order.
     columns: {"user", "item", "time", "rating": name or None, "guessed": bool}. stats: {"users", "items",
     "interactions", "first_at", "last_at"}, the moments as RFC 3339 text or None. problems: warnings only.
+    rows: integers, the 0-based row of the file of each interaction.
     """
 
     interactions: pl.DataFrame
@@ -51,3 +54,18 @@ class ReadResult:
     columns: dict[str, Any]
     stats: dict[str, Any]
     problems: list[Problem]
+    rows: pl.Series
+
+
+@dataclass(frozen=True)
+class OpenFile:
+    """A file that was read and is still there, for whoever wants to look closer.
+
+    plain: the decompressed content. lines_of: 0-based row numbers (ascending) → 1-based lines of it, or rows
+    where it is parquet; `unit` says which, "line" or "row".
+    """
+
+    result: ReadResult
+    plain: Path
+    lines_of: Callable[[Sequence[int]], list[int]]
+    unit: str
