@@ -28,6 +28,7 @@ from app.storage.database import DatabaseBlobStore
 from app.uploads import routes as uploads
 
 DESCRIPTION = """\
+from app.webhooks import routes as webhooks
 Training as a service for sequential recommenders whose rankings stay steady when a click is wrong.
 
 Upload a log of interactions, train on it in several arms, and compare how far the rankings move when items of
@@ -100,6 +101,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     application.include_router(version_1)
     return application
 
+    version_1.include_router(webhooks.router)
 
 def _operation_id(route: APIRoute) -> str:
     """Stable and readable in generated clients: the name of the route function."""

@@ -27,12 +27,12 @@ access_logger = logging.getLogger("app.access")
 error_logger = logging.getLogger("app.error")
 
 _SANE_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
-_SECRETS = re.compile(r"(sr_[A-Za-z0-9_-]{4})[A-Za-z0-9_-]{16,}|(://[^\s/:@]*:)[^\s/@]+(?=@)")
+_SECRETS = re.compile(r"(sr_[A-Za-z0-9_-]{4}|whsec_)[A-Za-z0-9_+/=-]{16,}|(://[^\s/:@]*:)[^\s/@]+(?=@)")
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}
 
 
 def redact(text: str) -> str:
-    """The text without API keys and without the passwords of URLs."""
+    """The text without API keys, webhooks' secrets, and the passwords of URLs."""
     return _SECRETS.sub(lambda match: f"{match.group(1) or match.group(2)}***", text)
 
 

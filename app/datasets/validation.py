@@ -18,6 +18,7 @@ from app.config import Settings
 from app.db.models.dataset import Dataset
 from app.db.session import send_after_commit
 from app.queue import LIGHT_QUEUE, VALIDATE_DATASET
+from app.webhooks.outbox import announce_dataset
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,7 @@ def recover_validating(session: Session, settings: Settings) -> int:
             dataset.status = "rejected"
             dataset.validated_at = now
             dataset.problems = [_unreadable(dataset.attempts)]
+            announce_dataset(session, dataset.project_id, dataset.id, "rejected", at=now)
         else:
             dataset.sent_at = now
             send_after_commit(session, VALIDATE_DATASET, dataset.id, queue=LIGHT_QUEUE)
@@ -126,9 +128,12 @@ def _settle(session: Session, claim: Claim, **values: Any) -> bool:
         update(Dataset)
         .where(*_held(claim))
         .values(validated_at=func.now(), lease_until=None, **values)
-        .returning(Dataset.id)
+        .returning(Dataset.id, Dataset.project_id, Dataset.status, Dataset.validated_at)
     ).one_or_none()
-    return settled is not None
+    if settled is None:
+        return False
+    announce_dataset(session, settled.project_id, settled.id, settled.status, at=settled.validated_at)
+    return True
 
 
 def _unreadable(attempts: int) -> dict[str, Any]:

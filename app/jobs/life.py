@@ -6,7 +6,8 @@
     running → queued                        (the worker shut down, or its lease ran out)
     failed, cancelled → queued              (tried again, from the last checkpoint)
 
-Every move locks the row, checks the table, and writes an event in the same transaction.
+Every move locks the row, checks the table, and writes an event, and the webhooks that tell of it, in the same
+transaction.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from app.db.session import send_after_commit
 from app.errors import JobStateError, NotFoundError
 from app.queue import RUN_JOB, TRAIN_QUEUE
 
+from app.webhooks.outbox import announce_job
 Level = Literal["info", "warning", "error"]
 AttemptOutcome = Literal["succeeded", "failed", "cancelled", "paused", "released", "lost"]
 
@@ -77,7 +79,8 @@ def enqueue(session: Session, job: Job) -> None:
     job.last_sequence = 0
     session.add(job)
     session.flush()
-    record(session, job, STATUS_EVENT, "The job is queued.", {"from": None, "to": Status.QUEUED.value})
+    queued = {"from": None, "to": Status.QUEUED.value}
+    announce_job(session, job, record(session, job, STATUS_EVENT, "The job is queued.", queued))
     send_after_commit(session, RUN_JOB, job.id, queue=TRAIN_QUEUE)
 
 
@@ -171,7 +174,8 @@ def move(
         job.error = dict(error or {})
     job.status = to
     data = {"from": before.value, "to": to.value, "attempt": job.attempt}
-    record(session, job, STATUS_EVENT, message, data | ({"error": dict(error)} if error else {}), level=level)
+    told = data | ({"error": dict(error)} if error else {})
+    announce_job(session, job, record(session, job, STATUS_EVENT, message, told, level=level))
     return job
 
 

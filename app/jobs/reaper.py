@@ -1,6 +1,7 @@
 """The reaper: `python -m app.jobs.reaper`. It alone moves jobs whose worker is gone, and wakes workers again.
 
 Any number of reapers may run: rows are taken with SKIP LOCKED, and every move checks the row's state again.
+Webhooks are sent by threads of this process.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ from app.storage.database import DatabaseBlobStore
 from app.uploads.service import sweep_expired
 
 logger = logging.getLogger(__name__)
+from app.webhooks.deliverer import Deliverer
+from app.webhooks.deliveries import forget_deliveries
 
 _BATCH = 100
 _SLOWEST_RESEND = 10
@@ -49,6 +52,7 @@ def reap_once(session: Session, settings: Settings) -> None:
     if expired or resent:
         logger.info("reaped %s, sent again %s", list(expired), list(resent))
 
+    forget_deliveries(session, settings)
 
 def reap_expired(session: Session) -> Sequence[str]:
     """Take the jobs whose lease ran out from workers that do not answer; returns the jobs' ids.
@@ -101,17 +105,21 @@ def resend_waiting(session: Session, settings: Settings) -> Sequence[str]:
 def run(settings: Settings, stopped: threading.Event) -> None:
     """Look every `reaper_seconds` until stopped; a database that is away is logged and tried again."""
     celery = make_celery(settings)
-    database = Database(settings.database, sender=CeleryQueue(celery), pool_size=2)
+    connections = 2 + settings.webhook_concurrency
+    database = Database(settings.database, sender=CeleryQueue(celery), pool_size=connections)
     blobs = DatabaseBlobStore(database.engine)
     try:
         while not stopped.is_set():
             look(database, blobs, settings)
             stopped.wait(settings.reaper_seconds)
+    deliverer = Deliverer(database, settings)
+    deliverer.start()
     finally:
         database.dispose()
         celery.close()
 
 
+        deliverer.stop()
 def look(database: Database, blobs: BlobStore, settings: Settings) -> None:
     """One look and one sweep of abandoned uploads; errors of the database are logged, not raised."""
     try:

@@ -1,0 +1,301 @@
+"""From a state change to a verified message: the outbox, claims, waits, giving up."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select, text, update
+from sqlalchemy.orm import Session
+from standardwebhooks import Webhook
+
+from app.config import Settings
+from app.datasets import validation
+from app.db.models.job import Job
+from app.db.models.job_event import JobEvent
+from app.db.models.webhook_delivery import WebhookDelivery
+from app.db.models.webhook_endpoint import WebhookEndpoint
+from app.db.session import Database
+from app.jobs.claims import claim
+from app.jobs.life import Status, move
+from app.jobs.service import cancel
+from app.storage.database import DatabaseBlobStore
+from app.webhooks.deliveries import claim_due, forget_deliveries, lease, queue_again, settle
+from app.webhooks.sending import Outcome
+from tests.factories import make_dataset
+
+FAILED = Outcome(0.1, 500, "no", "the receiver answered 500")
+DONE = Outcome(0.1, 204)
+
+
+def cancel_job(post: Any, job_id: str) -> None:
+    with post.database.unit_of_work() as session:
+        cancel(session, post.project_id, job_id)
+
+
+def test_a_jobs_end_arrives_and_the_public_library_verifies_it(post: Any, receiver: Any) -> None:
+    _, secret = post.endpoint(receiver.url, "job.cancelled")
+    job_id = post.submit()
+    cancel_job(post, job_id)
+    assert post.deliver() == 1
+    (message,) = receiver.received
+    body = Webhook(secret).verify(message.body, message.headers)
+    with post.database.unit_of_work() as session:
+        event = session.execute(
+            select(JobEvent).where(JobEvent.job_id == job_id).order_by(JobEvent.sequence.desc()).limit(1)
+        ).scalar_one()
+    assert body == {
+        "type": "job.cancelled",
+        "timestamp": event.created_at.isoformat(),
+        "data": {"id": job_id, "object": "job", "status": "cancelled", "sequence": event.sequence},
+    }
+    assert message.headers["webhook-id"] == event.id
+    assert message.headers["content-type"] == "application/json"
+    (delivery,) = post.deliveries()
+    assert (delivery.status, delivery.next_attempt_at, delivery.lease_until) == ("succeeded", None, None)
+    assert [(entry["n"], entry["status_code"], entry["error"]) for entry in delivery.attempts] == [
+        (1, 204, None)
+    ]
+    assert post.deliver() == 0
+
+
+def test_every_move_on_the_way_is_told_and_only_to_those_who_asked(
+    post: Any, database: Database, blobs: DatabaseBlobStore
+) -> None:
+    everything, _ = post.endpoint("http://a.example/")
+    ends, _ = post.endpoint("http://b.example/", "job.succeeded", "job.failed")
+    with database.unit_of_work() as session:
+        from app.accounts.service import project_id  # noqa: PLC0415
+
+        other = project_id(session, "other")
+    post.endpoint("http://c.example/", project_id=other)
+    off, _ = post.endpoint("http://d.example/")
+    with database.unit_of_work() as session:
+        session.get_one(WebhookEndpoint, off).enabled = False
+    job_id = post.submit()
+    with database.unit_of_work() as session:
+        assert claim(session, job_id, worker="w@host", lease=timedelta(seconds=30))
+    with database.unit_of_work() as session:
+        error = {"code": "internal", "message": "it broke", "hint": None}
+        move(session, session.get_one(Job, job_id), Status.FAILED, message="It broke.", error=error)
+    told = [(row.endpoint_id, row.type) for row in post.deliveries()]
+    assert told == [
+        (everything, "job.queued"),
+        (everything, "job.started"),
+        (everything, "job.failed"),
+        (ends, "job.failed"),
+    ]
+
+
+def test_a_data_set_that_was_read_is_told(post: Any, database: Database, blobs: DatabaseBlobStore) -> None:
+    post.endpoint("http://a.example/")
+    with database.unit_of_work() as session:
+        dataset = make_dataset(session, blobs)
+        claimed = validation.claim_validation(session, dataset.id, lease_seconds=60)
+        assert claimed is not None
+        assert validation.reject(session, claimed, [])
+        assert not validation.reject(session, claimed, [])  # no longer its claim: nothing happened
+    (row,) = post.deliveries("dataset.rejected")
+    assert json.loads(row.body)["data"] == {"id": dataset.id, "object": "dataset", "status": "rejected"}
+
+
+def test_what_is_rolled_back_sends_nothing(post: Any, database: Database, receiver: Any) -> None:
+    post.endpoint(receiver.url, "job.cancelled")
+    job_id = post.submit()
+    with database.sessions() as session:
+        cancel(session, post.project_id, job_id)
+        assert session.execute(select(func.count()).select_from(WebhookDelivery)).scalar_one() == 1
+        session.rollback()
+    assert (post.deliver(), receiver.received) == (0, [])
+
+
+def test_an_endpoint_that_is_being_deleted_breaks_no_jobs_transaction(post: Any, database: Database) -> None:
+    endpoint_id, _ = post.endpoint("http://a.example/", "job.cancelled")
+    job_id = post.submit()
+    with database.sessions() as deleting:
+        deleting.delete(deleting.get_one(WebhookEndpoint, endpoint_id))
+        deleting.flush()
+        thread = threading.Thread(target=cancel_job, args=(post, job_id))
+        thread.start()
+        thread.join(0.3)
+        assert thread.is_alive()  # it waits for the deletion's end
+        deleting.commit()
+        thread.join(10)
+    with database.unit_of_work() as session:
+        assert session.get_one(Job, job_id).status == "cancelled"
+    assert post.deliveries() == []
+
+
+@pytest.fixture
+def pending(post: Any) -> WebhookDelivery:
+    """A delivery that is due."""
+    post.endpoint("http://a.example/", "job.queued")
+    post.submit()
+    (delivery,) = post.deliveries()
+    assert isinstance(delivery, WebhookDelivery)
+    return delivery
+
+
+@pytest.fixture
+def work(database: Database) -> Iterator[Session]:
+    with database.unit_of_work() as session:
+        yield session
+
+
+def attempt(post: Any, outcome: Outcome, **changed: Any) -> WebhookDelivery:
+    """Make one attempt at the one delivery that is due, with this outcome; returns it as it is then."""
+    settings = post.settings.model_copy(update=changed)
+    with post.database.unit_of_work() as session:
+        claimed = claim_due(session, settings)
+    assert claimed is not None
+    with post.database.unit_of_work() as session:
+        assert settle(session, claimed, outcome, settings)
+        return session.get_one(WebhookDelivery, claimed.delivery_id)
+
+
+def waits(post: Any, delivery: WebhookDelivery) -> float:
+    with post.database.unit_of_work() as session:
+        now = session.execute(select(func.now())).scalar_one()
+    assert delivery.next_attempt_at is not None
+    return (delivery.next_attempt_at - now).total_seconds()
+
+
+def test_a_failing_receiver_is_tried_again_with_growing_waits_and_given_up(
+    post: Any, pending: WebhookDelivery
+) -> None:
+    schedule = (10.0, 100.0, 1000.0)
+    for wait in schedule:
+        row = attempt(post, FAILED, webhook_retry_seconds=schedule)
+        assert row.status == "pending"
+        assert wait - 1 <= waits(post, row) <= 1.1 * wait
+        assert post.deliver() == 0  # not before its time
+        post.make_due()
+    row = attempt(post, FAILED, webhook_retry_seconds=schedule)
+    assert (row.status, row.next_attempt_at, row.attempt) == ("failed", None, 4)
+    assert [entry["n"] for entry in row.attempts] == [1, 2, 3, 4]
+    assert row.attempts[0] | {"at": None} == {
+        "n": 1,
+        "at": None,
+        "milliseconds": 100,
+        "status_code": 500,
+        "response": "no",
+        "error": "the receiver answered 500",
+    }
+    assert post.endpoint_row(pending.endpoint_id).failing_since is not None
+    assert post.endpoint_row(pending.endpoint_id).enabled
+    with post.database.unit_of_work() as session:
+        queue_again(session, session.get_one(WebhookDelivery, row.id))
+    again = attempt(post, FAILED, webhook_retry_seconds=schedule)
+    assert again.status == "pending"  # with all its waits anew
+    post.make_due()
+    assert attempt(post, DONE).status == "succeeded"
+    assert post.endpoint_row(pending.endpoint_id).failing_since is None
+
+
+def test_a_receiver_that_asks_for_longer_is_left_alone_for_longer(
+    post: Any, pending: WebhookDelivery
+) -> None:
+    asked = Outcome(0.1, 503, "", "the receiver answered 503", retry_after=3600.0)
+    assert 3500 < waits(post, attempt(post, asked)) <= 3600
+
+
+def test_the_one_who_claimed_it_and_died_is_replaced_after_the_lease(
+    post: Any, pending: WebhookDelivery
+) -> None:
+    with post.database.unit_of_work() as session:
+        lost = claim_due(session, post.settings)
+    assert lost is not None
+    with post.database.unit_of_work() as session:
+        assert claim_due(session, post.settings) is None  # somebody has it
+        expired = func.clock_timestamp() - timedelta(milliseconds=1)
+        session.execute(update(WebhookDelivery).values(lease_until=expired))
+    with post.database.unit_of_work() as session:
+        next_one = claim_due(session, post.settings)
+    assert next_one is not None
+    assert (next_one.attempt, next_one.event_id, next_one.body) == (2, lost.event_id, lost.body)
+    with post.database.unit_of_work() as session:
+        assert not settle(session, lost, FAILED, post.settings)  # it comes too late
+        assert settle(session, next_one, DONE, post.settings)
+
+
+def test_several_deliverers_take_each_delivery_once_and_one_at_a_time_from_an_endpoint(
+    post: Any, database: Database
+) -> None:
+    for host in ("a", "b"):
+        post.endpoint(f"http://{host}.example/", "job.queued")
+    post.submit()
+    post.submit()
+    with database.sessions() as first, database.sessions() as second:
+        one, two = claim_due(first, post.settings), claim_due(second, post.settings)
+        assert one is not None
+        assert two is not None
+        assert one.delivery_id != two.delivery_id  # the first one's row is locked
+        first.commit()
+        second.commit()
+    with database.unit_of_work() as session:
+        third = claim_due(session, post.settings)
+    in_flight = {one.endpoint_id, two.endpoint_id} | ({third.endpoint_id} if third else set())
+    assert (len(in_flight), third is None) in {(2, True), (2, False)}
+    with database.unit_of_work() as session:
+        assert claim_due(session, post.settings) is None
+
+
+def test_a_lease_is_longer_than_an_attempt() -> None:
+    settings = Settings(webhook_timeout_seconds=60, lease_seconds=1)
+    assert lease(settings) > timedelta(seconds=60)
+
+
+def test_410_switches_the_endpoint_off_and_the_others_are_told(
+    post: Any, receiver: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    gone, secret = post.endpoint(receiver.url, "job.queued")
+    watcher, _ = post.endpoint("http://b.example/", "webhook_endpoint.disabled")
+    receiver.answer(410)
+    post.submit()
+    post.submit()
+    with caplog.at_level(logging.INFO):
+        assert post.deliver(webhook_concurrency=1) >= 1
+    row = post.endpoint_row(gone)
+    assert (row.enabled, row.disabled_reason) == (False, "gone")
+    assert [
+        (d.endpoint_id, json.loads(d.body)["data"]) for d in post.deliveries("webhook_endpoint.disabled")
+    ] == [(watcher, {"id": gone, "object": "webhook_endpoint", "status": "disabled", "reason": "gone"})]
+    assert [d.status for d in post.deliveries("job.queued")] == ["failed", "pending"]  # the second one waits
+    assert len(receiver.received) == 1
+    assert f"webhook endpoint {gone} is switched off: gone" in caplog.text
+    assert secret not in caplog.text
+
+
+@pytest.mark.parametrize(("days", "stays"), [(4, True), (6, False)])
+def test_an_endpoint_that_fails_for_days_is_switched_off(
+    post: Any, pending: WebhookDelivery, days: int, stays: bool
+) -> None:
+    with post.database.unit_of_work() as session:
+        endpoint = session.get_one(WebhookEndpoint, pending.endpoint_id)
+        endpoint.failing_since = session.execute(select(func.now())).scalar_one() - timedelta(days=days)
+    attempt(post, FAILED, webhook_retry_seconds=(1.0,))
+    assert post.endpoint_row(pending.endpoint_id).enabled  # the delivery still has an attempt before it
+    post.make_due()
+    attempt(post, FAILED, webhook_retry_seconds=(1.0,))
+    row = post.endpoint_row(pending.endpoint_id)
+    assert (row.enabled, row.disabled_reason) == (stays, None if stays else "failing")
+
+
+def test_old_deliveries_are_forgotten(post: Any, pending: WebhookDelivery) -> None:
+    attempt(post, DONE)
+    post.submit()
+    with post.database.unit_of_work() as session:
+        assert forget_deliveries(session, post.settings) == 0
+        session.execute(text("UPDATE webhook_deliveries SET created_at = created_at - interval '31 days'"))
+        session.execute(
+            update(WebhookDelivery)
+            .where(WebhookDelivery.id == pending.id)
+            .values(ended_at=WebhookDelivery.ended_at - timedelta(days=31))
+        )
+        assert forget_deliveries(session, post.settings) == 1
+    assert [row.status for row in post.deliveries()] == ["pending"]
