@@ -105,6 +105,24 @@ class Settings(BaseSettings):
     shutdown_grace_seconds: float = Field(default=6.0, gt=0.0)
     """Seconds that a training process has to write a checkpoint when its worker shuts down."""
 
+    # --- webhooks
+    webhook_allow_private: bool = False
+    """Whether webhooks may go to private and loopback addresses; link-local and metadata ones never."""
+    webhook_timeout_seconds: float = Field(default=15.0, gt=0.0, le=60.0)
+    """All that one attempt at a delivery may take, from looking the host up to the end of the answer."""
+    webhook_retry_seconds: Annotated[tuple[float, ...], NoDecode] = Field(
+        default=(5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000), max_length=50
+    )
+    """Waits before the second, third, … attempt, separated by commas; after the last one it is given up."""
+    webhook_disable_after_seconds: float = Field(default=5 * 24 * 3600.0, gt=0.0)
+    """An endpoint is switched off when a delivery is given up and none has succeeded for so long."""
+    webhook_keep_seconds: float = Field(default=30 * 24 * 3600.0, gt=0.0)
+    """Deliveries that have ended stay in the log for so long."""
+    webhook_poll_seconds: float = Field(default=1.0, gt=0.0, le=60.0)
+    """Seconds between two looks for deliveries that are due."""
+    webhook_concurrency: int = Field(default=4, ge=0, le=100)
+    """Deliveries that the reaper's process sends at once, one at a time to an endpoint; 0: none."""
+
     # --- telling
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severe log line that is written."""
@@ -124,24 +142,6 @@ class Settings(BaseSettings):
     @classmethod
     def _expand_home(cls, given: Path) -> Path:
         return given.expanduser().absolute()
-
-    # --- webhooks
-    webhook_allow_private: bool = False
-    """Whether webhooks may go to private and loopback addresses; link-local and metadata ones never."""
-    webhook_timeout_seconds: float = Field(default=15.0, gt=0.0, le=60.0)
-    """All that one attempt at a delivery may take, from looking the host up to the end of the answer."""
-    webhook_retry_seconds: Annotated[tuple[float, ...], NoDecode] = Field(
-        default=(5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000), max_length=50
-    )
-    """Waits before the second, third, … attempt, separated by commas; after the last one it is given up."""
-    webhook_disable_after_seconds: float = Field(default=5 * 24 * 3600.0, gt=0.0)
-    """An endpoint is switched off when a delivery is given up and none has succeeded for so long."""
-    webhook_keep_seconds: float = Field(default=30 * 24 * 3600.0, gt=0.0)
-    """Deliveries that have ended stay in the log for so long."""
-    webhook_poll_seconds: float = Field(default=1.0, gt=0.0, le=60.0)
-    """Seconds between two looks for deliveries that are due."""
-    webhook_concurrency: int = Field(default=4, ge=0, le=100)
-    """Deliveries that the reaper's process sends at once, one at a time to an endpoint; 0: none."""
 
     @field_validator("database_url")
     @classmethod

@@ -26,9 +26,9 @@ from app.problems import add_problem_handlers, describe_problems
 from app.queue import CeleryQueue, make_celery
 from app.storage.database import DatabaseBlobStore
 from app.uploads import routes as uploads
+from app.webhooks import routes as webhooks
 
 DESCRIPTION = """\
-from app.webhooks import routes as webhooks
 Training as a service for sequential recommenders whose rankings stay steady when a click is wrong.
 
 Upload a log of interactions, train on it in several arms, and compare how far the rankings move when items of
@@ -97,11 +97,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     version_1.include_router(uploads.router)
     for part in (api_keys.router, jobs.router, models.router, capabilities.router):
         version_1.include_router(part)
+    version_1.include_router(webhooks.router)
     application.include_router(health.router)
     application.include_router(version_1)
     return application
 
-    version_1.include_router(webhooks.router)
 
 def _operation_id(route: APIRoute) -> str:
     """Stable and readable in generated clients: the name of the route function."""

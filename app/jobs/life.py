@@ -26,8 +26,8 @@ from app.db.models.job_event import JobEvent
 from app.db.session import send_after_commit
 from app.errors import JobStateError, NotFoundError
 from app.queue import RUN_JOB, TRAIN_QUEUE
-
 from app.webhooks.outbox import announce_job
+
 Level = Literal["info", "warning", "error"]
 AttemptOutcome = Literal["succeeded", "failed", "cancelled", "paused", "released", "lost"]
 

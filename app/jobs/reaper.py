@@ -31,10 +31,10 @@ from app.queue import RUN_JOB, TRAIN_QUEUE, CeleryQueue, make_celery
 from app.storage.blobs import BlobStore
 from app.storage.database import DatabaseBlobStore
 from app.uploads.service import sweep_expired
-
-logger = logging.getLogger(__name__)
 from app.webhooks.deliverer import Deliverer
 from app.webhooks.deliveries import forget_deliveries
+
+logger = logging.getLogger(__name__)
 
 _BATCH = 100
 _SLOWEST_RESEND = 10
@@ -48,11 +48,11 @@ def reap_once(session: Session, settings: Settings) -> None:
     recover_validating(session, settings)
     recover_batches(session, settings)
     forget_gone(session)
+    forget_deliveries(session, settings)
     forget_old(session)
     if expired or resent:
         logger.info("reaped %s, sent again %s", list(expired), list(resent))
 
-    forget_deliveries(session, settings)
 
 def reap_expired(session: Session) -> Sequence[str]:
     """Take the jobs whose lease ran out from workers that do not answer; returns the jobs' ids.
@@ -108,18 +108,18 @@ def run(settings: Settings, stopped: threading.Event) -> None:
     connections = 2 + settings.webhook_concurrency
     database = Database(settings.database, sender=CeleryQueue(celery), pool_size=connections)
     blobs = DatabaseBlobStore(database.engine)
+    deliverer = Deliverer(database, settings)
+    deliverer.start()
     try:
         while not stopped.is_set():
             look(database, blobs, settings)
             stopped.wait(settings.reaper_seconds)
-    deliverer = Deliverer(database, settings)
-    deliverer.start()
     finally:
+        deliverer.stop()
         database.dispose()
         celery.close()
 
 
-        deliverer.stop()
 def look(database: Database, blobs: BlobStore, settings: Settings) -> None:
     """One look and one sweep of abandoned uploads; errors of the database are logged, not raised."""
     try:
