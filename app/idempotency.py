@@ -135,20 +135,8 @@ def identify_body(request: Request, *parts: str) -> None:
 
 
 def add_idempotency(app: FastAPI) -> None:
-    """Let repeats be answered, and the OpenAPI page show the header on every POST."""
+    """Let repeats be answered."""
     app.add_exception_handler(Replayed, _replay)
-    generate = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        if app.openapi_schema is not None:
-            return app.openapi_schema
-        document = generate()
-        for path, operations in document["paths"].items():
-            if path.startswith("/v1/") and "post" in operations:
-                _describe(operations["post"])
-        return document
-
-    app.openapi = openapi  # type: ignore[method-assign]
 
 
 async def _replay(_: Request, replayed: Exception) -> Response:
@@ -172,7 +160,8 @@ def _without_secret(body: bytes) -> bytes:
     return json.dumps(parsed).encode()
 
 
-def _describe(operation: dict[str, Any]) -> None:
+def describe_idempotency(operation: dict[str, Any]) -> None:
+    """Show the header, and what it may lead to, on a POST of the OpenAPI page."""
     operation.setdefault("parameters", []).append(
         {
             "name": HEADER,

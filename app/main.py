@@ -22,11 +22,11 @@ from app.idempotency import REPLAYED, add_idempotency
 from app.jobs import routes as jobs
 from app.models import routes as models
 from app.observability import RequestContextMiddleware, configure_logging
-from app.problems import add_problem_handlers, describe_problems
+from app.openapi import describe_openapi
+from app.problems import add_problem_handlers
 from app.queue import CeleryQueue, make_celery
 from app.storage.database import DatabaseBlobStore
 from app.uploads import routes as uploads
-from app.webhooks import routes as webhooks
 
 DESCRIPTION = """\
 Training as a service for sequential recommenders whose rankings stay steady when a click is wrong.
@@ -89,15 +89,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         )
     application.add_middleware(RequestContextMiddleware)
     add_problem_handlers(application)
-    describe_problems(application)
     add_idempotency(application)
+    describe_openapi(application)
 
     version_1 = APIRouter(prefix="/v1")
     version_1.include_router(datasets.router)
     version_1.include_router(uploads.router)
     for part in (api_keys.router, jobs.router, models.router, capabilities.router):
         version_1.include_router(part)
-    version_1.include_router(webhooks.router)
     application.include_router(health.router)
     application.include_router(version_1)
     return application

@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel, Field
 from sqlalchemy.exc import DataError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -100,34 +101,22 @@ def add_problem_handlers(app: FastAPI) -> None:
         app.add_exception_handler(kind, _handle)
 
 
-def describe_problems(app: FastAPI) -> None:
-    """Let the OpenAPI page show our errors, not the framework's, and a route's first sentence as summary."""
-    generate = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        if app.openapi_schema is not None:
-            return app.openapi_schema
-        document = generate()
-        schemas = document.setdefault("components", {}).setdefault("schemas", {})
-        for framework_schema in ("HTTPValidationError", "ValidationError"):
-            schemas.pop(framework_schema, None)
-        ours = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-        schemas.update(ours.pop("$defs"))
-        schemas["Problem"] = ours
-        for path in document["paths"].values():
-            for operation in path.values():
-                operation["summary"] = operation["description"].split("\n")[0].removesuffix(".")
-                if "application/json" in operation["responses"].get("422", {}).get("content", {}):
-                    operation["responses"]["422"] = problem_responses(422)[422]
-        return document
-
-    app.openapi = openapi  # type: ignore[method-assign]
-
-
 async def _handle(request: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException) and error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        # the framework names the methods of the first route of this path only
+        error = HTTPException(error.status_code, headers={"Allow": ", ".join(_methods_of(request))})
     if _status(_known(error)) >= HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.error("request failed", exc_info=error)
     return problem_response(request.scope, error)
+
+
+def _methods_of(request: Request) -> list[str]:
+    """Every method that the request's path takes."""
+    found: set[str] = set()
+    for route in iter_route_contexts(request.app.routes):
+        if route.path_regex.match(request.scope["path"]):
+            found |= route.methods or set()
+    return sorted(found)
 
 
 class _StatusOnlyError(SteadyRankError):

@@ -51,6 +51,7 @@ class FigureObject(BaseModel):
         return cls(id=name, job=row.job_id, bytes=row.bytes, sha256=row.sha256)
 
 
+_OBJECT = {"type": "object", "description": "Its fields are on the page about reports."}
 _FIGURE = {
     "id": "pareto",
     "object": "figure",
@@ -74,7 +75,7 @@ _MANIFEST = {
         200: {
             "description": "The report",
             "content": {
-                JSON: {"example": examples.REPORT},
+                JSON: {"schema": _OBJECT, "example": examples.REPORT},
                 HTML: {"schema": {"type": "string"}, "example": '<!DOCTYPE html>\n<html lang="en">…'},
                 MARKDOWN: {"schema": {"type": "string"}, "example": "# Report\n\n| arm | NDCG@10 |\n"},
             },
@@ -112,7 +113,11 @@ def get_job_report(
 @router.get(
     "/{job_id}/manifest",
     response_class=Response,
-    responses={**shown(_MANIFEST), **_NOT_MODIFIED, **problem_responses(404, 409, 416)},
+    responses={
+        200: {"content": {JSON: {"schema": _OBJECT, "example": _MANIFEST}}},
+        **_NOT_MODIFIED,
+        **problem_responses(404, 409, 416),
+    },
 )
 def get_job_manifest(
     job_id: str, request: Request, principal: PrincipalDep, session: SessionDep, blobs: BlobsDep

@@ -68,6 +68,22 @@ def test_not_found_and_method_not_allowed(odd: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/v1/datasets", "GET, POST"),
+        ("/v1/jobs/job_x", "DELETE, GET, PATCH"),
+        ("/v1/datasets/ds_x/content", "GET, HEAD"),
+        ("/v1/models/films/aliases/production", "DELETE, GET, PUT"),
+        ("/v1/uploads/up_x/complete", "POST"),
+    ],
+)
+def test_allow_names_every_method_of_the_path(client: httpx.Client, path: str, methods: str) -> None:
+    response = client.request("TRACE", path)
+    _problem(response, 405, "method_not_allowed")
+    assert response.headers["allow"] == methods
+
+
+@pytest.mark.parametrize(
     ("body", "pointer", "code"),
     [
         ({"epochs": 11}, "/epochs", "out_of_range"),
