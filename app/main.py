@@ -27,6 +27,7 @@ from app.problems import add_problem_handlers
 from app.queue import CeleryQueue, make_celery
 from app.storage.database import DatabaseBlobStore
 from app.uploads import routes as uploads
+from app.webhooks import routes as webhooks
 
 DESCRIPTION = """\
 Training as a service for sequential recommenders whose rankings stay steady when a click is wrong.
@@ -97,6 +98,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     version_1.include_router(uploads.router)
     for part in (api_keys.router, jobs.router, models.router, capabilities.router):
         version_1.include_router(part)
+    version_1.include_router(webhooks.router)
     application.include_router(health.router)
     application.include_router(version_1)
     return application
