@@ -18,6 +18,7 @@ from worker.training.data.split import Split
 from worker.training.data.temporal import split_of
 from worker.training.evaluation.baselines import Markov, Popularity
 from worker.training.evaluation.evaluate import evaluate, model_scorer
+from worker.training.evaluation.outcomes import OUTCOMES_FILE, pack_outcomes
 from worker.training.fitting.trainer import WARMUP, Outcome, Trainer
 from worker.training.fitting.warm_start import InitialModel, WarmStart
 from worker.training.models.base import SequenceModel
@@ -165,6 +166,10 @@ def run_experiment(
     written = write_documents(spec, split, sequences.item_ids, report=report, models=by_arm)
     for model in models:
         model.files[MANIFEST_FILE] = written.files[MANIFEST_FILE]
+    written.files[OUTCOMES_FILE] = pack_outcomes(
+        (sequences.user_ids[user] for user in split.users("test")),
+        {(result.arm, result.seed): result.measured.per_user for result in results},
+    )
     cut = not_run or any(result.stop_reason == "max_runtime" for result in results)
     stop_reason = "max_runtime" if cut else None
     return ExperimentResult(report, written.manifest, written.files, models, stop_reason)

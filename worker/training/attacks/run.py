@@ -126,7 +126,7 @@ class _Attack:
         self.differentiable = scorer if isinstance(scorer, DifferentiableScorer) else None
         self.windows = windows
         self.users, self.targets = split.users(phase), split.targets(phase).astype(np.int64)
-        self.cold = split.item_counts[self.targets] == 0
+        self.cold = split.misses(phase)
         self.replacements = Replacements(split.item_counts)
         self.shuffle: torch.Tensor | None = None
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from worker.training.data.sequences import Int32, Int64, Sequences, ragged_positions
 from worker.training.progress import DataError
@@ -17,6 +18,7 @@ MIN_INTERACTIONS = 3
 """Users with fewer train only: nothing would be left to learn from beside the two targets."""
 
 EvaluationPhase = Literal["validation", "test"]
+Bool = npt.NDArray[np.bool_]
 
 
 class Split(Protocol):
@@ -49,13 +51,22 @@ class Split(Protocol):
     def held_out(self, phase: EvaluationPhase) -> Int64:
         """int64[E]: how many of each history's newest items are not in `train`."""
 
+    def misses(self, phase: EvaluationPhase) -> Bool:
+        """bool[E]: whose target is a miss whatever the ranking, since it was never seen in training."""
+
     def facts(self) -> dict[str, Any]:
         """What the report says of the split, as JSON values; "name" is that of the spec's `split`."""
 
 
+def cold(split: Split, phase: EvaluationPhase) -> Bool:
+    """bool[E]: whose target never occurs in `train`."""
+    never: Bool = split.item_counts[split.targets(phase)] == 0
+    return never
+
+
 def cold_targets(split: Split, phase: EvaluationPhase) -> int:
     """Count the targets that never occur in training; each is a miss, and is counted as one."""
-    return int((split.item_counts[split.targets(phase)] == 0).sum())
+    return int(split.misses(phase).sum())
 
 
 @dataclass(frozen=True)
@@ -107,6 +118,10 @@ class LeaveOneOut:
     def held_out(self, phase: EvaluationPhase) -> Int64:
         """See `Split.held_out`: the validation item, in the test phase."""
         return np.full(len(self.eval_users), 1 if phase == "test" else 0, dtype=np.int64)
+
+    def misses(self, phase: EvaluationPhase) -> Bool:
+        """See `Split.misses`."""
+        return cold(self, phase)
 
     def facts(self) -> dict[str, Any]:
         """See `Split.facts`."""

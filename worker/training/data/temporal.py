@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from worker.training.data.sequences import Int32, Int64, Sequences, ragged_positions
-from worker.training.data.split import EvaluationPhase, Split, first_of_each, leave_one_out
+from worker.training.data.split import Bool, EvaluationPhase, Split, cold, first_of_each, leave_one_out
 from worker.training.progress import DataError
 from worker.training.spec import TrainSpec
 
@@ -65,6 +65,10 @@ class TemporalSplit:
         """See `Split.held_out`: the user's interactions of the validation period, in the test phase."""
         users = self.users(phase)
         return self._at(phase) - self.whole.offsets[users] - self.train.lengths[users]
+
+    def misses(self, phase: EvaluationPhase) -> Bool:
+        """See `Split.misses`."""
+        return cold(self, phase)
 
     def facts(self) -> dict[str, Any]:
         """See `Split.facts`."""

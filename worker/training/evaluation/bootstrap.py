@@ -14,14 +14,14 @@ Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 
 RESAMPLES = 1000
-_SEED = 1979
+SEED = 1979
 _COUNTS = 2_000_000
 """Users times resamples held at once: 8 MB of float32."""
 
 
 def bootstrap_interval(values: Float64) -> tuple[float, float]:
     """95 % percentile interval of the mean: values [n], resampled whole 1000 times with a fixed seed."""
-    rng = np.random.default_rng(_SEED)
+    rng = np.random.default_rng(SEED)
     n = len(values)
     means = [values[rng.integers(0, n, n, dtype=np.int64)].mean() for _ in range(RESAMPLES)]
     low, high = np.quantile(means, [0.025, 0.975])
@@ -42,7 +42,7 @@ def resampled_means(per_user: Mapping[str, Float32]) -> dict[str, Float32]:
     # Few figures differ in who takes part; those that do not share a count.
     absent_EA, which_M = np.unique(absent_EM, axis=1, return_inverse=True)
     summed = np.concatenate([np.where(absent_EM, 0.0, values_EM), ~absent_EA], axis=1, dtype=np.float32)
-    rng = np.random.default_rng(_SEED)
+    rng = np.random.default_rng(SEED)
     n, m = values_EM.shape
     sums = np.empty((RESAMPLES, summed.shape[1]), dtype=np.float64)
     chunk = max(1, _COUNTS // n)

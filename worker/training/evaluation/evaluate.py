@@ -34,7 +34,7 @@ _ENCODED_POSITIONS = 6_400
 class Evaluation:
     """What an evaluation found, rows in the order of the split's `users(phase)`.
 
-    ranks int64[E], 0-based; a target never seen in training is a miss at every k, of rank max(V, 20).
+    ranks int64[E], 0-based; a target of `Split.misses` is a miss at every k, of rank max(V, 20).
     lists int64[E, K] of item numbers (0 = no candidate left), or None where only ranks were asked for.
     metrics: HR, NDCG and MRR at 5, 10, 20 and, with lists, "coverage@10".
     """
@@ -77,7 +77,7 @@ def evaluate(
         done += len(rows)
         if tick is not None:
             tick(done / len(targets))
-    cold = split.item_counts[targets] == 0
+    cold = split.misses(phase)
     ranks[cold] = max(split.n_items, *METRICS_AT)
     metrics = rank_metrics(ranks)
     if top is not None:

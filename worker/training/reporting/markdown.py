@@ -19,7 +19,7 @@ def render_markdown(report: Mapping[str, Any]) -> str:
         f"# Training report: {spec['model']}, {', '.join(report['arms'])}",
         f"{report['verdict']}",
         "## Side by side",
-        _table(tables.side_by_side(report)),
+        as_table(tables.side_by_side(report)),
         "Test figures; an arm's is the mean over its seeds "
         f"({seeds}). *kept*: share of NDCG@10 left after the last items were replaced at random, over the "
         "users with a longer history. *overlap*: share of the top 10 that stays. *seconds*: training, the "
@@ -29,15 +29,15 @@ def render_markdown(report: Mapping[str, Any]) -> str:
         "## What robustness costs",
         _costs(report),
         "## Every attack",
-        *(f"### {name}\n\n{_table(tables.attacks(body))}" for name, body in tables.bodies(report)),
+        *(f"### {name}\n\n{as_table(tables.attacks(body))}" for name, body in tables.bodies(report)),
         "## Parts of the users",
         "Clean and attacked (last item replaced at random) figures by items read, by the user's training "
         "interactions, and by the target's training interactions (0: never seen, a miss).",
-        *(f"### {name}\n\n{_table(tables.slices(body))}" for name, body in tables.bodies(report)),
+        *(f"### {name}\n\n{as_table(tables.slices(body))}" for name, body in tables.bodies(report)),
         "## Seeds",
-        _table(tables.seeds(report)),
+        as_table(tables.seeds(report)),
         "## Data",
-        _table(tables.data(report)),
+        as_table(tables.data(report)),
         "## Protocol",
         "Figures of two reports compare only where the protocol hash is the same: "
         f"`{report['protocol_hash']}`.",
@@ -45,7 +45,7 @@ def render_markdown(report: Mapping[str, Any]) -> str:
         "## Settings",
         _json(spec),
         "## Environment",
-        _table(tables.environment(report)),
+        as_table(tables.environment(report)),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -53,17 +53,18 @@ def render_markdown(report: Mapping[str, Any]) -> str:
 def _differences(report: Mapping[str, Any]) -> str:
     if not report["comparisons"]:
         return "One arm was trained: there is nothing to compare."
-    return _table(tables.differences(report))
+    return as_table(tables.differences(report))
 
 
 def _costs(report: Mapping[str, Any]) -> str:
     if not report["costs"]:
         return "There is no standard arm beside another to set a price against."
     words = " ".join(sentence[0].upper() + sentence[1:] for sentence in map(price_in_words, report["costs"]))
-    return f"Against standard. {words}\n\n{_table(tables.costs(report))}"
+    return f"Against standard. {words}\n\n{as_table(tables.costs(report))}"
 
 
-def _table(table: Table) -> str:
+def as_table(table: Table) -> str:
+    """Write a table in Markdown."""
     lines = [table.header, ["---"] * len(table.header), *table.rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 

@@ -1,0 +1,190 @@
+"""The report of a stored model's evaluation: an arm's figures as in a training report, and their limits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from worker.training.evaluation.pairing import paired
+from worker.training.reporting import tables
+from worker.training.reporting.comparisons import warnings_of
+from worker.training.reporting.markdown import as_table
+from worker.training.reporting.report import SCHEMA_VERSION, measured_body, protocol_hash, protocol_of
+from worker.training.reporting.results import Measured
+from worker.training.spec import TrainSpec
+
+
+def build_evaluation_report(
+    spec: TrainSpec,
+    facts: Mapping[str, Any],
+    measured: Measured,
+    baselines: Mapping[str, Measured],
+    *,
+    model: Mapping[str, Any],
+    unknown: Mapping[str, Any],
+    training: Mapping[str, Any],
+    environment: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Put the pieces together into plain JSON types.
+
+    facts: of `dataset_facts`. model: needs "arm" and "seed"; "trained_on_this" says whether it was trained on
+    this data set. unknown, training: of `stored_model`. The protocol and its hash are a training report's, so
+    that figures compare with those of jobs on the same data. Raises ValueError when one is not finite.
+    """
+    arm = str(model["arm"])
+    arms = {arm: measured_body(measured)}
+    bodies = {name: measured_body(baseline) for name, baseline in baselines.items()}
+    comparisons = _against_baselines(arm, measured, baselines)
+    protocol = protocol_of(spec)
+    warnings = [
+        *_warnings(arm, model, unknown, training, measured),
+        *warnings_of(arms, bodies.get("popularity")),
+    ]
+    report = {
+        "schema_version": SCHEMA_VERSION,
+        "kind": "evaluation",
+        "protocol": protocol,
+        "protocol_hash": protocol_hash(protocol, facts["content_sha256"]),
+        "model": dict(model),
+        "dataset": dict(facts),
+        "unknown": dict(unknown),
+        "training": dict(training),
+        "arms": arms,
+        "baselines": bodies,
+        "comparisons": comparisons,
+        "warnings": warnings,
+        "verdict": _verdict(comparisons, warnings),
+        "spec": spec.model_dump(mode="json"),
+        "environment": dict(environment),
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(report, allow_nan=False))
+    return plain
+
+
+def render_evaluation(report: Mapping[str, Any]) -> str:
+    """Render a report of `build_evaluation_report` as Markdown."""
+    model, unknown = report["model"], report["unknown"]
+    parts = [
+        f"# Evaluation of {model.get('name', 'a model')}, {model['arm']}, seed {model['seed']}",
+        str(report["verdict"]),
+        *(f"> **{warning['code']}**: {warning['message']}." for warning in report["warnings"]),
+        "## Side by side",
+        as_table(tables.side_by_side(report)),
+        "## Differences from the baselines",
+        as_table(tables.differences(report)),
+        "## Every attack",
+        *(f"### {name}\n\n{as_table(tables.attacks(body))}" for name, body in tables.bodies(report)),
+        "## Parts of the users",
+        *(f"### {name}\n\n{as_table(tables.slices(body))}" for name, body in tables.bodies(report)),
+        "## What the model does not know",
+        f"{unknown['items']:,} items of {unknown['interactions']:,} interactions"
+        + (f", among them {', '.join(unknown['examples'])}" if unknown["examples"] else "")
+        + ". They are left out of histories and stand behind all known items in the ranking. "
+        f"{unknown['missed_targets']:,} test targets that the model never saw in training and "
+        f"{unknown['users_without_known_history']:,} users without any known item are counted as misses.",
+        "## Data",
+        as_table(tables.data(report)),
+        "## Protocol",
+        f"Figures of two reports compare only where the protocol hash is the same: "
+        f"`{report['protocol_hash']}`.",
+        f"```json\n{json.dumps(report['protocol'], indent=1)}\n```",
+        "## Environment",
+        as_table(tables.environment(report)),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _against_baselines(
+    arm: str, measured: Measured, baselines: Mapping[str, Measured]
+) -> list[dict[str, Any]]:
+    """Rows as of `compare_arms`: the model less each baseline, the same users."""
+    keys = [
+        (name, metric)
+        for name, baseline in baselines.items()
+        for metric in measured.per_user
+        if metric in baseline.per_user
+    ]
+    found = paired(
+        [
+            (
+                measured.per_user[metric].astype(np.float64),
+                baselines[name].per_user[metric].astype(np.float64),
+            )
+            for name, metric in keys
+        ]
+    )
+    return [
+        {
+            "arm": arm,
+            "against": name,
+            "metric": metric,
+            "difference": one.difference,
+            "interval": [one.low, one.high],
+            "n": one.n,
+        }
+        for (name, metric), one in zip(keys, found, strict=True)
+        if one is not None
+    ]
+
+
+def _warnings(
+    arm: str,
+    model: Mapping[str, Any],
+    unknown: Mapping[str, Any],
+    training: Mapping[str, Any],
+    measured: Measured,
+) -> list[dict[str, str]]:
+    leaked, found = training["targets_in_training"], []
+    if leaked:
+        found.append(
+            (
+                "targets_in_training",
+                f"{leaked:,} test targets were in this user's part of the model's training: "
+                "the figures flatter it",
+            )
+        )
+    if leaked is None:
+        found.append(
+            (
+                "training_unknown",
+                "the data set that the model was trained on is no longer there, so it cannot be told whether "
+                "test targets were in its training",
+            )
+        )
+    if model.get("trained_on_this"):
+        found.append(
+            (
+                "trained_on_this",
+                "the model was trained on this very data set: this says nothing of how it does on another",
+            )
+        )
+    if unknown["items"]:
+        found.append(("unknown_items", f"the model does not know {unknown['items']:,} items of the data set"))
+    if unknown["items"] and any(row["replacement"] == "gradient" for row in measured.attacks):
+        found.append(
+            (
+                "no_gradient_attack",
+                "attacks by gradient are not made where the data set has items that the model does not know",
+            )
+        )
+    return [{"code": code, "arm": arm, "message": message} for code, message in found]
+
+
+def _verdict(comparisons: list[dict[str, Any]], warnings: list[dict[str, str]]) -> str:
+    sentences = []
+    for row in comparisons:
+        if row["metric"] != "test.ndcg@10":
+            continue
+        low, high = row["interval"]
+        if low <= 0 <= high:
+            said = "no measurable difference in clean NDCG@10"
+        else:
+            direction = "higher" if row["difference"] > 0 else "lower"
+            interval = f"95 % interval {low:+.4f} to {high:+.4f}"
+            said = f"clean NDCG@10 {direction} by {abs(row['difference']):.4f} ({interval})"
+        sentences.append(f"{row['arm'].capitalize()} against {row['against']}: {said}.")
+    sentences += [f"{warning['message'][0].upper()}{warning['message'][1:]}." for warning in warnings]
+    return " ".join(sentences)
