@@ -107,7 +107,6 @@ def recover_validating(session: Session, settings: Settings) -> int:
             dataset.status = "rejected"
             dataset.validated_at = now
             dataset.problems = [_unreadable(dataset.attempts)]
-            dataset.to_forget = None
             announce_dataset(session, dataset.project_id, dataset.id, "rejected", at=now)
         else:
             dataset.sent_at = now
@@ -128,25 +127,13 @@ def _settle(session: Session, claim: Claim, **values: Any) -> bool:
     settled = session.execute(
         update(Dataset)
         .where(*_held(claim))
-        .values(validated_at=func.now(), lease_until=None, to_forget=None, **values)
+        .values(validated_at=func.now(), lease_until=None, **values)
         .returning(Dataset.id, Dataset.project_id, Dataset.status, Dataset.validated_at)
     ).one_or_none()
     if settled is None:
         return False
     announce_dataset(session, settled.project_id, settled.id, settled.status, at=settled.validated_at)
     return True
-
-
-def _twin(session: Session, claim: Claim, content_sha256: str | None) -> str | None:
-    """The project's oldest data set with the same interactions."""
-    if content_sha256 is None:
-        return None
-    same = select(Dataset.id).where(
-        Dataset.project_id == claim.project_id,
-        Dataset.content_sha256 == content_sha256,
-        Dataset.id != claim.dataset_id,
-    )
-    return session.execute(same.order_by(Dataset.id).limit(1)).scalar_one_or_none()
 
 
 def _unreadable(attempts: int) -> dict[str, Any]:
