@@ -17,6 +17,7 @@ from app.accounts.middleware import ApiKeyMiddleware
 from app.body_limit import BodyLimitMiddleware
 from app.config import Settings, get_settings
 from app.datasets import routes as datasets
+from app.datasets import version_routes as dataset_versions
 from app.db.session import Database
 from app.idempotency import REPLAYED, add_idempotency
 from app.jobs import routes as jobs
@@ -95,6 +96,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     version_1 = APIRouter(prefix="/v1")
     version_1.include_router(datasets.router)
+    version_1.include_router(dataset_versions.router)
     version_1.include_router(uploads.router)
     for part in (api_keys.router, jobs.router, models.router, capabilities.router):
         version_1.include_router(part)

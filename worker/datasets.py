@@ -6,6 +6,7 @@ memory) the reaper wakes another attempt, and rejects the data set after the las
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import tempfile
 import threading
@@ -13,14 +14,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import polars as pl
+from sqlalchemy.orm import Session
 
+from app.datasets.forgetting import delete_earlier, record
 from app.datasets.validation import Claim, Reading, accept, claim_validation, reject, renew
+from app.db.models.dataset import Dataset
 from app.storage.blobs import CHUNK_BYTES, BlobStore, BlobWriter
+from worker.dataset_content import Content, content_of_file, content_of_parent
 from worker.resources import Resources
 from worker.training.data.readers.problems import Problem, UnreadableDataset
-from worker.training.data.readers.read import ReadOptions, ReadResult, read_interactions
+from worker.training.data.readers.read import ReadOptions
+from worker.training.data.readers.source import refuse
 
 CANONICAL_CONTENT_TYPE = "application/vnd.apache.parquet"
 
@@ -43,10 +50,8 @@ def validate_dataset(dataset_id: str, *, resources: Resources) -> None:
         logger.info("data set %s does not wait to be read", dataset_id)
         return
     with _kept_alive(resources, claim), tempfile.TemporaryDirectory(prefix="steadyrank-") as folder:
-        original = Path(folder) / "original"
-        _download(resources.blobs, claim.original_blob, original)
         try:
-            result = read_interactions(original, _options(claim, resources), filename=claim.filename)
+            content = _content(resources, claim, Path(folder))
         except UnreadableDataset as error:
             _rejected(resources, claim, error.problems)
             return
@@ -58,8 +63,27 @@ def validate_dataset(dataset_id: str, *, resources: Resources) -> None:
             _rejected(resources, claim, [_READER_FAILED])
             return
         canonical = Path(folder) / "interactions.parquet"
-        result.interactions.write_parquet(canonical)
-        _accepted(resources, claim, result, canonical)
+        content.interactions.write_parquet(canonical)
+        _accepted(resources, claim, content, canonical)
+
+
+def _content(resources: Resources, claim: Claim, folder: Path) -> Content:
+    """The content of an uploaded file, or of what is to be made of another data set."""
+    source = folder / "source"
+    if claim.original_blob is not None:
+        _download(resources.blobs, claim.original_blob, source)
+        return content_of_file(source, _options(claim, resources), claim.filename)
+    lineage = claim.lineage or {}
+    with resources.database.unit_of_work() as session:
+        parent = session.get(Dataset, lineage["parent"])
+        blob_id = None if parent is None else parent.canonical_blob
+    if blob_id is None:
+        hint = "Upload it again, and ask for the transforms of that."
+        refuse(
+            "parent_deleted", f"the data set {lineage['parent']} is no longer there", hint, "/lineage/parent"
+        )
+    _download(resources.blobs, blob_id, source)
+    return content_of_parent(pl.read_parquet(source), lineage["transforms"], claim.to_forget)
 
 
 def _options(claim: Claim, resources: Resources) -> ReadOptions:
@@ -74,12 +98,16 @@ def _rejected(resources: Resources, claim: Claim, problems: Sequence[Problem]) -
     logger.info("data set %s rejected (claim held: %s): %s", claim.dataset_id, settled, why)
 
 
-def _accepted(resources: Resources, claim: Claim, result: ReadResult, canonical: Path) -> None:
+def _accepted(resources: Resources, claim: Claim, content: Content, canonical: Path) -> None:
     reading = Reading(
-        format=result.format,
-        columns=result.columns,
-        stats=result.stats,
-        problems=[asdict(problem) for problem in result.problems],
+        format=content.format,
+        columns=content.columns,
+        stats=content.stats,
+        problems=[asdict(problem) for problem in content.problems],
+        content_sha256=content.content_sha256,
+        findings=content.findings,
+        preview=content.preview,
+        made=None if claim.lineage is None else _made(claim.lineage, content, canonical),
     )
     writer = resources.blobs.open_writer(CANONICAL_CONTENT_TYPE)
     try:
@@ -88,6 +116,7 @@ def _accepted(resources: Resources, claim: Claim, result: ReadResult, canonical:
             if not accept(session, claim, reading, writer.blob_id):
                 raise _ClaimLostError
             writer.finish(session)
+            _told_of_forgotten(session, resources, claim, content)
     except _ClaimLostError:
         writer.abort()
         logger.info("data set %s is no longer this attempt's; nothing was changed", claim.dataset_id)
@@ -95,7 +124,31 @@ def _accepted(resources: Resources, claim: Claim, result: ReadResult, canonical:
         writer.abort()
         raise
     else:
-        logger.info("data set %s ready: %s", claim.dataset_id, dict(result.stats))
+        logger.info("data set %s ready: %s", claim.dataset_id, dict(content.stats))
+
+
+def _made(lineage: dict[str, Any], content: Content, canonical: Path) -> dict[str, Any]:
+    """What is known of a data set that was made of another only now: how, and its file."""
+    with canonical.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return {
+        "lineage": {**lineage, "transforms": content.steps},
+        "bytes": canonical.stat().st_size,
+        "sha256": sha256,
+    }
+
+
+def _told_of_forgotten(session: Session, resources: Resources, claim: Claim, content: Content) -> None:
+    """Note whom the removal of users concerns and, if that is wanted, delete the earlier versions."""
+    removed = sum(step.get("users_removed", 0) for step in content.steps)
+    if not removed or claim.lineage is None or claim.to_forget is None:
+        return
+    parent, made = str(claim.lineage["parent"]), claim.dataset_id
+    record(session, claim.project_id, parent=parent, made=made, users=removed)
+    if claim.to_forget["delete_parent"]:
+        told = delete_earlier(session, resources.blobs, claim.project_id, parent=parent, made=made)
+        dataset = session.get_one(Dataset, made, populate_existing=True)
+        dataset.lineage = {**(dataset.lineage or {}), **told}
 
 
 class _ClaimLostError(Exception):

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Session
 
+from app.datasets.version_schemas import UsedBy
 from app.db.models.dataset import Dataset
 from app.db.models.job import Job
+from app.db.models.model import Model
 from app.pagination import Page, paginate
 
+USERS_NAMED = 20
+"""How many of those that use a data set are named; all are counted."""
 _UNFINISHED = ("queued", "running", "pausing", "paused", "cancelling")
 
 
@@ -29,3 +35,30 @@ def unfinished_jobs(session: Session, dataset_id: str) -> Sequence[str]:
     """Ids of the jobs that still need the data set."""
     statement = select(Job.id).where(Job.dataset_id == dataset_id, Job.status.in_(_UNFINISHED))
     return session.execute(statement.order_by(Job.id)).scalars().all()
+
+
+def users_of(session: Session, dataset_id: str) -> Sequence[str]:
+    """Ids of the jobs, and of the data sets to be made of it, that still need the data set."""
+    waiting = select(Dataset.id).where(
+        Dataset.lineage["parent"].astext == dataset_id, Dataset.status == "validating"
+    )
+    return [*unfinished_jobs(session, dataset_id), *session.execute(waiting.order_by(Dataset.id)).scalars()]
+
+
+def used_by(session: Session, datasets: Sequence[Dataset]) -> Mapping[str, UsedBy]:
+    """What was trained on each of these data sets and made of it, by data set id."""
+    ids = [dataset.id for dataset in datasets]
+    found = {dataset_id: UsedBy() for dataset_id in ids}
+    parent: ColumnElement[str] = Dataset.lineage["parent"].astext
+    users: tuple[tuple[Any, ColumnElement[Any], str], ...] = (
+        (Job.id, Job.dataset_id.expression, "job"),
+        (Model.id, Model.dataset_id.expression, "model"),
+        (Dataset.id, parent, "dataset"),
+    )
+    for user, of, field in users:
+        newest = func.array_agg(aggregate_order_by(user, user.desc()))
+        statement = select(of, func.count(), newest).where(of.in_(ids)).group_by(of)
+        for dataset_id, count, names in session.execute(statement):
+            setattr(found[dataset_id], f"{field}s", count)
+            setattr(found[dataset_id], f"{field}_ids", names[:USERS_NAMED])
+    return found

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from app.datasets import service
+from app.datasets.markdown import as_markdown
 from app.datasets.receiving import received_file
 from app.datasets.schemas import EXAMPLE, DatasetDeleted, DatasetObject, DatasetReport, UploadOptions
+from app.datasets.version_schemas import FINDING_EXAMPLE
 from app.deps import BlobsDep, PageDep, PrincipalDep, SessionDep, SettingsDep
 from app.idempotency import IdempotentRoute, identify_body
 from app.pagination import ListOf, list_of
@@ -93,7 +95,7 @@ async def upload_dataset(
 def list_datasets(principal: PrincipalDep, session: SessionDep, page: PageDep) -> ListOf[DatasetObject]:
     """List the project's data sets, newest first."""
     rows, has_more = service.list_page(session, principal.project_id, page)
-    return list_of(rows, has_more, DatasetObject.of)
+    return list_of(service.shown(session, rows), has_more, lambda dataset: dataset)
 
 
 @router.get("/{dataset_id}", responses={**_shown(EXAMPLE), **problem_responses(404)})
@@ -104,11 +106,12 @@ def get_dataset(
     dataset = service.get(session, principal.project_id, dataset_id)
     if dataset.status == "validating":
         response.headers["Retry-After"] = "1"
-    return DatasetObject.of(dataset)
+    return service.shown(session, [dataset])[0]
 
 
 @router.get(
     "/{dataset_id}/report",
+    response_model=DatasetReport,
     responses={
         **_shown(
             {
@@ -120,24 +123,31 @@ def get_dataset(
                 "warnings": 1,
                 "problems": [
                     {
-                        "code": "duplicate_rows",
-                        "message": "1 row stands twice.",
-                        "pointer": "",
-                        "hint": None,
+                        "code": "no_header",
+                        "message": "the file has no header; took column_1 as user, column_2 as item",
+                        "pointer": "/columns",
+                        "hint": "If that is wrong, name the columns: user_column=column_2 and so on.",
                         "severity": "warning",
-                        "line": 17,
-                        "lines": [17],
+                        "line": None,
+                        "lines": [],
                         "count": 1,
                     }
                 ],
+                "findings": [FINDING_EXAMPLE],
             }
         ),
-        **problem_responses(404),
+        **problem_responses(404, 422),
     },
 )
-def get_dataset_report(dataset_id: str, principal: PrincipalDep, session: SessionDep) -> DatasetReport:
-    """Show what reading the data set found: counts, chosen columns, problems with line numbers."""
-    return DatasetReport.of(service.get(session, principal.project_id, dataset_id))
+def get_dataset_report(
+    dataset_id: str,
+    principal: PrincipalDep,
+    session: SessionDep,
+    format: Annotated[Literal["json", "md"], Query(description="JSON, or Markdown to read.")] = "json",
+) -> Any:
+    """Show what reading the data set found, and what the doctor says of it: with line numbers and fixes."""
+    report = DatasetReport.of(service.get(session, principal.project_id, dataset_id))
+    return Response(as_markdown(report), media_type="text/markdown") if format == "md" else report
 
 
 @router.get(

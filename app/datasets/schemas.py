@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from app.datasets.version_schemas import DatasetFinding, Lineage, UsedBy
 from app.db.models.dataset import Dataset
 
 Format = Literal["csv", "tsv", "jsonl", "parquet", "inter", "movielens", "sequence", "pairs"]
@@ -15,6 +16,7 @@ EXAMPLE: dict[str, Any] = {
     "id": "ds_01k9z3v5m8qpx7c2h4t6w0ynrb",
     "object": "dataset",
     "name": "log.csv",
+    "version": 1,
     "status": "ready",
     "filename": "log.csv",
     "bytes": 2079229,
@@ -29,6 +31,10 @@ EXAMPLE: dict[str, Any] = {
         "last_at": "1998-04-22T23:10:38Z",
     },
     "problems": [],
+    "content_sha256": "7c211433f02071597741e6ff5a8ea34789abbf43d1dd3b0eae8ac1df6a2f1a6b",
+    "same_content_as": None,
+    "lineage": None,
+    "used_by": {"jobs": 0, "models": 0, "datasets": 0, "job_ids": [], "model_ids": [], "dataset_ids": []},
     "created_at": "2025-11-23T13:48:00Z",
     "validated_at": "2025-11-23T13:48:01Z",
 }
@@ -86,23 +92,29 @@ class DatasetObject(BaseModel):
     id: str
     object: Literal["dataset"] = "dataset"
     name: str
+    version: int = Field(description="Counted from 1 among the data sets of one name")
     status: str = Field(description="`validating`, `ready` or `rejected`")
     filename: str
     bytes: int
-    sha256: str
+    sha256: str = Field(description="Of the file; empty while it is being made of another data set")
     format: str | None
     columns: dict[str, Any] | None
     stats: dict[str, Any] | None
     problems: list[DatasetProblem]
+    content_sha256: str | None = Field(description="Of the interactions, whatever the file's format")
+    same_content_as: str | None = Field(description="The oldest data set with the same interactions")
+    lineage: Lineage | None
+    used_by: UsedBy
     created_at: datetime
     validated_at: datetime | None
 
     @classmethod
-    def of(cls, row: Dataset) -> Self:
-        """The object of a row."""
+    def of(cls, row: Dataset, used_by: UsedBy | None = None) -> Self:
+        """The object of a row and of what uses it; of a new one nothing does."""
         return cls(
             id=row.id,
             name=row.name,
+            version=row.version,
             status=row.status,
             filename=row.filename,
             bytes=row.bytes,
@@ -111,13 +123,17 @@ class DatasetObject(BaseModel):
             columns=row.columns,
             stats=row.stats,
             problems=[DatasetProblem.model_validate(problem) for problem in row.problems],
+            content_sha256=row.content_sha256,
+            same_content_as=row.same_content_as,
+            lineage=None if row.lineage is None else Lineage.model_validate(row.lineage),
+            used_by=used_by or UsedBy(),
             created_at=row.created_at,
             validated_at=row.validated_at,
         )
 
 
 class DatasetReport(BaseModel):
-    """What reading a data set found."""
+    """What reading a data set found (`problems`), and what the doctor says of its log (`findings`)."""
 
     object: Literal["dataset_report"] = "dataset_report"
     dataset: str
@@ -129,6 +145,7 @@ class DatasetReport(BaseModel):
     errors: int
     warnings: int
     problems: list[DatasetProblem]
+    findings: list[DatasetFinding]
 
     @classmethod
     def of(cls, row: Dataset) -> Self:
@@ -144,6 +161,7 @@ class DatasetReport(BaseModel):
             errors=sum(problem.count for problem in shown.problems if problem.severity == "error"),
             warnings=sum(problem.count for problem in shown.problems if problem.severity == "warning"),
             problems=shown.problems,
+            findings=[DatasetFinding.model_validate(finding) for finding in row.findings or []],
         )
 
 

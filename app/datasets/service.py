@@ -8,8 +8,10 @@ from pathlib import PurePosixPath
 from sqlalchemy.orm import Session
 
 from app.datasets import queries, versions
-from app.datasets.schemas import UploadOptions
+from app.datasets.forgetting import remove
+from app.datasets.schemas import DatasetObject, UploadOptions
 from app.datasets.validation import recover_validating
+from app.datasets.version_schemas import DatasetPreview, PreviewRow
 from app.db.models.dataset import Dataset
 from app.db.session import send_after_commit
 from app.errors import DatasetNotReadyError, InUseError, NotFoundError
@@ -17,7 +19,17 @@ from app.pagination import Page
 from app.queue import LIGHT_QUEUE, VALIDATE_DATASET
 from app.storage.blobs import BlobInfo, BlobStore, BlobWriter
 
-__all__ = ["create", "create_of_blob", "delete", "get", "get_stored", "list_page", "recover_validating"]
+__all__ = [
+    "create",
+    "create_of_blob",
+    "delete",
+    "get",
+    "get_stored",
+    "list_page",
+    "preview",
+    "recover_validating",
+    "shown",
+]
 
 _DEFAULT_FILENAME = "upload"
 
@@ -77,6 +89,27 @@ def list_page(session: Session, project_id: str, page: Page) -> tuple[Sequence[D
     return queries.page_of(session, project_id, page)
 
 
+def shown(session: Session, datasets: Sequence[Dataset]) -> list[DatasetObject]:
+    """These data sets as clients see them, each with what uses it."""
+    used = queries.used_by(session, datasets)
+    return [DatasetObject.of(dataset, used[dataset.id]) for dataset in datasets]
+
+
+def preview(session: Session, project_id: str, dataset_id: str, limit: int) -> DatasetPreview:
+    """The first rows and lines of a data set. DatasetNotReadyError unless it is `ready`."""
+    dataset = get(session, project_id, dataset_id)
+    if dataset.status != "ready":
+        raise DatasetNotReadyError(
+            f"The data set {dataset_id} is {dataset.status}: nothing of it was understood so far.",
+            hint=f"GET /v1/datasets/{dataset_id}/report tells what was found.",
+            pointer="path:dataset_id",
+        )
+    kept = dataset.preview or {"rows": [], "lines": None}
+    rows = [PreviewRow.model_validate(row) for row in kept["rows"][:limit]]
+    lines = None if kept["lines"] is None else kept["lines"][:limit]
+    return DatasetPreview(dataset=dataset_id, rows=rows, lines=lines)
+
+
 def delete(session: Session, blobs: BlobStore, project_id: str, dataset_id: str) -> int:
     """Delete a data set and its bytes; returns how many bytes that freed.
 
@@ -88,19 +121,16 @@ def delete(session: Session, blobs: BlobStore, project_id: str, dataset_id: str)
     dataset = queries.find(session, project_id, dataset_id, lock=True)
     if dataset is None:
         raise NotFoundError.of("dataset", dataset_id)
-    jobs = queries.unfinished_jobs(session, dataset_id)
-    if jobs:
+    in_use = queries.users_of(session, dataset_id)
+    if in_use:
         raise InUseError(
-            f"{len(jobs)} job(s) that have not ended use this data set.",
+            f"{len(in_use)} job(s) that have not ended, or data set(s) being made of it, use this data set.",
             code="dataset_in_use",
-            used_by=jobs,
-            hint="Wait for them, or cancel them first: POST /v1/jobs/{id}/cancel",
+            used_by=in_use,
+            hint="Wait for them, or cancel the jobs first: POST /v1/jobs/{id}/cancel",
             pointer="path:dataset_id",
         )
-    stored = {blob for blob in (dataset.original_blob, dataset.canonical_blob) if blob is not None}
-    session.delete(dataset)
-    session.flush()
-    return blobs.delete(session, *stored)
+    return remove(session, blobs, dataset)
 
 
 def _bare(filename: str | None) -> str:

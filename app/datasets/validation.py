@@ -27,9 +27,13 @@ class Claim:
 
     dataset_id: str
     attempt: int
-    original_blob: str
+    original_blob: str | None
+    """None of one that is to be made of another data set, which `lineage` names."""
     filename: str
     options: dict[str, Any]
+    project_id: str
+    lineage: dict[str, Any] | None = None
+    to_forget: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,11 @@ class Reading:
     columns: Mapping[str, Any]
     stats: Mapping[str, Any]
     problems: Sequence[Mapping[str, Any]]
+    content_sha256: str | None = None
+    findings: Sequence[Mapping[str, Any]] = ()
+    preview: Mapping[str, Any] | None = None
+    made: Mapping[str, Any] | None = None
+    """Of one that was made of another: its `lineage`, and the `bytes` and `sha256` of its file."""
 
 
 def claim_validation(session: Session, dataset_id: str, *, lease_seconds: float) -> Claim | None:
@@ -48,11 +57,17 @@ def claim_validation(session: Session, dataset_id: str, *, lease_seconds: float)
         update(Dataset)
         .where(Dataset.id == dataset_id, Dataset.status == "validating", Dataset.lease_until.is_(None))
         .values(attempts=Dataset.attempts + 1, lease_until=func.now() + timedelta(seconds=lease_seconds))
-        .returning(Dataset.attempts, Dataset.original_blob, Dataset.filename, Dataset.options)
+        .returning(
+            Dataset.attempts,
+            Dataset.original_blob,
+            Dataset.filename,
+            Dataset.options,
+            Dataset.project_id,
+            Dataset.lineage,
+            Dataset.to_forget,
+        )
     ).one_or_none()
-    return (
-        None if row is None else Claim(dataset_id, row.attempts, row.original_blob, row.filename, row.options)
-    )
+    return None if row is None else Claim(dataset_id, *row)
 
 
 def renew(session: Session, claim: Claim, *, lease_seconds: float) -> bool:
@@ -76,7 +91,12 @@ def accept(session: Session, claim: Claim, reading: Reading, canonical_blob: str
         columns=dict(reading.columns),
         stats=dict(reading.stats),
         problems=[dict(problem) for problem in reading.problems],
+        content_sha256=reading.content_sha256,
+        same_content_as=_twin(session, claim, reading.content_sha256),
+        findings=[dict(finding) for finding in reading.findings],
+        preview=None if reading.preview is None else dict(reading.preview),
         canonical_blob=canonical_blob,
+        **({} if reading.made is None else {**reading.made, "original_blob": canonical_blob}),
     )
 
 
@@ -107,6 +127,7 @@ def recover_validating(session: Session, settings: Settings) -> int:
             dataset.status = "rejected"
             dataset.validated_at = now
             dataset.problems = [_unreadable(dataset.attempts)]
+            dataset.to_forget = None
             announce_dataset(session, dataset.project_id, dataset.id, "rejected", at=now)
         else:
             dataset.sent_at = now
@@ -127,13 +148,25 @@ def _settle(session: Session, claim: Claim, **values: Any) -> bool:
     settled = session.execute(
         update(Dataset)
         .where(*_held(claim))
-        .values(validated_at=func.now(), lease_until=None, **values)
+        .values(validated_at=func.now(), lease_until=None, to_forget=None, **values)
         .returning(Dataset.id, Dataset.project_id, Dataset.status, Dataset.validated_at)
     ).one_or_none()
     if settled is None:
         return False
     announce_dataset(session, settled.project_id, settled.id, settled.status, at=settled.validated_at)
     return True
+
+
+def _twin(session: Session, claim: Claim, content_sha256: str | None) -> str | None:
+    """The project's oldest data set with the same interactions."""
+    if content_sha256 is None:
+        return None
+    same = select(Dataset.id).where(
+        Dataset.project_id == claim.project_id,
+        Dataset.content_sha256 == content_sha256,
+        Dataset.id != claim.dataset_id,
+    )
+    return session.execute(same.order_by(Dataset.id).limit(1)).scalar_one_or_none()
 
 
 def _unreadable(attempts: int) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.db.models.dataset_forget import DatasetForget
 from app.db.models.model import Model
 from app.db.models.model_alias import ModelAlias
 from app.db.models.model_file import ModelFile
@@ -67,6 +68,16 @@ def aliases_of(session: Session, models: Sequence[Model]) -> Mapping[str, list[s
     for model_id, alias in session.execute(statement.order_by(ModelAlias.alias)):
         found[model_id].append(alias)
     return found
+
+
+def forgets_of(session: Session, models: Sequence[Model]) -> Mapping[str, list[DatasetForget]]:
+    """What the data sets of these models had to forget since, by model id, oldest first."""
+    datasets = {model.id: model.dataset_facts["id"] for model in models}
+    statement = select(DatasetForget).where(DatasetForget.dataset_id.in_(set(datasets.values())))
+    by_dataset: defaultdict[str, list[DatasetForget]] = defaultdict(list)
+    for forget in session.execute(statement.order_by(DatasetForget.created_at)).scalars():
+        by_dataset[forget.dataset_id].append(forget)
+    return {model_id: by_dataset[dataset_id] for model_id, dataset_id in datasets.items()}
 
 
 def files_of(session: Session, models: Sequence[Model]) -> Mapping[str, list[ModelFile]]:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from app.db.models.dataset_forget import DatasetForget
 from app.db.models.model import Model
 from app.db.models.model_file import ModelFile
 from app.jobs.examples import DATASET_ID, JOB_ID, MODEL_ID, SHA256
@@ -28,6 +29,7 @@ EXAMPLE: dict[str, Any] = {
     "arm": "cascade",
     "seed": 0,
     "metrics": {"test": {"hr@10": 0.116, "ndcg@10": 0.0575}},
+    "warnings": [],
     "files": [{"path": "weights.safetensors", "bytes": 612344, "sha256": SHA256}],
     "created_at": "2025-11-23T13:53:00Z",
 }
@@ -53,6 +55,17 @@ class ModelFileObject(BaseModel):
     sha256: str
 
 
+class ModelWarning(BaseModel):
+    """Something that happened after a model was trained, and that whoever uses it should know."""
+
+    code: str = Field(description="`trained_on_forgotten_users`")
+    message: str
+    dataset: str = Field(description="The data set that it was trained on")
+    made_dataset: str = Field(description="The data set without those users")
+    users: int
+    at: datetime
+
+
 class ModelObject(BaseModel):
     """A trained model: one arm and seed of a job."""
 
@@ -69,12 +82,19 @@ class ModelObject(BaseModel):
     arm: str
     seed: int
     metrics: dict[str, Any]
+    warnings: list[ModelWarning]
     files: list[ModelFileObject]
     created_at: datetime
 
     @classmethod
-    def of(cls, row: Model, files: Sequence[ModelFile], aliases: Sequence[str]) -> Self:
-        """The object of a row, its files and the aliases that point at it."""
+    def of(
+        cls,
+        row: Model,
+        files: Sequence[ModelFile],
+        aliases: Sequence[str],
+        forgets: Sequence[DatasetForget] = (),
+    ) -> Self:
+        """The object of a row, its files, the aliases that point at it, what its data set had to forget."""
         return cls(
             id=row.id,
             name=row.name,
@@ -86,9 +106,22 @@ class ModelObject(BaseModel):
             arm=row.arm,
             seed=row.seed,
             metrics=row.metrics,
+            warnings=[_forgotten(forget) for forget in forgets],
             files=[ModelFileObject(path=file.path, bytes=file.bytes, sha256=file.sha256) for file in files],
             created_at=row.created_at,
         )
+
+
+def _forgotten(forget: DatasetForget) -> ModelWarning:
+    return ModelWarning(
+        code="trained_on_forgotten_users",
+        message=f"Users of the data set that it was trained on ({forget.users}) were to be forgotten since. "
+        f"Train again on {forget.made_dataset_id}, and delete this model.",
+        dataset=forget.dataset_id,
+        made_dataset=forget.made_dataset_id,
+        users=forget.users,
+        at=forget.created_at,
+    )
 
 
 class ModelChange(BaseModel):

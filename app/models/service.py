@@ -65,7 +65,8 @@ def rename(session: Session, project_id: str, model_id: str, name: str) -> Model
 def shown(session: Session, models: Sequence[Model]) -> list[ModelObject]:
     """These models as clients see them, each with its files and aliases."""
     files, aliases = queries.files_of(session, models), queries.aliases_of(session, models)
-    return [ModelObject.of(model, files[model.id], aliases[model.id]) for model in models]
+    forgets = queries.forgets_of(session, models)
+    return [ModelObject.of(model, files[model.id], aliases[model.id], forgets[model.id]) for model in models]
 
 
 def file(session: Session, project_id: str, model_id: str, path: str) -> ModelFile:

@@ -6,12 +6,13 @@ import gzip
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 from sqlalchemy import func, select
 
-import worker.datasets
+import worker.dataset_content
 from app.config import Settings
 from app.datasets.checks import zstd
 from app.datasets.validation import claim_validation, recover_validating
@@ -96,12 +97,12 @@ def test_running_it_again_changes_nothing(resources: Resources) -> None:
 def test_deleted_while_it_was_read(resources: Resources, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset_id = _add(resources, CSV)
 
-    def read(path: Path, options: ReadOptions, *, filename: str | None) -> ReadResult:
+    def read(path: Path, options: ReadOptions, **given: Any) -> ReadResult:
         with resources.database.unit_of_work() as session:
             session.delete(session.get_one(Dataset, dataset_id))
-        return read_interactions(path, options, filename=filename)
+        return read_interactions(path, options, **given)
 
-    monkeypatch.setattr(worker.datasets, "read_interactions", read)
+    monkeypatch.setattr(worker.dataset_content, "read_interactions", read)
     validate_dataset(dataset_id, resources=resources)
     with resources.database.unit_of_work() as session:
         incomplete = select(func.count()).select_from(Blob).where(Blob.sha256.is_(None))
@@ -113,11 +114,11 @@ def test_a_reader_that_dies_leaves_it_for_another(
 ) -> None:
     dataset_id = _add(resources, CSV)
 
-    def die(path: Path, options: ReadOptions, *, filename: str | None) -> ReadResult:
+    def die(path: Path, options: ReadOptions, **given: Any) -> ReadResult:
         raise MemoryError
 
     with monkeypatch.context() as patch:
-        patch.setattr(worker.datasets, "read_interactions", die)
+        patch.setattr(worker.dataset_content, "read_interactions", die)
         with pytest.raises(MemoryError):
             validate_dataset(dataset_id, resources=resources)
     with resources.database.unit_of_work() as session:
@@ -131,10 +132,10 @@ def test_a_reader_that_dies_leaves_it_for_another(
 def test_a_fault_of_the_reader_is_told_at_once(resources: Resources, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset_id = _add(resources, CSV)
 
-    def fail(path: Path, options: ReadOptions, *, filename: str | None) -> ReadResult:
+    def fail(path: Path, options: ReadOptions, **given: Any) -> ReadResult:
         raise pl.exceptions.PanicException("as polars raises it: no Exception")
 
-    monkeypatch.setattr(worker.datasets, "read_interactions", fail)
+    monkeypatch.setattr(worker.dataset_content, "read_interactions", fail)
     validate_dataset(dataset_id, resources=resources)
     dataset = _get(resources, dataset_id)
     assert dataset.status == "rejected"
@@ -150,14 +151,14 @@ def test_the_claim_is_kept_alive_while_reading_takes_long(
     dataset_id = _add(resources, CSV)
     taken: list[object] = []
 
-    def read(path: Path, options: ReadOptions, *, filename: str | None) -> ReadResult:
+    def read(path: Path, options: ReadOptions, **given: Any) -> ReadResult:
         threading.Event().wait(1.0)
         with resources.database.unit_of_work() as session:
             taken.append(recover_validating(session, quick.settings))
             taken.append(claim_validation(session, dataset_id, lease_seconds=1))
-        return read_interactions(path, options, filename=filename)
+        return read_interactions(path, options, **given)
 
-    monkeypatch.setattr(worker.datasets, "read_interactions", read)
+    monkeypatch.setattr(worker.dataset_content, "read_interactions", read)
     validate_dataset(dataset_id, resources=quick)
     assert taken == [0, None]
     assert _get(resources, dataset_id).status == "ready"

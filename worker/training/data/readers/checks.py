@@ -86,7 +86,7 @@ def to_interactions(
     interactions = pl.DataFrame({name: values.alias(name) for name, values in cells.items()})
     rows = frame["row"]
     # Before sorting, which scatters the ids' bytes over memory: counting them then takes four times as long.
-    stats = _stats(interactions, problems)
+    stats = stats_of(interactions, problems)
     if "timestamp" in cells and not interactions["timestamp"].is_sorted():
         # In one piece: gathering rows out of the reader's many pieces takes twice as long.
         interactions = interactions.with_columns(rows).rechunk().sort("timestamp", maintain_order=True)
@@ -114,8 +114,8 @@ def _example(cells: pl.Series, bad: pl.Series) -> str:
     return f" (such as {str(shown[0])[:40]!r})" if len(shown) else ""
 
 
-def _stats(interactions: pl.DataFrame, problems: Sequence[Problem]) -> dict[str, Any]:
-    """Count, and refuse a log in which nobody has enough interactions to learn from and be tested on."""
+def stats_of(interactions: pl.DataFrame, problems: Sequence[Problem]) -> dict[str, Any]:
+    """Count (see `ReadResult.stats`), and refuse a log in which nobody has enough interactions to learn from and be tested on."""
     users, items = interactions.select(pl.col("user", "item").n_unique()).row(0)
     # More than two rows a user on average: somebody has three, and nobody's rows need be counted.
     enough = len(interactions) > users * (MIN_INTERACTIONS - 1)
