@@ -110,7 +110,7 @@ class Settings(BaseSettings):
     """Whether webhooks may go to private and loopback addresses; link-local and metadata ones never."""
     webhook_timeout_seconds: float = Field(default=15.0, gt=0.0, le=60.0)
     """All that one attempt at a delivery may take, from looking the host up to the end of the answer."""
-    webhook_retry_seconds: Annotated[tuple[float, ...], NoDecode] = Field(
+    webhook_retry_seconds: Annotated[tuple[PositiveFloat, ...], NoDecode] = Field(
         default=(5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000), max_length=50
     )
     """Waits before the second, third, … attempt, separated by commas; after the last one it is given up."""

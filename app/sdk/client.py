@@ -24,6 +24,7 @@ from app.sdk.keys import ApiKeys
 from app.sdk.models import Models
 from app.sdk.transport import Transport
 from app.sdk.uploads import Uploads
+from app.sdk.webhook_endpoints import WebhookEndpoints
 
 
 class SteadyRank:
@@ -58,6 +59,7 @@ class SteadyRank:
         self.datasets = Datasets(self._transport)
         self.jobs = Jobs(self._transport)
         self.models = Models(self._transport)
+        self.webhook_endpoints = WebhookEndpoints(self._transport)
         self.api_keys = ApiKeys(self._transport)
 
     def capabilities(self) -> dict[str, Any]:

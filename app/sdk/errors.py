@@ -5,6 +5,7 @@
     ├── ServiceUnreachableError     no answer came (refused, timed out, cut off)
     ├── IntegrityError              a download's bytes are not the ones that were promised
     ├── WaitTimeoutError            something took longer than the caller would wait
+    ├── WebhookVerificationError    a webhook's signature or time is not right
     ├── DatasetRejectedError        an upload was read and found unusable; `.dataset.problems` says why
     └── ProblemError                the service answered with an error (problem+json, RFC 9457)
         ├── BadRequestError         400
@@ -80,6 +81,10 @@ class IntegrityError(SteadyRankError):
 
 class WaitTimeoutError(SteadyRankError):
     """The caller's waiting time ran out; the work itself goes on in the service."""
+
+
+class WebhookVerificationError(SteadyRankError):
+    """A webhook was not signed with the secret, or not a short while ago: it is not to be trusted."""
 
 
 class DatasetRejectedError(SteadyRankError):

@@ -114,3 +114,13 @@ def test_secrets_stay_out_of_what_is_said_of_faults(field: str) -> None:
 def test_every_field_has_a_sentence() -> None:
     undocumented = [name for name, field in Settings.model_fields.items() if not field.description]
     assert undocumented == []
+
+
+def test_the_waits_between_webhooks_are_a_list_of_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STEADYRANK_WEBHOOK_RETRY_SECONDS", "5, 300.5,")
+    assert Settings().webhook_retry_seconds == (5.0, 300.5)
+    monkeypatch.setenv("STEADYRANK_WEBHOOK_RETRY_SECONDS", "")
+    assert Settings().webhook_retry_seconds == ()  # sent once, and given up
+    monkeypatch.setenv("STEADYRANK_WEBHOOK_RETRY_SECONDS", "5,-1")
+    with pytest.raises(ValidationError):
+        Settings()

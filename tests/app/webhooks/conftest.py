@@ -154,14 +154,9 @@ def post(database: Database, blobs: DatabaseBlobStore, private: Settings) -> Pos
 
 
 @pytest.fixture
-def service(
-    application: FastAPI,
-    private: Settings,
-    service_url: str,
-    api_key: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[SteadyRank]:
+def service(application: FastAPI, private: Settings, service_url: str, api_key: str) -> Iterator[SteadyRank]:
     """The SDK, on a real service that allows private receivers."""
-    monkeypatch.setattr(application.state, "settings", private)
+    application.state.settings, before = private, application.state.settings
     with SteadyRank(service_url, api_key, max_retries=0) as made:
         yield made
+    application.state.settings = before
