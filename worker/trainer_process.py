@@ -29,7 +29,7 @@ def as_environment(settings: Settings) -> dict[str, str]:
     for name in settings.model_fields_set:
         value = getattr(settings, name)
         if value is not None:
-            text = ",".join(value) if isinstance(value, tuple) else str(value)
+            text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
             variables[bare.get(name, f"STEADYRANK_{name.upper()}")] = text
     return variables
 
