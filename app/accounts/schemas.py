@@ -37,7 +37,7 @@ class ApiKeyCreate(BaseModel):
     name: str = Field(min_length=1, max_length=200)
     """What it is for."""
     scopes: list[Scope] = Field(default=[Scope.SUBMIT], min_length=1, max_length=len(Scope))
-    """What it may do: `read`, `submit` (which reads too) or `admin` (which may do everything)."""
+    """What it may do: `read`, `submit` (reads too), `admin` (the whole project), `operator` (projects)."""
     expires_at: AwareDatetime | None = None
     """From when on it opens nothing; null for never."""
 

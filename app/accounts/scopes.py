@@ -1,4 +1,4 @@
-"""What a key may do: `read`, `submit`, `admin`, each with all that the ones before it may."""
+"""What a key may do: `read`, `submit`, `admin`, `operator`, each with all that the ones before it may."""
 
 from __future__ import annotations
 
@@ -15,16 +15,21 @@ class Scope(StrEnum):
     """Also upload, train, steer and delete."""
     ADMIN = "admin"
     """Also make and revoke keys, and say where webhooks go."""
+    OPERATOR = "operator"
+    """Also make projects and set their limits, and read the metrics of the whole installation."""
 
 
 _RANK = {scope: rank for rank, scope in enumerate(Scope)}
 _OF_ADMINS = frozenset({"api_keys", "webhook_endpoints"})
+_OF_OPERATORS = frozenset({"projects"})
 _LOOKING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def needed(method: str, path: str) -> Scope:
-    """The scope that a request to a `/v1` path needs."""
+    """The scope that a request to a `/v1` path, or to `/metrics`, needs."""
     parts = path.split("/")
+    if parts[1:2] == ["metrics"] or (parts[2:3] and parts[2] in _OF_OPERATORS):
+        return Scope.OPERATOR
     if len(parts) > 2 and parts[2] in _OF_ADMINS:
         return Scope.ADMIN
     if method in _LOOKING or parts[-1] == "recommend":

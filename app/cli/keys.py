@@ -39,6 +39,7 @@ class ScopeName(StrEnum):
     READ = "read"
     SUBMIT = "submit"
     ADMIN = "admin"
+    OPERATOR = "operator"
 
 
 DataDir = Annotated[

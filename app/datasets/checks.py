@@ -177,6 +177,11 @@ class UploadCheck:
             self._kind, data = self._begin()
         self._kind.feed(data)
 
+    @property
+    def received(self) -> int:
+        """Bytes so far."""
+        return self._received
+
     def finish(self) -> None:
         """Say that the file is at its end. ValidationFailed when it cannot end there."""
         if self._received == 0:

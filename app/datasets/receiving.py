@@ -48,8 +48,9 @@ class _Raw:
 class ReceivedFile:
     """A file that has wholly arrived and passed the checks; its blob is not finished yet."""
 
-    def __init__(self, writer: BlobWriter, options: UploadOptions) -> None:
+    def __init__(self, writer: BlobWriter, size: int, options: UploadOptions) -> None:
         self.writer = writer
+        self.size = size
         self.options = options
 
 
@@ -81,7 +82,7 @@ async def received_file(
             await run_in_threadpool(_take, source, check, writer, piece)
         given = source.end()
         await run_in_threadpool(check.finish)
-        yield ReceivedFile(writer, _merged(options, given))
+        yield ReceivedFile(writer, check.received, _merged(options, given))
     except BaseException:
         with anyio.CancelScope(shield=True):
             await run_in_threadpool(writer.abort)

@@ -7,12 +7,13 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
+from app.accounts import quotas
 from app.datasets import service
 from app.datasets.markdown import as_markdown
 from app.datasets.receiving import received_file
 from app.datasets.schemas import EXAMPLE, DatasetDeleted, DatasetObject, DatasetReport, UploadOptions
 from app.datasets.version_schemas import FINDING_EXAMPLE
-from app.deps import BlobsDep, PageDep, PrincipalDep, SessionDep, SettingsDep
+from app.deps import BlobsDep, DatabaseDep, PageDep, PrincipalDep, SessionDep, SettingsDep
 from app.idempotency import IdempotentRoute, identify_body
 from app.pagination import ListOf, list_of
 from app.problems import problem_responses
@@ -61,6 +62,7 @@ async def upload_dataset(
     options: Annotated[UploadOptions, Query()],
     principal: PrincipalDep,
     session: SessionDep,
+    database: DatabaseDep,
     blobs: BlobsDep,
     settings: SettingsDep,
 ) -> DatasetObject:
@@ -69,10 +71,14 @@ async def upload_dataset(
     csv, tsv, jsonl, parquet, `.inter`, MovieLens `::`, sequence text and pairs; plain, gzip or zstd.
     The answer is `validating`; poll the data set until it is `ready` or `rejected` with `problems[]`.
     """
+    project_id = principal.project_id
+    declared = request.headers.get("content-length", "")
+    await run_in_threadpool(
+        quotas.expect_room, database, settings, project_id, int(declared) if declared.isdigit() else 1
+    )
     async with received_file(request, blobs, settings, options) as file:
-        dataset = await run_in_threadpool(
-            service.create, session, principal.project_id, file.writer, file.options
-        )
+        await run_in_threadpool(quotas.require_room, session, settings, project_id, file.size)
+        dataset = await run_in_threadpool(service.create, session, project_id, file.writer, file.options)
     identify_body(request, dataset.sha256, file.options.model_dump_json())
     return DatasetObject.of(dataset)
 

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 from sqlalchemy.exc import DBAPIError
 
+from app.accounts.scopes import Scope
 from app.accounts.service import authenticate, create_key
 from app.config import Settings, faults_of, get_settings
 from app.db.migrate import upgrade
@@ -210,9 +211,11 @@ def _ensure_key(database_url: str, path: Path) -> None:
     try:
         with database.unit_of_work() as session:
             with suppress(FileNotFoundError, Unauthorized):
-                authenticate(session, path.read_text(encoding="utf-8").strip())
-                return
-            _, secret = create_key(session, name=f"local key of {socket.gethostname()}")
+                held = authenticate(session, path.read_text(encoding="utf-8").strip())
+                if Scope.OPERATOR in held.scopes:
+                    return
+            name = f"local key of {socket.gethostname()}"
+            _, secret = create_key(session, name=name, scopes=[Scope.OPERATOR])
         datafolder.write_private(path, secret + "\n")
     finally:
         database.dispose()

@@ -20,6 +20,7 @@ from typing import Any, Literal
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from app.accounts.quotas import add_runtime
 from app.db.models.job import Job
 from app.db.models.job_attempt import JobAttempt
 from app.db.models.job_event import JobEvent
@@ -211,8 +212,10 @@ def _end_attempt(
 ) -> None:
     if outcome == "lost":
         job.attempts_lost += 1
-    session.execute(
+    began = session.execute(
         update(JobAttempt)
         .where(JobAttempt.job_id == job.id, JobAttempt.attempt == job.attempt)
         .values(outcome=outcome, ended_at=now, error=dict(error) if error else None)
-    )
+        .returning(JobAttempt.started_at)
+    ).scalar_one()
+    add_runtime(session, job.project_id, (now - began).total_seconds())

@@ -191,18 +191,18 @@ def pause_job(job_id: str, principal: PrincipalDep, session: SessionDep) -> JobO
     "/{job_id}/resume",
     responses={**shown({**examples.JOB, "status": "queued"}), **problem_responses(404, 409)},
 )
-def resume_job(job_id: str, principal: PrincipalDep, session: SessionDep) -> JobObject:
+def resume_job(job_id: str, principal: PrincipalDep, session: SessionDep, settings: SettingsDep) -> JobObject:
     """Queue a paused job again; it goes on from its last checkpoint."""
-    return _shown(session, steering.resume(session, principal.project_id, job_id))
+    return _shown(session, steering.resume(session, settings, principal.project_id, job_id))
 
 
 @_jobs.post(
     "/{job_id}/retry",
     responses={**shown({**examples.JOB, "status": "queued"}), **problem_responses(404, 409)},
 )
-def retry_job(job_id: str, principal: PrincipalDep, session: SessionDep) -> JobObject:
+def retry_job(job_id: str, principal: PrincipalDep, session: SessionDep, settings: SettingsDep) -> JobObject:
     """Queue a failed or cancelled job again; it goes on from its last checkpoint."""
-    return _shown(session, steering.retry(session, principal.project_id, job_id))
+    return _shown(session, steering.retry(session, settings, principal.project_id, job_id))
 
 
 @_jobs.delete(

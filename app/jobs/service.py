@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import delete as delete_from
 from sqlalchemy.orm import Session
 
+from app.accounts import quotas
 from app.config import Settings
 from app.db.ids import is_id
 from app.db.models.checkpoint import Checkpoint
@@ -67,8 +68,9 @@ def check(
 
 
 def create(session: Session, settings: Settings, project_id: str, body: JobCreate) -> Job:
-    """Queue a job; a worker is woken after the commit. Raises what `check` raises."""
+    """Queue a job; a worker is woken after the commit. Raises what `check` and `quotas.submit_job` raise."""
     spec, dataset = check(session, settings, project_id, body)
+    quotas.submit_job(session, settings, project_id)
     job = Job(
         project_id=project_id,
         name=body.name,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
+from app.accounts import quotas
+from app.config import Settings
 from app.db.models.job import Job
 from app.errors import ErrorItem, JobStateError, ValidationFailed
 from app.jobs import queries, service
@@ -29,7 +31,7 @@ def pause(session: Session, project_id: str, job_id: str) -> Job:
     raise _refusal(job, "job_not_pausable", "Only a queued or running job can be paused.")
 
 
-def resume(session: Session, project_id: str, job_id: str) -> Job:
+def resume(session: Session, settings: Settings, project_id: str, job_id: str) -> Job:
     """Queue a paused job again; it goes on from its last checkpoint.
 
     Raises:
@@ -45,10 +47,11 @@ def resume(session: Session, project_id: str, job_id: str) -> Job:
             else "Only a paused job can be resumed."
         )
         raise _refusal(job, "job_not_paused", hint)
+    quotas.queue_again(session, settings, project_id)
     return move(session, job, Status.QUEUED, message="The job is queued again, to go on where it was paused.")
 
 
-def retry(session: Session, project_id: str, job_id: str) -> Job:
+def retry(session: Session, settings: Settings, project_id: str, job_id: str) -> Job:
     """Queue a failed or cancelled job again; it goes on from its last checkpoint, with all its attempts.
 
     Raises:
@@ -65,6 +68,7 @@ def retry(session: Session, project_id: str, job_id: str) -> Job:
         raise _refusal(job, "job_not_retryable", "Only a failed or cancelled job can be tried again.")
     if dataset is None:
         raise _refusal(job, "dataset_deleted", "Its data set was deleted: upload it and submit a new job.")
+    quotas.queue_again(session, settings, project_id)
     message = "The job is queued again, to go on from its last checkpoint if it has one."
     return move(session, job, Status.QUEUED, message=message)
 

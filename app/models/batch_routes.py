@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Request, Response
 
-from app.deps import BlobsDep, PageDep, PrincipalDep, SessionDep
+from app.deps import BlobsDep, PageDep, PrincipalDep, SessionDep, SettingsDep
 from app.idempotency import IdempotentRoute
 from app.jobs.examples import listed, shown
 from app.models import batches
@@ -31,9 +31,10 @@ def create_model_recommendations(
     asked: Annotated[BatchCreate, Body(openapi_examples={"a data set": {"value": CREATE_EXAMPLE}})],
     principal: PrincipalDep,
     session: SessionDep,
+    settings: SettingsDep,
 ) -> BatchObject:
     """Recommend to every user of a data set, in the background; the result is a parquet file."""
-    return BatchObject.of(batches.create(session, principal.project_id, model_id, asked))
+    return BatchObject.of(batches.create(session, settings, principal.project_id, model_id, asked))
 
 
 @router.get("", responses={**shown(listed(EXAMPLE)), **problem_responses(404, 422)})

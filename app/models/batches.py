@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
+from app.accounts import quotas
 from app.config import Settings
 from app.db.models.batch_recommendation import BatchRecommendation
 from app.db.models.dataset import Dataset
@@ -38,8 +39,10 @@ class Claim:
     options: Mapping[str, Any]
 
 
-def create(session: Session, project_id: str, model_id: str, asked: BatchCreate) -> BatchRecommendation:
-    """Queue a batch. NotFoundError for the model or the data set; DatasetNotReadyError."""
+def create(
+    session: Session, settings: Settings, project_id: str, model_id: str, asked: BatchCreate
+) -> BatchRecommendation:
+    """Queue a batch. NotFoundError for the model or the data set; DatasetNotReadyError; QuotaExceeded."""
     model = queries.find(session, project_id, model_id)
     if model is None:
         raise NotFoundError.of("model", model_id)
@@ -48,6 +51,7 @@ def create(session: Session, project_id: str, model_id: str, asked: BatchCreate)
         raise NotFoundError.of("dataset", asked.dataset, pointer="/dataset")
     if dataset.status != "ready":
         raise DatasetNotReadyError(f"Data set {dataset.id} is {dataset.status}.")
+    quotas.require_room(session, settings, project_id, 1)
     batch = BatchRecommendation(
         project_id=project_id,
         model_id=model.id,

@@ -22,6 +22,7 @@ from app.sdk.discovery import discover
 from app.sdk.jobs import Jobs
 from app.sdk.keys import ApiKeys
 from app.sdk.models import Models
+from app.sdk.projects import Projects, Usage
 from app.sdk.transport import Transport
 from app.sdk.uploads import Uploads
 from app.sdk.webhook_endpoints import WebhookEndpoints
@@ -61,10 +62,15 @@ class SteadyRank:
         self.models = Models(self._transport)
         self.webhook_endpoints = WebhookEndpoints(self._transport)
         self.api_keys = ApiKeys(self._transport)
+        self.projects = Projects(self._transport)
 
     def capabilities(self) -> dict[str, Any]:
         """Models, training settings as JSON Schema, attacks, limits, devices."""
         return self._transport.json("GET", "/v1/capabilities")
+
+    def usage(self) -> Usage:
+        """What the key's project uses, its limits, and when they are counted anew."""
+        return Usage.from_json(self._transport.json("GET", "/v1/usage"))
 
     def health(self) -> dict[str, Any]:
         """Whether the service and what it depends on are up; ServiceUnavailableError names what is down."""

@@ -141,7 +141,9 @@ async def put_upload_part(
 
         def store() -> UploadPart:
             with database.unit_of_work() as session:
-                return service.store_part(session, blobs, project_id, upload_id, n=n, received=received)
+                return service.store_part(
+                    session, blobs, settings, project_id, upload_id=upload_id, n=n, received=received
+                )
 
         part = await run_in_threadpool(store)
     return PartObject.of(part)

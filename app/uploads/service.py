@@ -13,6 +13,7 @@ from datetime import timedelta
 from sqlalchemy import delete, func
 from sqlalchemy.orm import Session
 
+from app.accounts import quotas
 from app.config import Settings
 from app.datasets import service as datasets
 from app.datasets.checks import UploadCheck, too_large
@@ -32,9 +33,10 @@ _OWN_FIELDS = {"bytes", "sha256", "part_bytes"}
 
 
 def open_upload(session: Session, settings: Settings, project_id: str, asked: UploadCreate) -> Upload:
-    """Begin an upload. PayloadTooLarge when its announced length is over the limit."""
+    """Begin an upload. PayloadTooLarge or QuotaExceeded when its announced length is over the limit."""
     if asked.bytes is not None and asked.bytes > settings.max_upload_bytes:
         raise too_large(settings.max_upload_bytes)
+    quotas.require_room(session, settings, project_id, asked.bytes or 1)
     upload = Upload(
         project_id=project_id,
         status="open",
@@ -88,7 +90,14 @@ def most_bytes(session: Session, settings: Settings, project_id: str, upload_id:
 
 
 def store_part(
-    session: Session, blobs: BlobStore, project_id: str, upload_id: str, *, n: int, received: Received
+    session: Session,
+    blobs: BlobStore,
+    settings: Settings,
+    project_id: str,
+    *,
+    upload_id: str,
+    n: int,
+    received: Received,
 ) -> UploadPart:
     """Keep a part that has wholly arrived, in place of an earlier one; the very same again changes nothing.
 
@@ -96,6 +105,7 @@ def store_part(
         NotFoundError: The upload was abandoned meanwhile.
         UploadStateError: It was completed meanwhile, or is just being completed.
         ValidationFailed: The part is not as long as it must be (`wrong_part_size`).
+        QuotaExceeded: The project has no room for it.
 
     """
     upload = _held(session, project_id, upload_id)
@@ -106,6 +116,8 @@ def store_part(
     part = session.get(UploadPart, (upload_id, n))
     if part is not None and (part.sha256, part.bytes) == (received.sha256, received.size):
         return part
+    replaces = part.bytes if part is not None else 0
+    quotas.require_room(session, settings, project_id, received.size - replaces)
     info = received.writer.finish(session)
     if part is None:
         part = UploadPart(upload_id=upload_id, n=n, blob_id=info.id, bytes=info.size, sha256=info.sha256)

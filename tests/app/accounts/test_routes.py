@@ -147,7 +147,8 @@ def test_every_route_needs_a_scope_and_a_read_key_changes_nothing(as_key: As, ap
     [
         (["read"], {Scope.READ}),
         (["submit"], {Scope.READ, Scope.SUBMIT}),
-        (["read", "admin"], set(Scope)),
+        (["read", "admin"], {Scope.READ, Scope.SUBMIT, Scope.ADMIN}),
+        (["operator"], set(Scope)),
         ([], set()),
     ],
 )
