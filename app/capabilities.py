@@ -151,5 +151,6 @@ def _limits(settings: Settings) -> dict[str, float]:
         "max_rows": settings.max_rows,
         "max_epochs": settings.max_epochs,
         "max_runtime_seconds": settings.max_runtime_seconds,
+        "max_pending_seconds": settings.max_pending_seconds,
         "max_attempts": settings.max_attempts,
     }

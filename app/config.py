@@ -74,7 +74,11 @@ class Settings(BaseSettings):
     max_epochs: int = Field(default=10_000, ge=1)
     """Most epochs a job may ask for."""
     max_runtime_seconds: int = Field(default=7 * 24 * 3600, ge=1)
-    """Longest that one job may train, in seconds."""
+    """Longest that one job may run, all its attempts together, in seconds."""
+    max_pending_seconds: int = Field(default=30 * 24 * 3600, ge=1)
+    """Longest that a job may wait in the queue, in seconds; then it fails."""
+    evaluation_share: float = Field(default=0.15, ge=0.0, lt=1.0)
+    """Share of a job's runtime limit that is kept for measuring what was trained by then."""
 
     # --- what a project may use; 0 is no limit, and a project may have limits of its own
     quota_rows: int = Field(default=0, ge=0)

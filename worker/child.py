@@ -13,6 +13,7 @@ import signal
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -22,7 +23,7 @@ from app.config import get_settings
 from app.errors import BlobDamagedError
 from app.jobs.claims import Claim, LeaseLost
 from app.observability import configure_logging
-from worker.pipe import SAVE_AND_STOP, STOP, End, Upward
+from worker.pipe import FINISH, SAVE_AND_STOP, STOP, End, Upward
 from worker.resources import open_resources
 from worker.training.progress import Control, Stopped, TrainingError
 
@@ -35,6 +36,9 @@ _LONGEST_MESSAGE = 2000
 _UPLOAD_AGAIN = "Upload the data set again, then submit the job again."
 _OUR_FAULT = "This is a fault of the service; its log has the traceback under the job's id."
 _MEMORY_HINT = "Lower batch_size, hidden_size or max_length, or give the worker more memory."
+
+
+_WORDS = {STOP: Control.STOP, SAVE_AND_STOP: Control.SAVE_AND_STOP, FINISH: Control.FINISH}
 
 
 class Wishes:
@@ -51,7 +55,7 @@ class Wishes:
 
     def _hear(self) -> None:
         for line in sys.stdin:
-            self._wish({STOP: Control.STOP, SAVE_AND_STOP: Control.SAVE_AND_STOP}[line.strip()])
+            self._wish(_WORDS[line.strip()])
         os._exit(EXIT_ORPHANED)
 
     def _wish(self, control: Control) -> None:
@@ -92,13 +96,14 @@ def train(claimed: Claim, upward: Upward, wishes: Wishes) -> End:
                 found=upward.environment,
             )
     except Exception as error:
-        return _end_of(error)
+        return end_of(error, "Training")
     finally:
         resources.database.dispose()
     return End("succeeded")
 
 
-def _end_of(error: Exception) -> End:
+def end_of(error: Exception, what: str) -> End:
+    """How `what` ended that raised this."""
     from torch import OutOfMemoryError  # noqa: PLC0415 - loaded by now
 
     match error:
@@ -107,28 +112,28 @@ def _end_of(error: Exception) -> End:
         case LeaseLost():
             end = End("lease_lost")
         case TrainingError():
-            logger.warning("training cannot go on: %s", error)
+            logger.warning("%s cannot go on: %s", what, error)
             end = End("error", code=error.code, message=str(error), hint=error.hint)
         case BlobDamagedError():
             logger.exception("stored bytes are damaged")
             end = End("error", code="dataset_changed", message=error.detail, hint=_UPLOAD_AGAIN)
         case OperationalError():
             logger.exception("the database is away")
-            end = End("unavailable", message="The training process could not reach the database.")
+            end = End("unavailable", message=f"{what}'s process could not reach the database.")
         case MemoryError() | OutOfMemoryError():
-            end = _out_of_memory(error)
+            end = _out_of_memory(error, what)
         case _ if "can't allocate memory" in str(error):  # what torch says of the CPU
-            end = _out_of_memory(error)
+            end = _out_of_memory(error, what)
         case _:
-            logger.exception("training failed")
-            message = f"Training failed: {type(error).__name__}: {error}"[:_LONGEST_MESSAGE]
+            logger.exception("%s failed", what)
+            message = f"{what} failed: {type(error).__name__}: {error}"[:_LONGEST_MESSAGE]
             end = End("error", code="internal", message=message, hint=_OUR_FAULT, retryable=True)
     return end
 
 
-def _out_of_memory(error: BaseException) -> End:
+def _out_of_memory(error: BaseException, what: str) -> End:
     logger.exception("out of memory")
-    message = f"Training ran out of memory. {error}"[:_LONGEST_MESSAGE].strip()
+    message = f"{what} ran out of memory. {error}"[:_LONGEST_MESSAGE].strip()
     return End("error", code="out_of_memory", message=message, hint=_MEMORY_HINT)
 
 
@@ -144,22 +149,26 @@ class _JobIdFilter(logging.Filter):
         return True
 
 
-def main(job_id: str, attempt: str, parent: str) -> NoReturn:
-    """Train, say how it ended, and leave without waiting for any thread."""
+def live_as_child(claimed: Claim, parent: str, work: Callable[[Claim, Upward, Wishes], End]) -> NoReturn:
+    """Work, say how it ended, and leave without waiting for any thread."""
     die_with(int(parent))
     upward = take_stdout()
-    claimed = Claim(job_id, int(attempt))
     configure_logging(get_settings())
     for handler in logging.getLogger().handlers:
         handler.addFilter(_JobIdFilter(claimed))
     faulthandler.enable()
     wishes = Wishes()
     wishes.listen()
-    end = train(claimed, upward, wishes)
+    end = work(claimed, upward, wishes)
     upward.end(end)
     logging.shutdown()
     sys.stderr.flush()
     os._exit(0 if end.kind in {"succeeded", "stopped", "lease_lost"} else EXIT_FAILED)
+
+
+def main(job_id: str, attempt: str, parent: str) -> NoReturn:
+    """Train."""
+    live_as_child(Claim(job_id, int(attempt)), parent, train)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ class Asked(Enum):
     PAUSE = "pause"
     SHUTDOWN = "shutdown"
     RUNTIME = "max_runtime"
+    """Its time is over, and it did not even come to measure what it had."""
     HUNG = "hung"
     LEASE_LOST = "lease_lost"
 
@@ -60,8 +61,10 @@ def settle(session: Session, claimed: Claim, *, end: End | None, asked: Asked, c
         )
         move(session, job, Status.PAUSED, message=f"The job is paused; {saved}.")
     elif asked is Asked.RUNTIME:
-        message = "The job ran for longer than this service allows."
-        hint = "Ask for fewer epochs, arms or seeds; GET /v1/capabilities shows the limit."
+        message = "The job ran for longer than it may, and measuring what was trained took too long."
+        hint = (
+            "What was trained is saved: POST …/retry measures it. Else ask for fewer attacks, arms or seeds."
+        )
         error = job_error(job, code="max_runtime_exceeded", message=message, hint=hint, retryable=False)
         move(session, job, Status.FAILED, message=message, level="error", error=error)
     elif asked is Asked.SHUTDOWN or (end is not None and end.kind == "stopped"):

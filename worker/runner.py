@@ -17,13 +17,15 @@ from datetime import timedelta
 
 from sqlalchemy.exc import OperationalError
 
+from app.db.models.job import Job
 from app.db.session import send_after_commit
 from app.jobs.attempts import note_environment, seconds_used
-from app.jobs.claims import Claim, LeaseLost, claim, renew, wanted
+from app.jobs.claims import Claim, LeaseLost, claim_next, renew, wanted
 from app.jobs.life import Status
+from app.jobs.limits import runtime_limits
 from app.queue import RUN_JOB, TRAIN_QUEUE
 from worker.ending import Asked, settle
-from worker.pipe import SAVE_AND_STOP, STOP
+from worker.pipe import FINISH, SAVE_AND_STOP, STOP
 from worker.resources import Resources
 from worker.trainer_process import TrainerProcess
 
@@ -35,10 +37,10 @@ _SETTLE_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
 
 
 def run_job(job_id: str, *, resources: Resources, worker: str, stopping: threading.Event) -> Claim | None:
-    """Make one attempt at a job. Returns the claim, or None when there was nothing to take.
+    """Make one attempt at the job that is next in line. Returns the claim, or None when there was nothing.
 
     Args:
-        job_id: The job; running this twice, late or for nothing is harmless.
+        job_id: The job that the message names; running this twice, late or for nothing is harmless.
         resources: Settings, database, blobs.
         worker: Name under which the attempt is shown.
         stopping: Set when this worker shuts down: the job is saved and given back.
@@ -50,14 +52,16 @@ def run_job(job_id: str, *, resources: Resources, worker: str, stopping: threadi
             send_after_commit(session, RUN_JOB, job_id, queue=TRAIN_QUEUE)
         return None
     with resources.database.unit_of_work() as session:
-        claimed = claim(session, job_id, worker=worker, lease=timedelta(seconds=settings.lease_seconds))
+        claimed = claim_next(session, job_id, worker=worker, lease=timedelta(seconds=settings.lease_seconds))
         if claimed is None:
             logger.info("nothing to take: %s", job_id)
             return None
-        used = seconds_used(session, job_id)
-    logger.info("job %s: attempt %d", job_id, claimed.attempt)
+        used = seconds_used(session, claimed.job_id)
+        limits = runtime_limits(session.get_one(Job, claimed.job_id).max_runtime, settings)
+    logger.info("job %s: attempt %d", claimed.job_id, claimed.attempt)
     process = TrainerProcess(settings, claimed)
-    watch = _Watch(resources, claimed, process, stopping, used_seconds=used)
+    finish_after, end_after = (limit - used for limit in limits)
+    watch = _Watch(resources, claimed, process, stopping, finish_after=finish_after, end_after=end_after)
     try:
         code = watch.until_it_ends()
     except BaseException:
@@ -71,14 +75,19 @@ def run_job(job_id: str, *, resources: Resources, worker: str, stopping: threadi
 
 @dataclass
 class _Watch:
-    """The watch over one training process."""
+    """The watch over one training process.
+
+    finish_after, end_after: seconds of this attempt after which it is to train no more, and is ended.
+    """
 
     resources: Resources
     claimed: Claim
     process: TrainerProcess
     stopping: threading.Event
-    used_seconds: float
+    finish_after: float
+    end_after: float
     asked: Asked = Asked.NOTHING
+    _finishing: bool = False
     _wanted: Status = Status.RUNNING
 
     def until_it_ends(self) -> int:
@@ -127,7 +136,10 @@ class _Watch:
             self.asked = Asked.SHUTDOWN
             self.process.tell(SAVE_AND_STOP)
             return now + settings.shutdown_grace_seconds
-        if self.used_seconds + now - began >= settings.max_runtime_seconds:
+        if not self._finishing and now - began >= self.finish_after:
+            self._finishing = True
+            self.process.tell(FINISH)
+        if now - began >= self.end_after:
             self.asked = Asked.RUNTIME
             self.process.tell(SAVE_AND_STOP)
             return now + settings.shutdown_grace_seconds

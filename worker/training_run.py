@@ -107,6 +107,7 @@ def store(
             report=result.report,
             report_markdown=result.report_markdown,
             documents=documents,
+            stop_reason=result.stop_reason,
         )
 
     return durably(resources.database, finish)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -56,6 +57,15 @@ def submit(
     init_from: Annotated[
         str | None, typer.Option(metavar="MODEL", help="Start from this model's weights (mdl_… or name@3).")
     ] = None,
+    priority: Annotated[
+        int | None, typer.Option(min=-10, max=10, help="-10 to 10; the highest is trained first.")
+    ] = None,
+    max_runtime: Annotated[
+        int | None, typer.Option(metavar="SECONDS", min=1, help="Then it ends with the best it has.")
+    ] = None,
+    max_pending: Annotated[
+        int | None, typer.Option(metavar="SECONDS", min=1, help="Then it fails, if nobody took it.")
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Follow it to its end; the exit code is its.")] = False,
     validate: Annotated[
         bool, typer.Option("--validate", help="Check only: print the settings as they would be run.")
@@ -65,8 +75,9 @@ def submit(
     """Submit a training job. `--set` wins over `--spec`; every setting has a default."""
     settings: dict[str, Any] = read_spec(spec) if spec else {}
     settings |= read_assignments(assignments or ())
-    named = {"name": name, "model": model, "preset": preset, "arms": split_names(arms)}
-    named["init_from"] = init_from
+    named: dict[str, Any] = {"name": name, "model": model, "preset": preset, "arms": split_names(arms)}
+    named |= {"init_from": init_from, "priority": priority}
+    named |= {"max_runtime": max_runtime, "max_pending": max_pending}
     settings |= {name: value for name, value in named.items() if value is not None}
     if labels:
         settings["labels"] = {**settings.get("labels", {}), **_set(labels)}
@@ -88,6 +99,13 @@ def list_(
     ctx: typer.Context,
     status: Annotated[str | None, typer.Option(help="Only those with this status.")] = None,
     dataset: Annotated[str | None, typer.Option(help="Only those of this data set.")] = None,
+    model: Annotated[str | None, typer.Option(help="Only those that train this model.")] = None,
+    created_after: Annotated[
+        datetime | None, typer.Option("--after", help="Only those submitted later than this time.")
+    ] = None,
+    created_before: Annotated[
+        datetime | None, typer.Option("--before", help="Only those submitted earlier than this time.")
+    ] = None,
     labels: Annotated[list[str] | None, LABEL_FILTER] = None,
     limit: Limit = 20,
     as_json: AsJson = False,
@@ -95,7 +113,15 @@ def list_(
     """List jobs, newest first."""
     wanted = {key: value if equals else None for key, equals, value in _parted(labels)}
     with connect(ctx) as client:
-        fitting = client.jobs.list(status=status, dataset=dataset, labels=wanted, page_size=min(limit, 100))
+        fitting = client.jobs.list(
+            status=status,
+            dataset=dataset,
+            model=model,
+            created_after=created_after,
+            created_before=created_before,
+            labels=wanted,
+            page_size=min(limit, 100),
+        )
         found = list(islice(fitting, limit))
     if as_json:
         print_json([job.raw for job in found])
@@ -194,12 +220,15 @@ def update(
     unlabel: Annotated[
         list[str] | None, typer.Option(metavar="KEY", help="A label to take away; may be repeated.")
     ] = None,
+    priority: Annotated[
+        int | None, typer.Option(min=-10, max=10, help="-10 to 10, while it waits.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Change a job's name and labels."""
+    """Change a job's name, labels and priority."""
     changed: dict[str, str | None] = {**_set(labels), **dict.fromkeys(unlabel or ())}
     with connect(ctx) as client:
-        _show(client.jobs.update(job, name=name, labels=changed or None), as_json)
+        _show(client.jobs.update(job, name=name, labels=changed or None, priority=priority), as_json)
 
 
 app.command("report")(job_documents.report)
@@ -238,6 +267,10 @@ def _say_status(job: Job, as_json: bool) -> None:
         Console(highlight=False).print(f"{job.id} is {status_text(job.status)}")
 
 
+def _place(job: Job) -> str:
+    return f"{job.queue['reason']}; number {job.queue['position']} in line" if job.queue else ""
+
+
 def _line(event: Event) -> str:
     at = event.created_at.astimezone().strftime("%Y-%m-%d %H:%M:%S") if event.created_at else ""
     level = "" if event.level == "info" else f"{event.level.upper()} "
@@ -262,6 +295,8 @@ def _show(job: Job, as_json: bool) -> None:
             ("model", job.model),
             ("labels", escape(", ".join(f"{key}={value}" for key, value in job.labels.items()))),
             ("arms", ", ".join(job.arms)),
+            ("priority", str(job.priority) if job.priority else ""),
+            ("waits", escape(_place(job))),
             ("attempts", str(len(job.attempts)) if len(job.attempts) > 1 else ""),
             ("created", time_text(job.created_at)),
             ("started", time_text(job.started_at)),

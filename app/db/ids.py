@@ -27,6 +27,16 @@ def new_id(prefix: str) -> str:
         fresh = (time.time_ns() // 1_000_000) << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS)
         _last = fresh if fresh > _last else _last + 1
         number = _last
+    return _written(prefix, number)
+
+
+def first_id(prefix: str, at: float) -> str:
+    """The least id that can be made at a time, in seconds since 1970: ids of earlier times are less."""
+    milliseconds = min(max(int(at * 1000), 0), (1 << 48) - 1)
+    return _written(prefix, milliseconds << _RANDOM_BITS)
+
+
+def _written(prefix: str, number: int) -> str:
     digits = [ALPHABET[(number >> (5 * place)) & 31] for place in range(ID_LENGTH)]
     return f"{prefix}_{''.join(reversed(digits))}"
 

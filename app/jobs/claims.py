@@ -17,6 +17,9 @@ from sqlalchemy.orm import Session
 from app.db.models.job import Job
 from app.jobs.life import HELD, Status, lock, move
 
+LINE = (Job.priority.desc(), Job.queued_at, Job.id)
+"""The order in which queued jobs are taken."""
+
 
 class LeaseLost(Exception):  # noqa: N818 - not an error: another worker has the job
     """The attempt is over: the job has gone on to another attempt, has ended, or was deleted."""
@@ -45,6 +48,22 @@ def claim(session: Session, job_id: str, *, worker: str, lease: timedelta) -> Cl
         return None
     move(session, job, Status.RUNNING, message=f"Worker {worker} took the job.", worker=worker, lease=lease)
     return Claim(job.id, job.attempt)
+
+
+def claim_next(session: Session, job_id: str, *, worker: str, lease: timedelta) -> Claim | None:
+    """Take the job that is next in line: the highest priority, and of equals the one that waits longest.
+
+    A message only wakes a worker: `job_id`, which it names, is taken when every other one is somebody else's
+    at this moment. None when there is nothing to take.
+    """
+    following = session.execute(
+        select(Job.id)
+        .where(Job.status == Status.QUEUED, ~Job.cancel_requested)
+        .order_by(*LINE)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    ).scalar_one_or_none()
+    return claim(session, following or job_id, worker=worker, lease=lease)
 
 
 def hold(session: Session, claimed: Claim) -> Job:

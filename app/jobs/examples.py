@@ -18,6 +18,7 @@ CREATE: dict[str, Any] = {
     "epochs": 60,
     "seed": 0,
     "labels": {"team": "search"},
+    "max_runtime": 7200,
 }
 CHANGE: dict[str, Any] = {"name": "movielens, second try", "labels": {"team": "search", "draft": None}}
 JOB: dict[str, Any] = {
@@ -34,6 +35,9 @@ JOB: dict[str, Any] = {
     "arms": ["standard", "adversarial", "cascade"],
     "spec": {"model": "sasrec", "epochs": 60, "max_length": 50},
     "labels": {"team": "search"},
+    "priority": 0,
+    "max_runtime": 7200,
+    "max_pending": None,
     "progress": {
         "fraction": 0.71,
         "epoch": 21,

@@ -1,6 +1,6 @@
 """The life of a job: one table of allowed moves, and the only code that writes a job's status.
 
-    queued → running → succeeded | failed | cancelled
+    queued → running → succeeded | failed | cancelled       queued → failed (it waited too long)
     running → pausing → paused → queued     queued → paused
     running, pausing → cancelling → cancelled       queued, paused → cancelled
     running → queued                        (the worker shut down, or its lease ran out)
@@ -49,7 +49,7 @@ class Status(StrEnum):
 
 
 MOVES: Mapping[Status, frozenset[Status]] = {
-    Status.QUEUED: frozenset({Status.RUNNING, Status.PAUSED, Status.CANCELLED}),
+    Status.QUEUED: frozenset({Status.RUNNING, Status.PAUSED, Status.CANCELLED, Status.FAILED}),
     Status.RUNNING: frozenset(
         {
             Status.QUEUED,

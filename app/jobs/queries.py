@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session
 
+from app.db.ids import first_id
 from app.db.models.checkpoint import Checkpoint
 from app.db.models.dataset import Dataset
 from app.db.models.job import Job
@@ -20,9 +21,10 @@ from app.db.models.job_metric import JobMetric
 from app.db.models.model import Model
 from app.db.models.model_file import ModelFile
 from app.jobs.life import STATUS_EVENT, Status
-from app.jobs.workers import any_alive
+from app.jobs.line import Waiting, line_of
 from app.pagination import Page, paginate
-from app.queue import TRAIN_QUEUE
+
+_CLOCKS_APART = 3600.0
 
 
 @dataclass
@@ -32,8 +34,19 @@ class Surroundings:
     attempts: list[JobAttempt] = field(default_factory=list)
     moves: list[JobEvent] = field(default_factory=list)
     models: list[str] = field(default_factory=list)
-    queue_position: int | None = None
-    worker_alive: bool = True
+    waiting: Waiting | None = None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which jobs a list shows: those that fit all that is given. A label's None stands for any value."""
+
+    status: str | None = None
+    dataset_id: str | None = None
+    model: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    labels: Mapping[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -64,21 +77,24 @@ def page_of(
     session: Session,
     project_id: str,
     page: Page,
-    *,
-    status: str | None,
-    dataset_id: str | None,
-    labels: Mapping[str, str | None],
+    wanted: Wanted,
 ) -> tuple[Sequence[Job], bool]:
-    """One page of the project's jobs, newest first, and whether there are more.
-
-    Only those with all `labels`; None as a value stands for any.
-    """
+    """One page of the project's jobs, newest first, and whether there are more."""
     statement = select(Job).where(Job.project_id == project_id)
-    if status is not None:
-        statement = statement.where(Job.status == status)
-    if dataset_id is not None:
-        statement = statement.where(Job.dataset_facts["id"].astext == dataset_id)
-    for key, value in labels.items():
+    if wanted.status is not None:
+        statement = statement.where(Job.status == wanted.status)
+    if wanted.dataset_id is not None:
+        statement = statement.where(Job.dataset_facts["id"].astext == wanted.dataset_id)
+    if wanted.model is not None:
+        statement = statement.where(Job.spec["model"].astext == wanted.model)
+    # The ids' times let the index skip; the clocks that made them may differ a little from the database's.
+    if wanted.created_after is not None:
+        least = first_id(Job.id_prefix, wanted.created_after.timestamp() - _CLOCKS_APART)
+        statement = statement.where(Job.created_at > wanted.created_after, Job.id >= least)
+    if wanted.created_before is not None:
+        least = first_id(Job.id_prefix, wanted.created_before.timestamp() + _CLOCKS_APART)
+        statement = statement.where(Job.created_at < wanted.created_before, Job.id < least)
+    for key, value in wanted.labels.items():
         holds = Job.labels.has_key(key) if value is None else Job.labels.contains({key: value})
         statement = statement.where(holds)
     return paginate(session, statement, Job.id, page)
@@ -106,16 +122,8 @@ def surroundings_of(session: Session, jobs: Sequence[Job]) -> Mapping[str, Surro
     models = select(Model.id, Model.job_id).where(Model.job_id.in_(ids)).order_by(Model.id)
     for model_id, job_id in session.execute(models):
         found[str(job_id)].models.append(model_id)
-    queued = [job.id for job in jobs if job.status == Status.QUEUED]
-    if queued:
-        alive = any_alive(session, TRAIN_QUEUE)
-        waiting = (
-            select(Job.id, func.row_number().over(order_by=(Job.queued_at, Job.id)).label("position"))
-            .where(Job.status == Status.QUEUED)
-            .subquery()
-        )
-        for job_id, position in session.execute(select(waiting).where(waiting.c.id.in_(queued))):
-            found[job_id].queue_position, found[job_id].worker_alive = position, alive
+    for job_id, waiting in line_of(session, [job.id for job in jobs if job.status == Status.QUEUED]).items():
+        found[job_id].waiting = waiting
     return found
 
 

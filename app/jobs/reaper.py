@@ -24,6 +24,7 @@ from app.db.models.job import Job
 from app.db.session import Database, send_after_commit
 from app.jobs.claims import lose_attempt
 from app.jobs.life import HELD, Status
+from app.jobs.limits import fail_those_that_waited_too_long
 from app.jobs.workers import forget_gone
 from app.models.batches import recover_batches
 from app.observability import configure_logging
@@ -44,14 +45,15 @@ _LOST_HINT = "The worker died or lost its connection; its log, and that of its m
 def reap_once(session: Session, settings: Settings) -> None:
     """One look, in one transaction; what is queued here is sent after the caller's commit."""
     expired = reap_expired(session)
+    late = fail_those_that_waited_too_long(session, settings)
     resent = resend_waiting(session, settings)
     recover_validating(session, settings)
     recover_batches(session, settings)
     forget_gone(session)
     forget_deliveries(session, settings)
     forget_old(session)
-    if expired or resent:
-        logger.info("reaped %s, sent again %s", list(expired), list(resent))
+    if expired or resent or late:
+        logger.info("reaped %s, sent again %s, too late %s", list(expired), list(resent), list(late))
 
 
 def reap_expired(session: Session) -> Sequence[str]:

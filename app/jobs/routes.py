@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Header, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
+from pydantic import AwareDatetime
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
@@ -16,6 +17,7 @@ from app.idempotency import IdempotentRoute
 from app.jobs import examples, report_routes, service, steering, watching
 from app.jobs.examples import listed, shown
 from app.jobs.life import Status
+from app.jobs.queries import Wanted
 from app.jobs.schemas import (
     CheckpointObject,
     EpochObject,
@@ -29,6 +31,7 @@ from app.jobs.schemas import (
 from app.pagination import ListOf, list_of
 from app.problems import problem_responses
 from app.storage.serving import BLOB_RESPONSES, etag_matches, serve_blob
+from worker.training.spec import ModelName
 
 POLL_SECONDS = "2"
 
@@ -94,15 +97,28 @@ def list_jobs(
     *,
     status: Annotated[Status | None, Query(description="Only those with this status.")] = None,
     dataset: Annotated[str | None, Query(max_length=64, description="Only those of this data set.")] = None,
+    model: Annotated[ModelName | None, Query(description="Only those that train this model.")] = None,
+    created_after: Annotated[
+        AwareDatetime | None, Query(description="Only those submitted later than this time (RFC 3339).")
+    ] = None,
+    created_before: Annotated[
+        AwareDatetime | None, Query(description="Only those submitted earlier than this time.")
+    ] = None,
     label: Annotated[
         list[Annotated[str, Query(max_length=321)]] | None,
         Query(max_length=8, description="Only those with this label, `key=value` or `key`; may be repeated."),
     ] = None,
 ) -> ListOf[JobObject]:
-    """List the project's jobs, newest first."""
-    rows, has_more = service.list_page(
-        session, principal.project_id, page, status=status, dataset_id=dataset, labels=label or ()
+    """List the project's jobs that fit, newest first."""
+    wanted = Wanted(
+        status=status,
+        dataset_id=dataset,
+        model=model,
+        created_after=created_after,
+        created_before=created_before,
+        labels=service.labels_of(label or ()),
     )
+    rows, has_more = service.list_page(session, principal.project_id, page, wanted)
     beside = service.surroundings_of(session, rows)
     return list_of(rows, has_more, lambda job: JobObject.of(job, beside[job.id]))
 
@@ -160,9 +176,12 @@ async def get_job(
     return Response(seen.body, media_type="application/json", headers=headers)
 
 
-@_jobs.patch("/{job_id}", responses={**shown(examples.JOB), **problem_responses(404, 413, 422)})
+@_jobs.patch("/{job_id}", responses={**shown(examples.JOB), **problem_responses(404, 409, 413, 422)})
 def change_job(job_id: str, body: ChangeBody, principal: PrincipalDep, session: SessionDep) -> JobObject:
-    """Change a job's name and labels; what is left out stays, and a label that is null goes away."""
+    """Change a job's name, labels and, while it waits, its priority; what is left out stays.
+
+    A label that is null goes away.
+    """
     return _shown(session, steering.change(session, principal.project_id, job_id, body))
 
 

@@ -16,9 +16,6 @@ from app.jobs.life import Status
 from app.jobs.queries import Surroundings
 from worker.training.spec import TrainSpec
 
-NO_WORKER = "no worker is alive"
-ALL_BUSY = "waiting for a free worker"
-
 LabelKey = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 LabelValue = Annotated[str, StringConstraints(max_length=256)]
 MOST_LABELS = 32
@@ -35,6 +32,13 @@ class JobCreate(TrainSpec):
     """What you call the job; its models are named after it."""
     labels: dict[LabelKey, LabelValue] = Field(default_factory=dict, max_length=MOST_LABELS)
     """Your own marks; kept, shown, and otherwise ignored."""
+    priority: int = Field(default=0, ge=-10, le=10)
+    """The highest is trained first, and of equals the one that waits longest."""
+    max_runtime: int | None = Field(default=None, ge=1)
+    """Seconds that it may run, all attempts together. What was trained by then is measured and kept; with
+    nothing to keep it fails. By default the service's limit (`GET /v1/capabilities`)."""
+    max_pending: int | None = Field(default=None, ge=1)
+    """Seconds that it may wait in the queue; then it fails (`max_pending_exceeded`)."""
 
 
 class JobChange(BaseModel):
@@ -46,6 +50,8 @@ class JobChange(BaseModel):
     """What you call the job from now on; null takes the name away. Models that are there keep theirs."""
     labels: dict[LabelKey, LabelValue | None] = Field(default_factory=dict, max_length=MOST_LABELS)
     """Labels to set; null takes one away, and those not named stay."""
+    priority: int | None = Field(default=None, ge=-10, le=10)
+    """From now on; only while the job is queued or paused."""
 
 
 class JobValidation(BaseModel):
@@ -76,6 +82,7 @@ class JobQueue(BaseModel):
 
     position: int
     reason: str
+    code: str = Field(description="waiting_for_worker, no_worker_alive or starting")
 
 
 class JobError(BaseModel):
@@ -127,6 +134,9 @@ class JobObject(BaseModel):
     arms: list[str]
     spec: dict[str, Any]
     labels: dict[str, str]
+    priority: int
+    max_runtime: int | None
+    max_pending: int | None
     progress: JobProgress
     queue: JobQueue | None
     attempts: list[JobAttemptObject]
@@ -142,8 +152,6 @@ class JobObject(BaseModel):
     @classmethod
     def of(cls, row: Job, beside: Surroundings) -> Self:
         """The object of a row and what is beside it."""
-        reason = ALL_BUSY if beside.worker_alive else NO_WORKER
-        position = beside.queue_position
         return cls(
             id=row.id,
             name=row.name,
@@ -157,8 +165,11 @@ class JobObject(BaseModel):
             arms=row.spec["arms"],
             spec=row.spec,
             labels=row.labels,
+            priority=row.priority,
+            max_runtime=row.max_runtime,
+            max_pending=row.max_pending,
             progress=JobProgress.model_validate(row.progress or {}),
-            queue=None if position is None else JobQueue(position=position, reason=reason),
+            queue=JobQueue.model_validate(vars(beside.waiting)) if beside.waiting else None,
             attempts=[JobAttemptObject.model_validate(a, from_attributes=True) for a in beside.attempts],
             status_history=[
                 StatusChange(status=move.data["to"], at=move.created_at, message=move.message)

@@ -20,7 +20,8 @@ from app.db.models.model import Model
 from app.errors import DatasetNotReadyError, ErrorItem, JobStateError, NotFoundError, ValidationFailed
 from app.jobs import queries
 from app.jobs.life import TERMINAL, Status, enqueue, lock, move
-from app.jobs.queries import Standing, Surroundings
+from app.jobs.limits import limit_faults
+from app.jobs.queries import Standing, Surroundings, Wanted
 from app.jobs.schemas import JobCreate
 from app.models.deleting import delete_jobs_models
 from app.models.queries import find as find_model
@@ -61,7 +62,7 @@ def check(
             f"Data set {dataset.id} is {dataset.status}.",
             hint=f"Its status is {dataset.status}; poll GET /v1/datasets/{dataset.id} until it is ready.",
         )
-    faults = [*_faults(spec, dataset, settings), *_warm_start_faults(spec, initial)]
+    faults = [*_faults(spec, dataset, settings), *limit_faults(body, settings), *_warm_start_faults(spec, initial)]
     if faults:
         raise ValidationFailed("; ".join(f"{item.pointer}: {item.message}" for item in faults), errors=faults)
     return spec, dataset
@@ -83,6 +84,9 @@ def create(session: Session, settings: Settings, project_id: str, body: JobCreat
             "stats": dataset.stats,
         },
         spec=spec.model_dump(mode="json"),
+        priority=body.priority,
+        max_runtime=body.max_runtime,
+        max_pending=body.max_pending,
         max_attempts=settings.max_attempts,
     )
     enqueue(session, job)
@@ -116,21 +120,16 @@ def surroundings_of(session: Session, jobs: Sequence[Job]) -> Mapping[str, Surro
 
 
 def list_page(
-    session: Session,
-    project_id: str,
-    page: Page,
-    *,
-    status: str | None = None,
-    dataset_id: str | None = None,
-    labels: Sequence[str] = (),
+    session: Session, project_id: str, page: Page, wanted: Wanted
 ) -> tuple[Sequence[Job], bool]:
-    """One page of the project's jobs, newest first, and whether there are more.
+    """One page of the project's jobs that fit, newest first, and whether there are more."""
+    return queries.page_of(session, project_id, page, wanted)
 
-    Each of `labels` is `key=value`, or a `key` that must be there whatever its value; all of them must hold.
-    """
-    pairs = [label.partition("=") for label in labels]
-    wanted = {key: value if equals else None for key, equals, value in pairs}
-    return queries.page_of(session, project_id, page, status=status, dataset_id=dataset_id, labels=wanted)
+
+def labels_of(texts: Sequence[str]) -> Mapping[str, str | None]:
+    """Labels to look for: each text is `key=value`, or a `key` that must be there whatever its value."""
+    pairs = [text.partition("=") for text in texts]
+    return {key: value if equals else None for key, equals, value in pairs}
 
 
 def cancel(session: Session, project_id: str, job_id: str) -> Job:

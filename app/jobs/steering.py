@@ -12,6 +12,7 @@ from app.jobs import queries, service
 from app.jobs.life import Status, lock, move
 from app.jobs.schemas import MOST_LABELS, JobChange
 
+_WAITING = frozenset({Status.QUEUED, Status.PAUSED})
 _RETRYABLE = frozenset({Status.FAILED, Status.CANCELLED})
 
 
@@ -74,14 +75,21 @@ def retry(session: Session, settings: Settings, project_id: str, job_id: str) ->
 
 
 def change(session: Session, project_id: str, job_id: str, body: JobChange) -> Job:
-    """Change what a job is called, and its labels: those given are set, those given as null are taken away.
+    """Change what a job is called, its labels and, while it waits, its priority.
+
+    Labels given are set, those given as null are taken away.
 
     Raises:
         NotFoundError: The project has no such job.
+        JobStateError: A priority was given, and it is neither queued nor paused (`job_not_waiting`).
         ValidationFailed: It would have too many labels.
 
     """
     job = lock(session, service.get(session, project_id, job_id).id)
+    if body.priority is not None:
+        if Status(job.status) not in _WAITING:
+            raise _refusal(job, "job_not_waiting", "Only a queued or paused job can be given a priority.")
+        job.priority = body.priority
     if "name" in body.model_fields_set:
         job.name = body.name
     labels = {**job.labels, **body.labels}

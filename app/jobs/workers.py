@@ -27,6 +27,11 @@ def any_alive(session: Session, queue: str) -> bool:
     return bool(session.execute(select(exists().where(Worker.queue == queue, _alive))).scalar_one())
 
 
+def count_alive(session: Session, queue: str) -> int:
+    """How many workers serve that queue."""
+    return session.execute(select(func.count()).where(Worker.queue == queue, _alive)).scalar_one()
+
+
 def forget_gone(session: Session) -> None:
     """Remove the rows of workers that were not seen for an hour."""
     session.execute(delete(Worker).where(Worker.seen_at < func.clock_timestamp() - _FORGOTTEN))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, overload
 from urllib.parse import quote
@@ -49,17 +50,24 @@ class Jobs:
         *,
         status: str | None = None,
         dataset: str | Dataset | None = None,
+        model: str | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
         labels: Mapping[str, str | None] | None = None,
         page_size: int | None = None,
     ) -> Iterator[Job]:
         """All jobs, or those that fit, newest first, page after page as you read on.
 
-        Every one of `labels` must be there, with that value, or with any where it is None.
+        Every one of `labels` must be there, with that value, or with any where it is None. A time without a
+        zone is this machine's.
         """
         wanted = [key if value is None else f"{key}={value}" for key, value in (labels or {}).items()]
         query = {
             "status": status,
             "dataset": None if dataset is None else _id(dataset),
+            "model": model,
+            "created_after": None if created_after is None else created_after.astimezone().isoformat(),
+            "created_before": None if created_before is None else created_before.astimezone().isoformat(),
             "label": wanted or None,
             "limit": page_size,
         }
@@ -89,10 +97,20 @@ class Jobs:
         return Job.from_json(self._transport.json("POST", f"{_path(job)}/retry"))
 
     def update(
-        self, job: str | Job, *, name: str | None = None, labels: Mapping[str, str | None] | None = None
+        self,
+        job: str | Job,
+        *,
+        name: str | None = None,
+        labels: Mapping[str, str | None] | None = None,
+        priority: int | None = None,
     ) -> Job:
-        """Change its name (an empty one takes it away) and labels (None takes one away, others stay)."""
+        """Change its name (an empty one takes it away), labels (None takes one away, others stay), priority.
+
+        The priority, -10 to 10, can be changed as long as it waits.
+        """
         body: dict[str, Any] = {} if name is None else {"name": name or None}
+        if priority is not None:
+            body["priority"] = priority
         if labels is not None:
             body["labels"] = dict(labels)
         return Job.from_json(self._transport.json("PATCH", _path(job), body=body))

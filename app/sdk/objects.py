@@ -185,6 +185,7 @@ class Job:
     error: JobError | None
     models: tuple[str, ...]
     labels: JSON
+    priority: int
     stop_reason: str | None
     created_at: datetime | None
     started_at: datetime | None
@@ -218,6 +219,7 @@ class Job:
             error=JobError.from_json(error) if error else None,
             models=tuple(body.get("models") or ()),
             labels=dict(body.get("labels") or {}),
+            priority=int(body.get("priority") or 0),
             stop_reason=body.get("stop_reason"),
             created_at=_time(body.get("created_at")),
             started_at=_time(body.get("started_at")),

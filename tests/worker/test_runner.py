@@ -188,6 +188,38 @@ def test_a_job_that_runs_too_long_fails(bench: Bench) -> None:
     assert (job.status, (job.error or {}).get("code")) == ("failed", "max_runtime_exceeded")
 
 
+def test_a_job_whose_time_is_over_ends_with_the_model_that_it_has(bench: Bench) -> None:
+    resources = bench.resources(evaluation_share=0.5)
+    endless = {"epochs": 10_000, "min_epochs": 10_000, "patience": 10_000, "arms": ["standard", "cascade"]}
+    for seconds in (10, 40):  # on a busy machine the first is over before torch is loaded
+        job_id = bench.submit(resources, **endless, max_runtime=seconds)
+        run(resources, job_id)
+        job = found(resources, job_id)
+        if job.status == "succeeded":
+            break
+        assert (job.error or {}).get("code") == "max_runtime_exceeded"
+    assert (job.status, job.stop_reason) == ("succeeded", "max_runtime"), job.error
+    assert job.report is not None
+    assert list(job.report["arms"]) == ["standard"]
+    assert [row["code"] for row in job.report["warnings"]][:2] == ["max_runtime", "not_run"]
+    with resources.database.unit_of_work() as session:
+        model = session.execute(select(Model).where(Model.job_id == job_id)).scalar_one()
+        told = select(JobEvent.level, JobEvent.message).where(JobEvent.type == "training.not_run")
+        ((level, message),) = session.execute(told).all()
+    assert model.arm == "standard"
+    assert (level, "cascade, seed 0 was not run" in message) == ("warning", True)
+
+
+def test_measuring_that_takes_far_too_long_is_ended(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.runner.runtime_limits", lambda *_: (0.0, 0.5))
+    resources = bench.resources()
+    job_id = bench.submit(resources, epochs=5000, min_epochs=5000)
+    run(resources, job_id)
+    job = found(resources, job_id)
+    assert (job.status, (job.error or {}).get("code")) == ("failed", "max_runtime_exceeded")
+    assert "retry" in (job.error or {})["hint"]
+
+
 def test_a_lost_lease_ends_the_process_and_changes_nothing_more(bench: Bench) -> None:
     resources = bench.resources()
     job_id = bench.submit(resources, epochs=5000, min_epochs=5000)

@@ -109,7 +109,7 @@ def test_a_data_set_is_a_full_job(client: httpx.Client, dataset: Dataset) -> Non
     assert job["model"] == "sasrec"
     assert job["arms"] == ["standard", "adversarial", "cascade"]
     assert TrainSpec.model_validate(job["spec"]) == TrainSpec()
-    assert job["queue"] == {"position": 1, "reason": "no worker is alive"}
+    assert job["queue"] == {"position": 1, "reason": "no worker is alive", "code": "no_worker_alive"}
     assert [change["status"] for change in job["status_history"]] == ["queued"]
     assert (job["attempts"], job["models"], job["progress"]["fraction"]) == ([], [], 0.0)
     found = client.get(f"/v1/jobs/{job['id']}")
@@ -228,7 +228,7 @@ def test_a_queued_job_says_where_it_stands(
     with database.unit_of_work() as session:
         session.add(Worker(id="t@h/train", queue="train", device="cpu", versions={}))
     positions = {job["id"]: job["queue"] for job in client.get("/v1/jobs").json()["data"]}
-    assert positions[first] == {"position": 1, "reason": "waiting for a free worker"}
+    assert (positions[first]["position"], positions[first]["code"]) == (1, "starting")
     assert positions[second]["position"] == 2
     taken(database, first)
     assert client.get(f"/v1/jobs/{first}").json()["queue"] is None

@@ -1,0 +1,49 @@
+"""The line of queued jobs: who is where in it, and why they wait."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from app.db.models.job import Job
+from app.jobs.claims import LINE
+from app.jobs.life import HELD, Status
+from app.jobs.workers import count_alive
+from app.queue import TRAIN_QUEUE
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A queued job's place, 1 being next, and the reason why it is not running, in words and as a code."""
+
+    position: int
+    reason: str
+    code: str
+
+
+def line_of(session: Session, job_ids: Sequence[str]) -> Mapping[str, Waiting]:
+    """Where these queued jobs stand among those of all projects, in the order in which they are taken."""
+    if not job_ids:
+        return {}
+    workers = count_alive(session, TRAIN_QUEUE)
+    busy = select(func.count()).where(Job.status.in_(HELD), Job.lease_until > func.clock_timestamp())
+    idle = workers - session.execute(busy).scalar_one()
+    line = (
+        select(Job.id, func.row_number().over(order_by=LINE).label("position"))
+        .where(Job.status == Status.QUEUED)
+        .subquery()
+    )
+    places = session.execute(select(line).where(line.c.id.in_(job_ids)))
+    return {job_id: Waiting(place, *_reason(place, workers, idle)) for job_id, place in places}
+
+
+def _reason(position: int, workers: int, idle: int) -> tuple[str, str]:
+    if not workers:
+        return "no worker is alive", "no_worker_alive"
+    if position <= idle:
+        return "a worker is about to take it", "starting"
+    busy = "the worker is" if workers == 1 else f"all {workers} workers are"
+    return f"waiting for a free worker ({busy} busy)", "waiting_for_worker"
