@@ -16,10 +16,12 @@ from app.accounts import project_routes, usage_routes
 from app.accounts import routes as api_keys
 from app.accounts.middleware import ApiKeyMiddleware
 from app.body_limit import BodyLimitMiddleware
+from app.comparisons import routes as comparisons
 from app.config import Settings, get_settings
 from app.datasets import routes as datasets
 from app.datasets import version_routes as dataset_versions
 from app.db.session import Database
+from app.evaluations import routes as evaluations
 from app.idempotency import REPLAYED, add_idempotency
 from app.jobs import routes as jobs
 from app.models import routes as models
@@ -104,6 +106,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     for part in (api_keys.router, jobs.router, models.router, capabilities.router):
         version_1.include_router(part)
     version_1.include_router(webhooks.router)
+    version_1.include_router(evaluations.router)
+    version_1.include_router(comparisons.router)
     application.include_router(health.router)
     application.include_router(version_1)
     return application

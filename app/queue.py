@@ -18,6 +18,7 @@ from app.db.session import Message
 VALIDATE_DATASET = "steadyrank.validate_dataset"
 RUN_JOB = "steadyrank.run_job"
 RECOMMEND_BATCH = "steadyrank.recommend_batch"
+EVALUATE_MODEL = "steadyrank.evaluate_model"
 LIGHT_QUEUE = "light"
 TRAIN_QUEUE = "train"
 
@@ -57,6 +58,7 @@ def make_celery(settings: Settings) -> Celery:
         task_routes={
             VALIDATE_DATASET: {"queue": LIGHT_QUEUE},
             RECOMMEND_BATCH: {"queue": LIGHT_QUEUE},
+            EVALUATE_MODEL: {"queue": LIGHT_QUEUE},
             RUN_JOB: {"queue": TRAIN_QUEUE},
         },
         worker_hijack_root_logger=False,

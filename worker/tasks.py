@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from app.queue import RECOMMEND_BATCH, RUN_JOB, VALIDATE_DATASET
+from app.queue import EVALUATE_MODEL, RECOMMEND_BATCH, RUN_JOB, VALIDATE_DATASET
 from worker.celery_app import app
+from worker.evaluation import evaluate_model
 from worker.resources import process_resources
 from worker.runner import run_job
 from worker.shutdown import stop_signals_heard
@@ -32,3 +33,10 @@ def recommend_batch_task(batch_id: str) -> None:
 
     with stop_signals_heard() as stopping:
         recommend_batch(batch_id, resources=process_resources(), stopping=stopping)
+
+
+@app.task(name=EVALUATE_MODEL)  # type: ignore[untyped-decorator]
+def evaluate_model_task(evaluation_id: str) -> None:
+    """Measure a stored model on a data set, if that is waiting."""
+    with stop_signals_heard() as stopping:
+        evaluate_model(evaluation_id, resources=process_resources(), stopping=stopping)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli import datasets, jobs, keys, migrate, models, projects, up, webhooks
+from app.cli import datasets, evaluations, jobs, keys, migrate, models, projects, up, webhooks
 from app.cli.demo import command as demo
 from app.cli.exits import ReportingGroup
 from app.cli.plugins import add_plugins
@@ -47,6 +47,8 @@ app.add_typer(datasets.app, name="datasets")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(models.app, name="models")
 app.add_typer(webhooks.app, name="webhooks")
+app.add_typer(evaluations.app, name="evaluations")
+app.command("compare")(evaluations.compare)
 app.add_typer(keys.app, name="keys")
 app.add_typer(projects.app, name="projects")
 app.command("usage")(projects.usage)

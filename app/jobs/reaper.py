@@ -22,6 +22,7 @@ from app.config import Settings, get_settings
 from app.datasets.service import recover_validating
 from app.db.models.job import Job
 from app.db.session import Database, send_after_commit
+from app.evaluations.life import recover_evaluations
 from app.jobs.claims import lose_attempt
 from app.jobs.life import HELD, Status
 from app.jobs.limits import fail_those_that_waited_too_long
@@ -49,6 +50,7 @@ def reap_once(session: Session, settings: Settings) -> None:
     resent = resend_waiting(session, settings)
     recover_validating(session, settings)
     recover_batches(session, settings)
+    recover_evaluations(session, settings)
     forget_gone(session)
     forget_deliveries(session, settings)
     forget_old(session)

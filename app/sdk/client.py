@@ -11,17 +11,20 @@ client.models.download(job.models[0], "model/")
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
 
+from app.sdk.comparisons import Comparison, compare, query_of
 from app.sdk.datasets import Datasets
 from app.sdk.discovery import discover
+from app.sdk.evaluations import Evaluation, Evaluations
 from app.sdk.jobs import Jobs
 from app.sdk.keys import ApiKeys
 from app.sdk.models import Models
+from app.sdk.objects import Job, Model
 from app.sdk.projects import Projects, Usage
 from app.sdk.transport import Transport
 from app.sdk.uploads import Uploads
@@ -60,9 +63,29 @@ class SteadyRank:
         self.datasets = Datasets(self._transport)
         self.jobs = Jobs(self._transport)
         self.models = Models(self._transport)
+        self.evaluations = Evaluations(self._transport)
         self.webhook_endpoints = WebhookEndpoints(self._transport)
         self.api_keys = ApiKeys(self._transport)
         self.projects = Projects(self._transport)
+
+    def compare(
+        self,
+        jobs: Sequence[str | Job] = (),
+        *,
+        models: Sequence[str | Model] = (),
+        evaluations: Sequence[str | Evaluation] = (),
+        arm: str | None = None,
+        baseline: str | None = None,
+        allow_mixed: bool = False,
+    ) -> Comparison:
+        """Compare 2 to 10 jobs, models or evaluations user by user; the first is the baseline.
+
+        ConflictError (`mixed_protocol`) when they were not measured alike, unless `allow_mixed`.
+        """
+        query = query_of(
+            jobs, models, evaluations, arm=arm, baseline=baseline, allow_mixed=allow_mixed or None
+        )
+        return compare(self._transport, query)
 
     def capabilities(self) -> dict[str, Any]:
         """Models, training settings as JSON Schema, attacks, limits, devices."""

@@ -60,4 +60,5 @@ def read_outcomes(data: bytes) -> Outcomes:
         raise OutcomesUnreadableError(f"these are no outcomes: {error}") from error
     if any(len(values) != len(users) for by_name in figures.values() for values in by_name.values()):
         raise OutcomesUnreadableError("these are no outcomes: users and figures differ in number")
-    return Outcomes(users, dict(figures))
+    # The file itself keeps no order.
+    return Outcomes(users, {key: dict(sorted(figures[key].items())) for key in sorted(figures)})

@@ -1,0 +1,129 @@
+"""Evaluations over HTTP."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Body, Query, Request, Response
+from fastapi.responses import JSONResponse
+
+from app.deps import BlobsDep, PageDep, PrincipalDep, SessionDep
+from app.evaluations import service
+from app.evaluations.schemas import (
+    CREATE_EXAMPLE,
+    EVALUATION_ID,
+    EXAMPLE,
+    REPORT_EXAMPLE,
+    EvaluationCreate,
+    EvaluationDeleted,
+    EvaluationObject,
+)
+from app.idempotency import IdempotentRoute
+from app.jobs.examples import listed, shown
+from app.pagination import ListOf, list_of
+from app.problems import problem_responses
+
+MARKDOWN = "text/markdown"
+
+router = APIRouter(prefix="/evaluations", tags=["evaluations"], route_class=IdempotentRoute)
+
+
+@router.post("", status_code=201, responses={**shown(EXAMPLE, 201), **problem_responses(404, 409, 413, 422)})
+def create_evaluation(
+    asked: Annotated[
+        EvaluationCreate, Body(openapi_examples={"a model by alias": {"value": CREATE_EXAMPLE}})
+    ],
+    principal: PrincipalDep,
+    session: SessionDep,
+) -> EvaluationObject:
+    """Measure a stored model on a data set, clean and under attack, in the background; nothing is trained."""
+    return EvaluationObject.of(service.create(session, principal.project_id, asked))
+
+
+@router.get("", responses={**shown(listed(EXAMPLE)), **problem_responses(422)})
+def list_evaluations(
+    principal: PrincipalDep,
+    session: SessionDep,
+    page: PageDep,
+    *,
+    model: Annotated[str | None, Query(max_length=64, description="Only those of this model's id.")] = None,
+    dataset: Annotated[str | None, Query(max_length=64, description="Only those on this data set.")] = None,
+    status: Annotated[
+        Literal["queued", "running", "succeeded", "failed", "cancelled"] | None,
+        Query(description="Only those in this state."),
+    ] = None,
+) -> ListOf[EvaluationObject]:
+    """List the project's evaluations, newest first."""
+    rows, has_more = service.list_page(
+        session, principal.project_id, page, model=model, dataset=dataset, status=status
+    )
+    return list_of(rows, has_more, EvaluationObject.of)
+
+
+@router.get("/{evaluation_id}", responses={**shown(EXAMPLE), **problem_responses(404)})
+def get_evaluation(evaluation_id: str, principal: PrincipalDep, session: SessionDep) -> EvaluationObject:
+    """Show one evaluation: how far it is, or what it found."""
+    return EvaluationObject.of(service.get(session, principal.project_id, evaluation_id))
+
+
+@router.get(
+    "/{evaluation_id}/report",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "The report",
+            "content": {
+                "application/json": {"schema": {"type": "object"}, "example": REPORT_EXAMPLE},
+                MARKDOWN: {
+                    "schema": {"type": "string"},
+                    "example": "# Evaluation of films, cascade, seed 0\n",
+                },
+            },
+        },
+        **problem_responses(404, 409, 422),
+    },
+)
+def get_evaluation_report(
+    evaluation_id: str,
+    request: Request,
+    *,
+    principal: PrincipalDep,
+    session: SessionDep,
+    format: Annotated[
+        Literal["json", "md"] | None,
+        Query(description="By default as `Accept` asks for; JSON if it does not."),
+    ] = None,
+) -> Response:
+    """Show all figures of an evaluation that succeeded: clean, under attack, beside baselines."""
+    row = service.ready(session, principal.project_id, evaluation_id)
+    response: Response
+    if format == "md" or (format is None and MARKDOWN in request.headers.get("accept", "")):
+        response = Response(row.report_markdown, media_type=f"{MARKDOWN}; charset=utf-8")
+    else:
+        response = JSONResponse(row.report)
+    response.headers["Vary"] = "Accept"
+    return response
+
+
+@router.post(
+    "/{evaluation_id}/cancel",
+    responses={**shown({**EXAMPLE, "status": "cancelling"}), **problem_responses(404, 409)},
+)
+def cancel_evaluation(evaluation_id: str, principal: PrincipalDep, session: SessionDep) -> EvaluationObject:
+    """Cancel an evaluation; one that waits at once, one that runs within moments."""
+    return EvaluationObject.of(service.cancel(session, principal.project_id, evaluation_id))
+
+
+@router.delete(
+    "/{evaluation_id}",
+    responses={
+        **shown({"id": EVALUATION_ID, "object": "evaluation", "deleted": True, "freed_bytes": 81234}),
+        **problem_responses(404),
+    },
+)
+def delete_evaluation(
+    evaluation_id: str, principal: PrincipalDep, session: SessionDep, blobs: BlobsDep
+) -> EvaluationDeleted:
+    """Delete an evaluation and free its bytes; one that runs is stopped."""
+    freed = service.delete(session, blobs, principal.project_id, evaluation_id)
+    return EvaluationDeleted(id=evaluation_id, freed_bytes=freed)

@@ -1,0 +1,136 @@
+"""Evaluations through HTTP, the SDK and the command, with the measuring in the test's own process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from app.config import Settings
+from app.db.session import Database
+from app.evaluations.life import claim
+from app.sdk.client import SteadyRank
+from app.sdk.errors import ConflictError
+from app.storage.database import DatabaseBlobStore
+from tests.factories import make_dataset
+from tests.trained_jobs import log_of, store_log, train_job
+from worker.evaluation_run import run_evaluation
+from worker.resources import Resources
+from worker.training.progress import Control
+
+
+@pytest.fixture
+def resources(settings: Settings, database: Database, blobs: DatabaseBlobStore) -> Resources:
+    return Resources(settings, database, blobs)
+
+
+@pytest.fixture
+def trained(resources: Resources) -> tuple[str, str]:
+    """A data set's id, and that of a model trained on it."""
+    dataset = store_log(resources, log_of(40))
+    return dataset, train_job(resources, dataset)[1][1]
+
+
+def work(resources: Resources, evaluation_id: str, folder: Path) -> None:
+    """What a light worker's measuring process does."""
+    with resources.database.unit_of_work() as session:
+        claimed = claim(session, evaluation_id, lease_seconds=30)
+    assert claimed is not None
+    run_evaluation(
+        claimed,
+        resources=resources,
+        folder=folder,
+        beat=lambda: None,
+        control=lambda: Control.CONTINUE,
+    )
+
+
+def problem(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    assert response.status_code == status, response.text
+    body: dict[str, Any] = response.json()
+    assert body["code"] == code
+    return body
+
+
+def test_from_the_request_to_the_report(
+    service_url: str, api_key: str, resources: Resources, trained: tuple[str, str], tmp_path: Path
+) -> None:
+    dataset, model = trained
+    with SteadyRank(service_url, api_key) as service:
+        queued = service.evaluations.create(
+            "films-sasrec-cascade@latest", dataset, name="again", attack_counts=[1, 2]
+        )
+        assert (queued.status, queued.model, queued.dataset, queued.progress) == ("queued", model, dataset, 0)
+        assert queued.raw["settings"]["attack_counts"] == [1, 2]
+        assert queued.raw["settings"]["attack_positions"] == ["end"]  # as in the job
+        with pytest.raises(ConflictError) as refused:
+            service.evaluations.report(queued)
+        assert refused.value.code == "report_not_ready"
+        work(resources, queued.id, tmp_path)
+        done = service.evaluations.wait(queued, timeout=5)
+        report = service.evaluations.report(done)
+        assert (done.status, done.progress) == ("succeeded", 1.0)
+        assert done.metrics == report["arms"]["cascade"]["test"]
+        assert done.protocol_hash == report["protocol_hash"]
+        assert [row["count"] for row in report["arms"]["cascade"]["attacks"]] == [1, 2]
+        assert service.evaluations.report_markdown(done).startswith("# Evaluation of films-sasrec-cascade")
+        assert [one.id for one in service.evaluations.list(model=model, status="succeeded")] == [done.id]
+        assert list(service.evaluations.list(status="failed")) == []
+        assert service.models.delete(model)["deleted"]  # an evaluation outlives its model
+        assert service.evaluations.get(done).model == model
+        assert service.evaluations.delete(done)["freed_bytes"] > 0
+        assert list(service.evaluations.list()) == []
+
+
+def test_cancelled_before_it_began(client: httpx.Client, trained: tuple[str, str]) -> None:
+    created = client.post("/v1/evaluations", json={"model": trained[1], "dataset": trained[0]}).json()
+    path = f"/v1/evaluations/{created['id']}"
+    assert client.post(f"{path}/cancel").json()["status"] == "cancelled"
+    assert client.post(f"{path}/cancel").json()["status"] == "cancelled"
+    problem(client.get(f"{path}/report"), 409, "report_not_ready")
+
+
+def test_one_that_runs_is_cancelling(
+    client: httpx.Client, trained: tuple[str, str], database: Database
+) -> None:
+    created = client.post("/v1/evaluations", json={"model": trained[1], "dataset": trained[0]}).json()
+    with database.unit_of_work() as session:
+        assert claim(session, created["id"], lease_seconds=30)
+    assert client.get(f"/v1/evaluations/{created['id']}").json()["status"] == "running"
+    assert client.post(f"/v1/evaluations/{created['id']}/cancel").json()["status"] == "cancelling"
+
+
+def test_the_same_key_asks_once(client: httpx.Client, trained: tuple[str, str]) -> None:
+    body, headers = {"model": trained[1], "dataset": trained[0]}, {"Idempotency-Key": "once"}
+    first = client.post("/v1/evaluations", json=body, headers=headers).json()
+    assert client.post("/v1/evaluations", json=body, headers=headers).json()["id"] == first["id"]
+    assert len(client.get("/v1/evaluations").json()["data"]) == 1
+
+
+def test_what_cannot_be_done_is_said(
+    client: httpx.Client,
+    stranger_headers: dict[str, str],
+    database: Database,
+    blobs: DatabaseBlobStore,
+    trained: tuple[str, str],
+) -> None:
+    dataset, model = trained
+    with database.unit_of_work() as session:
+        validating = make_dataset(session, blobs).id
+
+    def asked(**body: Any) -> httpx.Response:
+        return client.post("/v1/evaluations", json={"model": model, "dataset": dataset, **body})
+
+    gone = problem(asked(model="films@77"), 404, "model_not_found")
+    assert gone["errors"][0]["pointer"] == "/model"
+    problem(asked(dataset="ds_x"), 404, "dataset_not_found")
+    problem(asked(dataset=validating), 409, "dataset_not_ready")
+    problem(asked(attack_counts=[0]), 422, "invalid_request")
+    problem(asked(epochs=3), 422, "invalid_request")  # nothing is trained
+    problem(client.get("/v1/evaluations/eval_x"), 404, "evaluation_not_found")
+    created = asked().json()
+    path = f"/v1/evaluations/{created['id']}"
+    problem(client.get(path, headers=stranger_headers), 404, "evaluation_not_found")
+    assert client.get("/v1/evaluations", headers=stranger_headers).json()["data"] == []

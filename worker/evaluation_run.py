@@ -1,0 +1,128 @@
+"""From a claimed evaluation to its stored report: load, measure, store. Runs in the measuring process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from app.evaluations.life import EvaluationClaim, Inputs, inputs, show, succeed
+from worker.resources import Resources
+from worker.sinks import CHECKPOINT_TYPE, durably
+from worker.training.progress import Control, Phase, Stopped, TrainingError
+from worker.training.runtime import Runtime
+from worker.training.spec import TrainSpec
+from worker.training.stored_model import FILES, Trained, evaluate_stored
+
+_WRITE_SECONDS = 0.5
+_MEASURINGS = 9
+"""Shares that begin anew: validation, test and attacks of the model and of two baselines."""
+
+
+class InputGoneError(TrainingError):
+    """What was to be measured, or measured on, has been deleted."""
+
+
+def run_evaluation(
+    claimed: EvaluationClaim,
+    *,
+    resources: Resources,
+    folder: Path,
+    beat: Callable[[], None],
+    control: Callable[[], Control],
+) -> None:
+    """Make the attempt, from its data to `succeeded`. Raises LeaseLost, Stopped and TrainingError."""
+    settings = resources.settings
+    with resources.database.unit_of_work() as session:
+        found = inputs(session, claimed)
+    interactions, files = _needed(resources, found, folder, beat)
+    progress = _Progress(resources, claimed, beat, control)
+    trained = None
+    if found.trained_interactions is not None and found.trained_spec is not None:
+        own = found.trained_interactions == found.interactions
+        log = interactions if own else _read(resources, found.trained_interactions, folder / "trained", beat)
+        trained = Trained(log, TrainSpec.model_validate({**found.trained_spec, "init_from": None}))
+    same = found.model_facts["trained_on"]["sha256"] == found.dataset_facts["sha256"]
+    result = evaluate_stored(
+        files,
+        TrainSpec.model_validate(found.spec),
+        interactions,
+        model={**found.model_facts, "trained_on_this": same},
+        trained=trained,
+        runtime=Runtime(device=settings.device, threads=settings.threads),
+        phase=progress.phase,
+        tick=progress.tick,
+    )
+
+    def finish(session: Session) -> None:
+        # The bytes are written on their own connections before the row is locked.
+        blob = resources.blobs.put(session, result.outcomes, CHECKPOINT_TYPE)
+        succeed(session, claimed, report=result.report, markdown=result.markdown, outcomes=blob.id)
+
+    durably(resources.database, finish)
+
+
+class _Progress:
+    """Shows how far it is, at most twice a second, and ends it when that is wanted."""
+
+    def __init__(
+        self,
+        resources: Resources,
+        claimed: EvaluationClaim,
+        beat: Callable[[], None],
+        control: Callable[[], Control],
+    ) -> None:
+        self._resources, self._claimed, self._beat, self._control = resources, claimed, beat, control
+        self._phase: Phase = "preparing"
+        self._done, self._last, self._written_at = 0, 0.0, 0.0
+
+    def phase(self, phase: Phase) -> None:
+        """Show the phase."""
+        self._phase = phase
+        self._written_at = 0.0
+        self._show(self._done / _MEASURINGS)
+
+    def tick(self, share: float) -> None:
+        """Show the share of one measuring that is done; Stopped when that is wanted."""
+        if share <= self._last:
+            self._done = min(self._done + 1, _MEASURINGS - 1)
+        self._last = share
+        self._show((self._done + share) / _MEASURINGS)
+
+    def _show(self, fraction: float) -> None:
+        self._beat()
+        if self._control() is not Control.CONTINUE:
+            raise Stopped(saved=False)
+        now = time.monotonic()
+        if now - self._written_at < _WRITE_SECONDS:
+            return
+        self._written_at = now
+        try:
+            with self._resources.database.unit_of_work() as session:
+                show(session, self._claimed, phase=self._phase, progress=min(fraction, 1.0))
+        except OperationalError:  # the next one shows more than this one would have
+            return
+
+
+def _needed(
+    resources: Resources, found: Inputs, folder: Path, beat: Callable[[], None]
+) -> tuple[pl.DataFrame, dict[str, bytes]]:
+    if found.interactions is None:
+        raise InputGoneError("The data set was deleted.", hint="Upload it again, then ask again.")
+    if not set(FILES) <= found.files.keys():
+        raise InputGoneError("The model was deleted.", hint="Ask for another model.")
+    files = {name: b"".join(resources.blobs.read(found.files[name])) for name in FILES}
+    return _read(resources, found.interactions, folder / "interactions", beat), files
+
+
+def _read(resources: Resources, blob_id: str, path: Path, beat: Callable[[], None]) -> pl.DataFrame:
+    """Stream interactions to a file, each chunk checked against its digest, and read them."""
+    with path.open("wb") as file:
+        for piece in resources.blobs.read(blob_id):
+            file.write(piece)
+            beat()
+    return pl.read_parquet(path)
