@@ -15,12 +15,10 @@ from typing import IO, Any
 
 from app.config import Settings
 from app.jobs.claims import Claim
-from worker.child_log import ChildLog
 from worker.pipe import End
 
 logger = logging.getLogger(__name__)
 
-_LAST_LINES_SECONDS = 2.0
 _ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -58,7 +56,6 @@ class TrainerProcess:
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
             env={
                 **os.environ,
                 **as_environment(settings),
@@ -71,8 +68,6 @@ class TrainerProcess:
         """When training last moved, on the monotonic clock."""
         self.environment: dict[str, Any] | None = None
         self.end: End | None = None
-        self.log = ChildLog(_pipe(self._process.stderr), settings)
-        """What it writes to its standard error."""
         self._reader = threading.Thread(target=self._read, name=f"pipe-{claimed.job_id}", daemon=True)
         self._reader.start()
 
@@ -88,7 +83,6 @@ class TrainerProcess:
         except subprocess.TimeoutExpired:
             return None
         self._reader.join()
-        self.log.join(_LAST_LINES_SECONDS)
         return code
 
     def tell(self, word: str) -> None:
@@ -105,7 +99,6 @@ class TrainerProcess:
             self._process.send_signal(signal.SIGKILL)
         code = self._process.wait()
         self._reader.join()
-        self.log.join(_LAST_LINES_SECONDS)
         try:
             _pipe(self._process.stdin).close()
         except BrokenPipeError:
