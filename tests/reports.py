@@ -28,6 +28,8 @@ SPEC = TrainSpec.model_validate(
         "attack_counts": [1, 2],
         "attack_positions": ["end", "random"],
         "attack_repeats": 1,
+        "stability_changes": 1,
+        "stability_epochs": 3,
     }
 )
 

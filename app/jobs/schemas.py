@@ -125,7 +125,9 @@ class JobObject(BaseModel):
     object: Literal["job"] = "job"
     name: str | None
     status: Status
-    phase: str | None = Field(description="preparing, training, evaluating, attacking or packaging")
+    phase: str | None = Field(
+        description="preparing, training, evaluating, attacking, stability or packaging"
+    )
     arm: str | None
     seed: int | None
     dataset: str

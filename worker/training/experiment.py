@@ -42,6 +42,8 @@ from worker.training.reporting.report import build_report
 from worker.training.reporting.results import ArmResult, dataset_facts, measure
 from worker.training.runtime import Runtime
 from worker.training.spec import TrainSpec
+from worker.training.stability.apart import Part
+from worker.training.stability.run import Stability, share_of_job
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ def run_experiment(
         spec,
         split.train,
         validate=validate,
-        progress=heard,
+        progress=Part(heard, 0.0, heard.share),
         checkpoints=checkpoints,
         device=device,
         warm_start=warm_start,
@@ -131,6 +133,20 @@ def run_experiment(
         name: measure(scorer, split, spec, tick=heard.between)
         for name, scorer in (("popularity", Popularity(split)), ("markov", Markov(split)))
     }
+    stability = None
+    if spec.stability_changes:
+        stability = Stability(
+            spec,
+            split,
+            validate=validate,
+            progress=Part(heard, heard.share, 1.0),
+            checkpoints=checkpoints,
+            tick=heard.between,
+            content=facts["content_sha256"],
+            device=device,
+            warm_start=warm_start,
+        ).run()
+        heard.reached(1.0 / heard.share)
     heard.phase("packaging")
     report = build_report(
         spec,
@@ -140,6 +156,7 @@ def run_experiment(
         cascade=cascade_facts(trainer.windows, sequences.item_ids, spec),
         environment=runtime.environment(device),
         warm_start=warm_start.facts if warm_start is not None else None,
+        stability=stability,
         warnings=cut_short_warnings(results, not_run, spec.epochs),
     )
     for warning in report["warnings"]:
@@ -170,7 +187,8 @@ def run_experiment(
         (sequences.user_ids[user] for user in split.users("test")),
         {(result.arm, result.seed): result.measured.per_user for result in results},
     )
-    cut = not_run or any(result.stop_reason == "max_runtime" for result in results)
+    unfinished = stability is not None and not stability["complete"]
+    cut = not_run or unfinished or any(result.stop_reason == "max_runtime" for result in results)
     stop_reason = "max_runtime" if cut else None
     return ExperimentResult(report, written.manifest, written.files, models, stop_reason)
 
@@ -249,6 +267,8 @@ class _Heard:
     def __init__(self, progress: Progress, spec: TrainSpec) -> None:
         self._progress = progress
         self._last = StepProgress("", spec.seed, 0, spec.epochs, 0, 0, 0.0, 0.0)
+        self.share = share_of_job(spec)
+        """What of the job is training the arms; the rest trains them again."""
         self.finishing = False
         """Whether the world has asked to train no more."""
 
@@ -289,8 +309,8 @@ class _Heard:
             )
 
     def reached(self, share: float) -> None:
-        """An arm has its figures: the job is at least so far, even if all of it was read back."""
-        self._last = replace(self._last, fraction=max(self._last.fraction, share))
+        """This share of the arms has figures: the job is at least so far, even if all was read back."""
+        self._last = replace(self._last, fraction=max(self._last.fraction, min(1.0, share * self.share)))
 
     def beat(self, share: float) -> None:
         """In the middle of an arm: show that it moves. A stop is obeyed at the arm's next step."""

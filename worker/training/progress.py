@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Literal, Protocol
 
-Phase = Literal["preparing", "training", "evaluating", "attacking", "packaging"]
+Phase = Literal["preparing", "training", "evaluating", "attacking", "stability", "packaging"]
 CheckpointKind = Literal["warmup", "progress", "best"]
 
 

@@ -19,7 +19,7 @@ _LEVELS = 2**16
 def dropout(x: Tensor, p: float, generator: Draws | None) -> Tensor:
     """Zero each element of `x` (any shape) with probability p and scale the others by 1 / (1 − p).
 
-    A torch generator must live on the device of `x`; None, like p = 0, returns `x` as it is and draws nothing.
+    A torch generator must live on the device of `x`; None, like p = 0, returns `x` and draws nothing.
     p is taken to the nearest 1/65536, and the scale is that of the p taken, so the expectation is exact.
     """
     threshold = min(round(p * _LEVELS), _LEVELS - 1)

@@ -34,6 +34,7 @@ def render_markdown(report: Mapping[str, Any]) -> str:
         "Clean and attacked (last item replaced at random) figures by items read, by the user's training "
         "interactions, and by the target's training interactions (0: never seen, a miss).",
         *(f"### {name}\n\n{as_table(tables.slices(body))}" for name, body in tables.bodies(report)),
+        *_stability(report),
         "## Seeds",
         as_table(tables.seeds(report)),
         "## Data",
@@ -61,6 +62,11 @@ def _costs(report: Mapping[str, Any]) -> str:
         return "There is no standard arm beside another to set a price against."
     words = " ".join(sentence[0].upper() + sentence[1:] for sentence in map(price_in_words, report["costs"]))
     return f"Against standard. {words}\n\n{as_table(tables.costs(report))}"
+
+
+def _stability(report: Mapping[str, Any]) -> list[str]:
+    words = tables.stability_in_words(report)
+    return ["## Rank-list stability", words, as_table(tables.stability(report))] if words else []
 
 
 def as_table(table: Table) -> str:

@@ -46,6 +46,8 @@ def render_page(report: Mapping[str, Any], figures: Sequence[Figure]) -> str:
         prices=[price_in_words(cost) for cost in report["costs"]],
         attacks=[(name, tables.attacks(body)) for name, body in tables.bodies(report)],
         slices=[(name, tables.slices(body)) for name, body in tables.bodies(report)],
+        stability=tables.stability(report),
+        stability_text=tables.stability_in_words(report),
         seeds=tables.seeds(report),
         data=tables.data(report),
         environment=tables.environment(report),

@@ -30,13 +30,15 @@ def build_report(
     cascade: Mapping[str, Any],
     environment: Mapping[str, Any],
     warm_start: Mapping[str, Any] | None = None,
+    stability: Mapping[str, Any] | None = None,
     warnings: Sequence[Mapping[str, str]] = (),
 ) -> dict[str, Any]:
     """Put the pieces together into plain JSON types (docs/report.md).
 
     facts: of `dataset_facts`. results: one an arm and seed. baselines: "popularity", "markov". cascade: of
     `cascade_facts`. An arm's own figures are means over its seeds; `seeds[]` holds each. Raises ValueError
-    when a figure is not finite. warm_start: of `WarmStart.facts`. warnings: of `cut_short_warnings`.
+    when a figure is not finite. warm_start: of `WarmStart.facts`; stability: of
+    `Stability.run`. warnings: of `cut_short_warnings`.
     """
     arms = {arm: _arm([result for result in results if result.arm == arm]) for arm in _names(results)}
     measured = {name: measured_body(baseline) for name, baseline in baselines.items()}
@@ -57,6 +59,7 @@ def build_report(
         "warnings": warnings,
         "verdict": verdict(comparisons, warnings, len({result.seed for result in results}), costs),
         "cascade": dict(cascade),
+        "stability": dict(stability) if stability is not None else None,
         "spec": spec.model_dump(mode="json"),
         "environment": dict(environment),
     }

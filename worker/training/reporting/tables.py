@@ -117,6 +117,44 @@ def slices(body: Mapping[str, Any]) -> Table:
     return Table(("by", "from to", "users", "NDCG@10", "attacked NDCG@10", "overlap"), rows)
 
 
+_CHANGES = {
+    ("seed", None): "the same, another seed",
+    ("removed", "random"): "one removed, at random",
+    ("removed", "highest_cascade"): "one removed, of the highest cascade effect",
+    ("replaced", "random"): "one replaced, at random",
+    ("replaced", "highest_cascade"): "one replaced, of the highest cascade effect",
+}
+
+
+def stability(report: Report) -> Table:
+    """How far each arm's lists move when a training interaction is missing or another; no rows when off."""
+    rows = [
+        (
+            name,
+            _CHANGES[change["change"], change["chosen"]],
+            str(change["n"]),
+            *(number(change[figure]) for figure in ("jaccard", "rbo", "top1_changed", "ndcg@10")),
+        )
+        for name, body in (report.get("stability") or {"arms": {}})["arms"].items()
+        for change in body["changes"]
+    ]
+    header = ("arm", "training interactions", "trainings", "jaccard", "rbo", "top1_changed", "NDCG@10")
+    return Table(header, rows)
+
+
+def stability_in_words(report: Report) -> str:
+    """Say what the table of `stability` compares; "" when the phase was off."""
+    found = report.get("stability")
+    if found is None:
+        return ""
+    cut = "" if found["complete"] else " The run's time was over before all trainings were done."
+    return (
+        f"Top-10 lists of {found['users']:,} users, seed {found['seed']}, after {found['epochs']} epochs, "
+        "against the same arm trained on the unchanged data; all random draws are the same but for the "
+        f"control with another seed. 1 is no change, but for top1_changed, where it is 0.{cut}"
+    )
+
+
 def seeds(report: Report) -> Table:
     """Each seed of each arm: how it was trained and what it reached."""
     rows = [

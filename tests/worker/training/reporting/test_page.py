@@ -11,6 +11,7 @@ import pytest
 
 from tests.reports import real_report
 from worker.training.reporting.figures import draw_figures
+from worker.training.reporting.markdown import render_markdown
 from worker.training.reporting.page import render_page
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
@@ -73,6 +74,23 @@ def page() -> str:
     report["warnings"] = [{"code": "x", "arm": "standard", "message": EVIL}]
     report["cascade"]["example"]["items"][0] = EVIL
     return render_page(report, draw_figures(report))
+
+
+def test_stability_stands_on_the_page_and_in_markdown_where_it_was_measured(page: str) -> None:
+    report = real_report()
+    row = report["stability"]["arms"]["cascade"]["changes"][2]
+    cells = ["cascade", "one replaced, at random", "1"]
+    cells += [f"{row[name]:.4f}" for name in ("jaccard", "rbo", "top1_changed", "ndcg@10")]
+    assert f"| {' | '.join(cells)} |" in render_markdown(report)
+    for cell in cells:
+        assert cell in checked(page).text
+    without = {**report, "stability": None}
+    assert "tability" not in render_markdown(without).replace("stability_", "")
+    plain = render_page(without, [])
+    checked(plain)
+    assert 'id="stability"' not in plain
+    cut = {**report, "stability": {**report["stability"], "complete": False}}
+    assert "time was over before all trainings were done" in render_markdown(cut)
 
 
 def test_it_is_valid_and_loads_nothing(page: str) -> None:

@@ -36,7 +36,11 @@ def test_a_real_report_is_as_the_schema_says() -> None:
 
 
 @pytest.mark.parametrize(
-    "at", [(), ("dataset",), ("arms", "cascade"), ("arms", "cascade", "seeds", 0), ("protocol",)]
+    "at",
+    [
+        *((), ("dataset",), ("arms", "cascade"), ("arms", "cascade", "seeds", 0), ("protocol",)),
+        *(("stability",), ("stability", "arms", "cascade", "changes", 1)),
+    ],
 )
 def test_a_field_that_is_not_described_is_noticed(at: tuple[Any, ...]) -> None:
     report = copy.deepcopy(real_report())
@@ -48,6 +52,10 @@ def test_a_field_that_is_not_described_is_noticed(at: tuple[Any, ...]) -> None:
     del part["undescribed"]
     part.pop(next(iter(part)))
     assert not Draft202012Validator(SCHEMA).is_valid(report)
+
+
+def test_a_report_without_stability_is_one_too() -> None:
+    Draft202012Validator(SCHEMA).validate({**real_report(), "stability": None})
 
 
 def test_every_field_is_explained() -> None:

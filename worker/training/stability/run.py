@@ -1,0 +1,198 @@
+"""Rank-list stability: how far users' lists move when one training interaction is another or missing.
+
+Every arm of the first seed is trained anew, for `stability_epochs`, on the data as they are (the reference),
+on the same with another seed (the control), and once for every change. All but the control share
+initialisation, batches, and every window's draws (`Trainer`'s `like`), so that what differs from
+the reference comes from the change alone. Users are ranked by their unchanged test histories.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from worker.training.data.batching import Windows, cut_windows
+from worker.training.data.split import Split
+from worker.training.evaluation.evaluate import Tick, evaluate, model_scorer
+from worker.training.evaluation.metrics import list_agreement
+from worker.training.fitting.arm_run import CHOSEN_BY, Validate
+from worker.training.fitting.trainer import WARMUP, Trainer
+from worker.training.fitting.warm_start import WarmStart
+from worker.training.models.build import build_model
+from worker.training.progress import CheckpointKey, CheckpointStore, OutOfTimeError, Progress
+from worker.training.seeding import derive_seed
+from worker.training.spec import TrainSpec
+from worker.training.stability.apart import CheckpointsApart, Part, Quietly
+from worker.training.stability.changes import CHOICES, Change, choose_changes
+from worker.training.stability.lists import TopLists, keep_lists, read_lists
+
+AGREEMENT = ("jaccard", "overlap", "rbo", "top1_changed")
+_CONTROL = {"change": "seed", "chosen": None, "effect": None, "from_end": None}
+
+
+@dataclass(frozen=True)
+class Retraining:
+    """One training of every arm: on the data with `change`, None = as they are, from `seed`."""
+
+    number: int
+    seed: int
+    change: Change | None = None
+
+    @property
+    def name(self) -> str:
+        """What its checkpoints are called."""
+        return f"stability_{self.number}"
+
+    def facts(self) -> dict[str, Any]:
+        """What the report says of it."""
+        return self.change.facts() if self.change else dict(_CONTROL)
+
+
+def retrainings(split: Split, spec: TrainSpec) -> list[Retraining]:
+    """Return the reference, the control, and one training for each change."""
+    seed = spec.seeds[0]
+    other = derive_seed(seed, "stability control") % 2**31
+    changed = [Retraining(2 + nth, seed, change) for nth, change in enumerate(choose_changes(split, spec))]
+    return [Retraining(0, seed), Retraining(1, other), *changed]
+
+
+def share_of_job(spec: TrainSpec) -> float:
+    """Return the share of a job's epochs that is not this phase's, 1 when it is off. An estimate."""
+    if not spec.stability_changes:
+        return 1.0
+
+    def epochs(one: TrainSpec) -> int:
+        return one.warmup_epochs + len(one.arms) * (one.epochs - one.warmup_epochs)
+
+    own = len(spec.seeds) * epochs(spec)
+    trained_again = (2 + 2 * len(CHOICES) * spec.stability_changes) * epochs(_spec_of(spec, spec.seeds[0]))
+    return own / (own + trained_again)
+
+
+@dataclass(frozen=True)
+class Stability:
+    """The phase, ready to be run.
+
+    progress hears of the whole phase as of fractions 0 to 1; tick is asked between blocks of an evaluation
+    and may raise to end the run; content: of `content_hash`, to which kept lists belong.
+    """
+
+    spec: TrainSpec
+    split: Split
+    validate: Validate
+    progress: Progress
+    checkpoints: CheckpointStore
+    tick: Tick
+    content: str
+    device: torch.device
+    warm_start: WarmStart | None = None
+
+    def run(self) -> dict[str, Any]:
+        """Train, compare and return the report's `stability`; what was done before is read back.
+
+        Asked to finish, it ends with what there is, and says so by `complete`. Raises Stopped, and what
+        training and ranking raise.
+        """
+        self.progress.phase("stability", seed=self.spec.seeds[0])
+        planned = retrainings(self.split, self.spec)
+        like = cut_windows(self.split.train, self.spec.max_length, self.spec.windows_per_user)
+        found: list[tuple[Retraining, TopLists]] = []
+        for one in planned:
+            try:
+                found.append((one, self._lists_of(one, like, len(planned))))
+            except OutOfTimeError:
+                break
+        return {
+            "seed": self.spec.seeds[0],
+            "epochs": _spec_of(self.spec, self.spec.seeds[0]).epochs,
+            "kappa": self.spec.kappa,
+            "users": len(self.split.users("test")),
+            "complete": len(found) == len(planned),
+            "arms": {arm: _arm(arm, found) for arm in self.spec.arms} if found else {},
+        }
+
+    def _lists_of(self, one: Retraining, like: Windows, of: int) -> TopLists:
+        """Train every arm, or read back what it led to."""
+        spec = _spec_of(self.spec, one.seed)
+        key = CheckpointKey("best", one.seed, one.name, spec.epochs, 0)
+        belongs = self._belongs(one, spec)
+        kept = read_lists(self.checkpoints, key, belongs)
+        if kept is not None:
+            return kept
+        apart = CheckpointsApart(self.checkpoints, one.name)
+        part = Part(self.progress, one.number / of, (one.number + 1) / of)
+        trainer = Trainer(
+            spec,
+            one.change.applied(self.split.train) if one.change else self.split.train,
+            validate=self.validate,
+            progress=Quietly(part, 0.0, 1.0),
+            checkpoints=apart,
+            device=self.device,
+            warm_start=self.warm_start,
+            like=like,
+        )
+        found = TopLists({}, {})
+        for arm in spec.arms:
+            model = build_model(spec, self.split.n_items)
+            model.load_state_dict(trainer.train(arm, one.seed).weights)
+            scorer = model_scorer(model.to(self.device), spec.max_length, self.device)
+            ranked = evaluate(scorer, self.split, "test", exclude_seen=spec.exclude_seen, tick=self.tick)
+            assert ranked.lists is not None  # noqa: S101 - asked for
+            found.lists[arm], found.ndcg[arm] = ranked.lists, ranked.metrics[CHOSEN_BY]
+        keep_lists(self.checkpoints, key, found, belongs)
+        for arm in spec.arms:
+            apart.discard("best", one.seed, arm)
+        apart.discard("warmup", one.seed, WARMUP)
+        said = "as they are" if one.change is None else f"with an interaction {one.change.kind}"
+        part.event(
+            "stability",
+            f"trained again on the data {said}: {one.number + 1} of {of}",
+            {"done": one.number + 1, "of": of, **one.facts()},
+        )
+        return found
+
+    def _belongs(self, one: Retraining, spec: TrainSpec) -> Mapping[str, Any]:
+        start = self.warm_start.identity if self.warm_start is not None else None
+        # The number of changes says which there are, not what one of them does.
+        settings = spec.model_dump_json(exclude={"stability_changes", "stability_epochs"})
+        change = vars(one.change) if one.change else None
+        what = json.dumps([settings, self.content, change, start, torch.__version__, torch.get_num_threads()])
+        return {"sha256": hashlib.sha256(what.encode()).hexdigest(), "device": self.device.type}
+
+
+def _spec_of(spec: TrainSpec, seed: int) -> TrainSpec:
+    """All trainings run the same number of epochs and keep the last: when to stop is left to no chance."""
+    epochs = min(spec.epochs, spec.stability_epochs)
+    changed = {"epochs": epochs, "validate_every": epochs, "patience": 100_000, "min_epochs": 0}
+    return spec.model_copy(update={**changed, "seed": seed, "seeds": (seed,)})
+
+
+def _arm(arm: str, found: list[tuple[Retraining, TopLists]]) -> dict[str, Any]:
+    """Compare an arm's lists with the reference's, training by training and by kind of change."""
+    (_, reference), *others = found
+    rows = [
+        {**one.facts(), **_agreement(reference, lists, arm), "ndcg@10": lists.ndcg[arm]}
+        for one, lists in others
+    ]
+    kinds = dict.fromkeys((row["change"], row["chosen"]) for row in rows)
+    return {
+        "ndcg@10": reference.ndcg[arm],
+        "changes": [_mean([row for row in rows if (row["change"], row["chosen"]) == kind]) for kind in kinds],
+        "retrainings": rows,
+    }
+
+
+def _agreement(reference: TopLists, lists: TopLists, arm: str) -> dict[str, float]:
+    compared = list_agreement(reference.lists[arm], lists.lists[arm])
+    return {name: float(np.mean(compared[name])) for name in AGREEMENT}
+
+
+def _mean(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    figures = {name: float(np.mean([row[name] for row in rows])) for name in (*AGREEMENT, "ndcg@10")}
+    return {"change": rows[0]["change"], "chosen": rows[0]["chosen"], "n": len(rows), **figures}
