@@ -115,7 +115,7 @@ def _without_users(
     if not named:
         refuse(
             "unknown_users",
-            f"none of the {len(hashes)} users is in the data set",
+            f"none of the {len(wanted)} users is in the data set",
             "Give the ids exactly as they stand in it: GET /v1/datasets/{id}/preview shows some.",
             "/users",
         )
@@ -123,9 +123,9 @@ def _without_users(
     unknown = [place for place, hashed in enumerate(hashes) if hashed not in named]
     step = {
         "name": FORGET,
-        "users_named": len(hashes),
+        "users_named": len(wanted),
         "users_removed": len(named),
-        "users_unknown": len(unknown),
+        "users_unknown": len(wanted) - len(named),
         "unknown_at": unknown[:UNKNOWN_NAMED],
         "interactions_before": len(interactions),
         "interactions_after": len(kept),

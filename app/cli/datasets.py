@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from app.cli.exits import show_problem
+from app.cli.exits import UsageProblemError, show_problem
 from app.cli.output import (
     AsJson,
     Limit,
@@ -23,6 +23,7 @@ from app.cli.output import (
     status_text,
     time_text,
 )
+from app.sdk.datasets import forgotten_unknown
 from app.sdk.objects import Dataset
 
 app = typer.Typer(no_args_is_help=True, help="Upload logs of interactions and see what was found in them.")
@@ -108,6 +109,100 @@ def show(ctx: typer.Context, dataset: DatasetId, as_json: AsJson = False) -> Non
 
 
 @app.command()
+def report(
+    ctx: typer.Context,
+    dataset: DatasetId,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print it as Markdown.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what the doctor says of a data set: findings with their first lines, and the fix of each."""
+    with connect(ctx) as client:
+        if markdown:
+            typer.echo(client.datasets.report(dataset, format="md"), nl=False)
+            return
+        found = client.datasets.report(dataset)
+    if as_json:
+        print_json(found)
+        return
+    problems = [{**problem, "share": None, "fix": None} for problem in found["problems"]]
+    print_rows(
+        ("severity", "finding", "count", "share", "first lines", "fix"),
+        (
+            (
+                finding["severity"],
+                escape(finding["code"]),
+                str(finding["count"]),
+                "" if finding["share"] is None else f"{100 * finding['share']:.1f} %",
+                ", ".join(str(line) for line in finding["lines"][:3]),
+                _fix_text(finding["fix"]),
+            )
+            for finding in [*problems, *found["findings"]]
+        ),
+        empty="Nothing was found.",
+    )
+    console = Console(highlight=False)
+    for finding in [*problems, *found["findings"]]:
+        console.print(f"[bold]{escape(finding['code'])}[/]: {escape(finding['message'])}")
+
+
+@app.command()
+def preview(ctx: typer.Context, dataset: DatasetId, limit: Limit = 10, as_json: AsJson = False) -> None:
+    """Show the first interactions as they were understood."""
+    with connect(ctx) as client:
+        found = client.datasets.preview(dataset, limit=min(limit, 100))
+    if as_json:
+        print_json(found)
+        return
+    print_rows(
+        ROLES,
+        (
+            tuple(escape("" if row[role] is None else str(row[role])) for role in ROLES)
+            for row in found["rows"]
+        ),
+        empty="There is no preview.",
+    )
+
+
+@app.command()
+def transform(
+    ctx: typer.Context,
+    dataset: DatasetId,
+    transforms: Annotated[list[str], typer.Argument(help="Fixes that the report names, in this order.")],
+    name: Annotated[str | None, typer.Option(help="The new one's name; the same by default.")] = None,
+    wait: Annotated[bool, typer.Option(help="Wait until it has been made.")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Make another version of a data set by named fixes; the data set itself stays as it is."""
+    with connect(ctx) as client:
+        _show(client.datasets.transform(dataset, transforms, name=name, wait=wait), as_json)
+
+
+@app.command()
+def forget(
+    ctx: typer.Context,
+    dataset: DatasetId,
+    users: Annotated[list[str] | None, typer.Argument(help="Ids of users, as in the data set.")] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", exists=True, dir_okay=False, help="A file with one id a line.")
+    ] = None,
+    delete_parent: Annotated[
+        bool, typer.Option("--delete-parent", help="Delete the earlier versions once the new one is ready.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make another version of a data set without some users; models of earlier versions carry a warning."""
+    ids = [*(users or []), *(file.read_text(encoding="utf-8").splitlines() if file else [])]
+    ids = [user for user in ids if user]
+    if not ids:
+        raise UsageProblemError("name users as arguments, or a file with their ids by --file")
+    with connect(ctx) as client:
+        made = client.datasets.forget(dataset, ids, delete_parent=delete_parent)
+    _show(made, as_json)
+    for user in forgotten_unknown(made, ids):
+        typer.echo(f"not in the data set: {user}", err=True)
+
+
+@app.command()
 def delete(ctx: typer.Context, dataset: DatasetId, as_json: AsJson = False) -> None:
     """Delete a data set; what was trained on it keeps its hashes."""
     with connect(ctx) as client:
@@ -126,7 +221,7 @@ def _show(dataset: Dataset, as_json: bool) -> None:
     print_fields(
         [
             ("id", dataset.id),
-            ("name", escape(dataset.name)),
+            ("name", f"{escape(dataset.name)} (version {dataset.version})"),
             ("status", status_text(dataset.status)),
             ("file", f"{escape(dataset.filename or '')} {size_text(dataset.bytes)} {dataset.format or ''}"),
             (
@@ -141,9 +236,30 @@ def _show(dataset: Dataset, as_json: bool) -> None:
             ("from", str(stats.get("first_at") or "")),
             ("to", str(stats.get("last_at") or "")),
             ("sha256", dataset.sha256),
+            ("made of", _lineage_text(dataset)),
+            ("same as", dataset.same_content_as or ""),
+            ("used by", _used_text(dataset)),
             ("created", time_text(dataset.created_at)),
         ]
     )
     console = Console(highlight=False)
     for problem in dataset.problems:
         show_problem(console, problem)
+
+
+def _fix_text(fix: dict[str, Any] | None) -> str:
+    if fix is None:
+        return ""
+    return escape(fix["name"] if fix["kind"] == "transform" else f"{fix['name']}={fix['value']} (of a job)")
+
+
+def _lineage_text(dataset: Dataset) -> str:
+    if dataset.lineage is None:
+        return ""
+    steps = ", ".join(str(step["name"]) for step in dataset.lineage["transforms"])
+    return escape(f"{dataset.lineage['parent']} by {steps}")
+
+
+def _used_text(dataset: Dataset) -> str:
+    counts = ((kind, int(dataset.used_by.get(kind) or 0)) for kind in ("jobs", "models", "datasets"))
+    return ", ".join(f"{count} {kind}" for kind, count in counts if count)

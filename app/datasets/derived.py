@@ -33,7 +33,6 @@ def forget(session: Session, project_id: str, dataset_id: str, wanted: ForgetReq
     Raises NotFoundError, DatasetNotReadyError; InUseError when the other is to be deleted and still needed.
     """
     parent = _ready(session, project_id, dataset_id)
-    users = list(dict.fromkeys(wanted.users))
     in_use = queries.users_of(session, dataset_id) if wanted.delete_parent else []
     if in_use:
         raise InUseError(
@@ -43,8 +42,9 @@ def forget(session: Session, project_id: str, dataset_id: str, wanted: ForgetReq
             hint="Wait for them or cancel them first, or leave `delete_parent` out.",
             pointer="/delete_parent",
         )
-    order = order_to_forget(users, delete_parent=wanted.delete_parent)
-    return _begin(session, parent, [{"name": FORGET, "users_named": len(users)}], to_forget=order)
+    order = order_to_forget(wanted.users, delete_parent=wanted.delete_parent)
+    steps = [{"name": FORGET, "users_named": len(set(wanted.users))}]
+    return _begin(session, parent, steps, to_forget=order)
 
 
 def _ready(session: Session, project_id: str, dataset_id: str) -> Dataset:

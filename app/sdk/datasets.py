@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 from app.sdk.bodies import Sent, Source, body_of
 from app.sdk.downloads import download
@@ -116,9 +116,60 @@ class Datasets:
             self._transport.sleep(interval)
             interval = min(2.0, interval * 1.5)
 
-    def report(self, dataset: str | Dataset) -> dict[str, Any]:
-        """The checks that were made: counts, and every problem with its lines and severity."""
-        return self._transport.json("GET", f"{_path(dataset)}/report")
+    @overload
+    def report(self, dataset: str | Dataset, *, format: Literal["json"] = "json") -> dict[str, Any]: ...
+    @overload
+    def report(self, dataset: str | Dataset, *, format: Literal["md"]) -> str: ...
+    def report(
+        self, dataset: str | Dataset, *, format: Literal["json", "md"] = "json"
+    ) -> dict[str, Any] | str:
+        """What reading found (`problems`) and what the doctor says (`findings`): lines, severities, fixes."""
+        path, query = f"{_path(dataset)}/report", {"format": format}
+        if format == "json":
+            return self._transport.json("GET", path, params=query)
+        return self._transport.text(path, params=query, accept="*/*")
+
+    def preview(self, dataset: str | Dataset, *, limit: int = 20) -> dict[str, Any]:
+        """The first `rows` as they were understood, and the file's first `lines`; at most 100."""
+        return self._transport.json("GET", f"{_path(dataset)}/preview", params={"limit": limit})
+
+    def transform(
+        self,
+        dataset: str | Dataset,
+        transforms: Sequence[str],
+        *,
+        name: str | None = None,
+        wait: bool = True,
+        timeout: float = 600.0,
+    ) -> Dataset:
+        """Make another version of it by named transforms, such as the fixes of its report, in this order."""
+        body = {"transforms": [transforms] if isinstance(transforms, str) else list(transforms)}
+        made = self._transport.json(
+            "POST", f"{_path(dataset)}/transform", body=body | ({} if name is None else {"name": name})
+        )
+        return self._made(made, wait=wait, timeout=timeout)
+
+    def forget(
+        self,
+        dataset: str | Dataset,
+        users: Sequence[str],
+        *,
+        delete_parent: bool = False,
+        wait: bool = True,
+        timeout: float = 600.0,
+    ) -> Dataset:
+        """Make another version of it without these users; `forgotten_unknown` names those it did not have.
+
+        With `delete_parent` it is deleted, with all that it was made of, once the new version is ready.
+        Raises DatasetRejectedError when none of the users is in it.
+        """
+        body = {"users": list(users), "delete_parent": delete_parent}
+        made = self._transport.json("POST", f"{_path(dataset)}/forget", body=body)
+        return self._made(made, wait=wait, timeout=timeout)
+
+    def _made(self, body: dict[str, Any], *, wait: bool, timeout: float) -> Dataset:
+        made = Dataset.from_json(body)
+        return self.wait(made.id, timeout=timeout) if wait else made
 
     def content(self, dataset: str | Dataset, target: str | os.PathLike[str]) -> Path:
         """Download the file as it was uploaded; resumes, and checks its SHA-256."""
@@ -130,6 +181,15 @@ class Datasets:
     def delete(self, dataset: str | Dataset) -> dict[str, Any]:
         """Delete it; InUseError lists the jobs that still need it. Says how many bytes came free."""
         return self._transport.json("DELETE", _path(dataset))
+
+
+def forgotten_unknown(made: Dataset, users: Sequence[str]) -> list[str]:
+    """Which of the users that `forget` was called with the data set did not have.
+
+    The service keeps no ids of forgotten users: it tells the first 1,000 by their place in the request.
+    """
+    steps = (made.lineage or {}).get("transforms") or ()
+    return [users[place] for step in steps for place in step.get("unknown_at") or ()]
 
 
 def _path(dataset: str | Dataset) -> str:

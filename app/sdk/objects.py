@@ -44,7 +44,10 @@ class Problem:
 
 @dataclass(frozen=True)
 class Dataset:
-    """An uploaded log of interactions; `status` is validating, ready or rejected."""
+    """A log of interactions; `status` is validating, ready or rejected.
+
+    One that was made of another says in `lineage` of which and how.
+    """
 
     id: str
     name: str
@@ -58,6 +61,11 @@ class Dataset:
     problems: tuple[Problem, ...]
     created_at: datetime | None
     raw: JSON = field(repr=False, compare=False)
+    version: int = 1
+    content_sha256: str | None = None
+    same_content_as: str | None = None
+    lineage: JSON | None = None
+    used_by: JSON = field(default_factory=dict, compare=False)
 
     @classmethod
     def from_json(cls, body: JSON) -> Dataset:
@@ -75,6 +83,11 @@ class Dataset:
             problems=tuple(Problem.from_json(p) for p in body.get("problems") or ()),
             created_at=_time(body.get("created_at")),
             raw=body,
+            version=int(body.get("version") or 1),
+            content_sha256=body.get("content_sha256"),
+            same_content_as=body.get("same_content_as"),
+            lineage=body.get("lineage"),
+            used_by=dict(body.get("used_by") or {}),
         )
 
 
