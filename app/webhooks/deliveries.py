@@ -15,7 +15,7 @@ import logging
 import random
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased, undefer
@@ -26,7 +26,9 @@ from app.db.models.webhook_delivery import WebhookDelivery
 from app.db.models.webhook_endpoint import WebhookEndpoint
 from app.webhooks.events import TEST, WebhookEvent
 from app.webhooks.outbox import announce
-from app.webhooks.sending import Outcome
+
+if TYPE_CHECKING:  # the API, which sends nothing, needs no HTTP client
+    from app.webhooks.sending import Outcome
 
 logger = logging.getLogger(__name__)
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
+import ssl
+import subprocess
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from app.webhooks import addresses
+from app.webhooks import addresses, sending
 from app.webhooks.sending import RESPONSE_BYTES, Outcome, post
 
 
@@ -102,3 +106,40 @@ def test_a_receiver_that_drips_does_not_hold_a_sender() -> None:
         thread.join()
     assert outcome.error == "no answer within 0.4 s"
     assert outcome.seconds < 2
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="makes its certificate with openssl")
+@pytest.mark.parametrize(("name", "good"), [("hooks.example", True), ("other.example", False)])
+def test_the_certificate_is_that_of_the_name_not_of_the_address(
+    name: str, good: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    kind = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1")
+    of_whom = ("-subj", "/CN=hooks.example", "-addext", "subjectAltName=DNS:hooks.example")
+    command = ["openssl", "req", "-x509", *kind, *of_whom, "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(command, check=True, capture_output=True)
+    asked_for: list[str | None] = []
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    context.sni_callback = lambda _, server_name, __: asked_for.append(server_name)
+    monkeypatch.setattr(addresses, "lookup", lambda host, port: ["127.0.0.1"])
+    monkeypatch.setattr(sending, "_trust", lambda: ssl.create_default_context(cafile=str(certificate)))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer_once() -> None:
+            connection, _ = listener.accept()
+            try:
+                with context.wrap_socket(connection, server_side=True) as secure:
+                    arrived = b""
+                    while not arrived.endswith(b"}"):
+                        arrived += secure.recv(65536)
+                    secure.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+            except ssl.SSLError:
+                return
+
+        thread = threading.Thread(target=answer_once)
+        thread.start()
+        outcome = send(f"https://{name}:{listener.getsockname()[1]}/")
+        thread.join()
+    assert (outcome.status_code, asked_for) == (204 if good else None, [name])
+    assert good or "certificate" in (outcome.error or "")
