@@ -96,6 +96,12 @@ class Settings(BaseSettings):
     retain_events_days: int = Field(default=0, ge=0, le=36_500)
     """Days after a job's end when its events are deleted; 0 keeps them."""
 
+    # --- how often a key may ask
+    read_requests_per_minute: int | None = Field(default=None, ge=0)
+    """Most reading requests of one key in a minute; 0 is no limit. Unset: 6,000 in production, else 0."""
+    write_requests_per_minute: int | None = Field(default=None, ge=0)
+    """Most other requests of one key in a minute; 0 is no limit. Unset: 1,200 in production, else 0."""
+
     # --- leases
     lease_seconds: float = Field(default=45.0, gt=0.0, le=3600.0)
     """How long a worker's claim on a job or data set lasts without a heartbeat, in seconds."""
@@ -148,6 +154,8 @@ class Settings(BaseSettings):
     """Least severe log line that is written."""
     log_format: Literal["json", "text"] = "json"
     """`json` writes one object a line; `text` is for a terminal."""
+    metrics_public: bool = False
+    """Whether `/metrics` is shown without a key; else it takes one with the scope `operator`."""
 
     @field_validator("cors_origins", "webhook_retry_seconds", mode="before")
     @classmethod
@@ -215,6 +223,16 @@ class Settings(BaseSettings):
         if self.database_url is None:
             raise RuntimeError("No database: set DATABASE_URL, or start everything with `steadyrank up`.")
         return self.database_url
+
+    @property
+    def requests_per_minute(self) -> dict[str, int]:
+        """Most requests of one key in a minute, by kind (`read`, `write`); 0 is no limit."""
+        production = self.environment == "production"
+        read, write = self.read_requests_per_minute, self.write_requests_per_minute
+        return {
+            "read": (6000 if production else 0) if read is None else read,
+            "write": (1200 if production else 0) if write is None else write,
+        }
 
     @property
     def broker(self) -> str:

@@ -24,11 +24,14 @@ from app.db.session import Database
 from app.evaluations import routes as evaluations
 from app.idempotency import REPLAYED, add_idempotency
 from app.jobs import routes as jobs
+from app.metrics import Metrics
+from app.metrics import router as metrics_router
 from app.models import routes as models
 from app.observability import RequestContextMiddleware, configure_logging
 from app.openapi import describe_openapi
 from app.problems import add_problem_handlers
 from app.queue import CeleryQueue, make_celery
+from app.rate_limits import Buckets, RateLimitMiddleware
 from app.storage.database import DatabaseBlobStore
 from app.uploads import routes as uploads
 from app.webhooks import routes as webhooks
@@ -39,6 +42,10 @@ Training as a service for sequential recommenders whose rankings stay steady whe
 Upload a log of interactions, train on it in several arms, and compare how far the rankings move when items of
 a history are replaced. Every `/v1` path needs `Authorization: Bearer sr_…`. Every error is
 `application/problem+json`. Every response has `X-Request-Id`."""
+
+_LIMITS = ("Retry-After", "RateLimit", "RateLimit-Policy")
+EXPOSED = ("ETag", "X-Request-Id", *_LIMITS, "Content-Range", REPLAYED)
+"""Headers that scripts of other origins may read."""
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -54,6 +61,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     queue = CeleryQueue(celery)
     database = Database(settings.database, sender=queue, pool_size=settings.database_pool_size)
 
+    buckets = Buckets(settings.broker.replace("redis+socket://", "unix://", 1))
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         # A route may hold one connection and need a second one (a blob's): with fewer threads than
@@ -61,6 +70,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         threads = to_thread.current_default_thread_limiter()
         threads.total_tokens = min(threads.total_tokens, database.capacity - 1)
         yield
+        await buckets.close()
         celery.close()
         database.dispose()
 
@@ -75,6 +85,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     application.state.settings = settings
     application.state.database = database
     application.state.queue = queue
+    application.state.metrics = metrics = Metrics(database)
     application.state.blobs = DatabaseBlobStore(database.engine)
 
     # The last one added is the outermost.
@@ -83,16 +94,24 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         max_bytes=settings.max_json_bytes,
         streamed={"/v1/datasets", "/v1/uploads/{}/parts/{}"},
     )
-    application.add_middleware(ApiKeyMiddleware, database=database, require_keys=settings.require_keys)
+    per_minute = settings.requests_per_minute
+    if any(per_minute.values()):
+        application.add_middleware(RateLimitMiddleware, buckets=buckets, per_minute=per_minute)
+    application.add_middleware(
+        ApiKeyMiddleware,
+        database=database,
+        require_keys=settings.require_keys,
+        metrics_public=settings.metrics_public,
+    )
     if settings.cors_origins:
         application.add_middleware(
             CORSMiddleware,
             allow_origins=list(settings.cors_origins),
             allow_methods=["*"],
             allow_headers=["*"],
-            expose_headers=["ETag", "X-Request-Id", "Retry-After", "Content-Range", REPLAYED],
+            expose_headers=list(EXPOSED),
         )
-    application.add_middleware(RequestContextMiddleware)
+    application.add_middleware(RequestContextMiddleware, observe=metrics.observe)
     add_problem_handlers(application)
     add_idempotency(application)
     describe_openapi(application)
@@ -109,6 +128,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     version_1.include_router(evaluations.router)
     version_1.include_router(comparisons.router)
     application.include_router(health.router)
+    application.include_router(metrics_router)
     application.include_router(version_1)
     return application
 

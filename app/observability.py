@@ -11,6 +11,7 @@ import logging
 import re
 import sys
 import time
+from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
@@ -22,6 +23,7 @@ from app.db.ids import new_id
 from app.problems import problem_response
 
 request_id_var: ContextVar[str | None] = ContextVar("request_id", default=None)
+job_id_var: ContextVar[str | None] = ContextVar("job_id", default=None)
 
 access_logger = logging.getLogger("app.access")
 error_logger = logging.getLogger("app.error")
@@ -37,7 +39,7 @@ def redact(text: str) -> str:
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, request_id, the record's extras, traceback."""
+    """One JSON object a line: time, level, logger, message, request_id, job_id, extras, traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line, secrets removed."""
@@ -47,9 +49,9 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        request_id = request_id_var.get()
-        if request_id is not None:
-            line["request_id"] = request_id
+        for name, known in (("request_id", request_id_var.get()), ("job_id", job_id_var.get())):
+            if known is not None:
+                line[name] = known
         line.update({name: value for name, value in vars(record).items() if name not in _STANDARD})
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
@@ -83,8 +85,9 @@ def configure_logging(settings: Settings) -> None:
 class RequestContextMiddleware:
     """Gives each request an id, logs one line for it, and answers the unexpected with a bare 500."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, observe: Callable[[Scope, int, float], None] | None = None) -> None:
         self._app = app
+        self._observe = observe
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
@@ -112,6 +115,8 @@ class RequestContextMiddleware:
                 raise  # begun already: the server cuts the connection, so no client takes it for whole
             await problem_response(scope, error)(scope, receive, send_with_id)
         finally:
+            if self._observe is not None:
+                self._observe(scope, status, time.perf_counter() - began)
             access_logger.info(
                 "%s %s %d",
                 scope["method"],

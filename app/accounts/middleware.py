@@ -20,6 +20,7 @@ from app.problems import problem_response
 PRINCIPAL = "principal"
 EVERYTHING = KeyScope.OPERATOR
 _PROTECTED = "/v1/"
+_METRICS = "/metrics/"
 
 
 class ApiKeyMiddleware:
@@ -29,17 +30,21 @@ class ApiKeyMiddleware:
         app: What is protected.
         database: Where the keys are.
         require_keys: False makes every caller the default project.
+        metrics_public: False protects `/metrics` too.
 
     """
 
-    def __init__(self, app: ASGIApp, *, database: Database, require_keys: bool) -> None:
+    def __init__(
+        self, app: ASGIApp, *, database: Database, require_keys: bool, metrics_public: bool = False
+    ) -> None:
         self._app = app
         self._database = database
         self._require_keys = require_keys
+        self._protected = (_PROTECTED,) if metrics_public else (_PROTECTED, _METRICS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
-        if scope["type"] == "http" and (scope["path"] + "/").startswith(_PROTECTED):
+        if scope["type"] == "http" and (scope["path"] + "/").startswith(self._protected):
             try:
                 secret = _bearer(Headers(scope=scope)) if self._require_keys else None
                 principal = await run_in_threadpool(self._principal, secret)
