@@ -18,12 +18,10 @@ from typing import Any
 
 import polars as pl
 from sqlalchemy.orm import Session
-from sqlalchemy.orm import Session
 
-from app.datasets.forgetting import delete_earlier, record
 from app.accounts.quotas import require_rows
+from app.datasets.forgetting import delete_earlier, record
 from app.datasets.validation import Claim, Reading, accept, claim_validation, reject, renew
-from app.db.models.dataset import Dataset
 from app.db.models.dataset import Dataset
 from app.errors import QuotaExceeded
 from app.storage.blobs import CHUNK_BYTES, BlobStore, BlobWriter
@@ -117,7 +115,7 @@ def _accepted(resources: Resources, claim: Claim, content: Content, canonical: P
     try:
         _upload(canonical, writer)
         with resources.database.unit_of_work() as session:
-            _require_rows(session, resources, claim, result)
+            _require_rows(session, resources, claim, content)
             if not accept(session, claim, reading, writer.blob_id):
                 raise _ClaimLostError
             writer.finish(session)
@@ -134,6 +132,13 @@ def _accepted(resources: Resources, claim: Claim, content: Content, canonical: P
         raise
     else:
         logger.info("data set %s ready: %s", claim.dataset_id, dict(content.stats))
+
+
+def _require_rows(session: Session, resources: Resources, claim: Claim, content: Content) -> None:
+    dataset = session.get(Dataset, claim.dataset_id)
+    if dataset is not None:
+        rows = int(content.stats.get("interactions") or 0)
+        require_rows(session, resources.settings, dataset.project_id, rows)
 
 
 def _made(lineage: dict[str, Any], content: Content, canonical: Path) -> dict[str, Any]:
@@ -158,13 +163,6 @@ def _told_of_forgotten(session: Session, resources: Resources, claim: Claim, con
         told = delete_earlier(session, resources.blobs, claim.project_id, parent=parent, made=made)
         dataset = session.get_one(Dataset, made, populate_existing=True)
         dataset.lineage = {**(dataset.lineage or {}), **told}
-
-
-def _require_rows(session: Session, resources: Resources, claim: Claim, result: ReadResult) -> None:
-    dataset = session.get(Dataset, claim.dataset_id)
-    if dataset is not None:
-        rows = int(result.stats.get("interactions") or 0)
-        require_rows(session, resources.settings, dataset.project_id, rows)
 
 
 class _ClaimLostError(Exception):
