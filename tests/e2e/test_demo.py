@@ -114,11 +114,13 @@ def read_until(process: subprocess.Popen[str], text: str, seconds: float = 90.0)
 def test_the_demo_goes_from_a_log_to_a_recommendation(demo):
     (demo.output / "service-logs").mkdir(parents=True)
     (demo.output / "report.json").write_text("of an earlier run")
+    (demo.output / "report.html").write_text("of an earlier run")
     process = demo.start(SPEC)
     said, _ = process.communicate(timeout=150)
     assert process.returncode == 0, said
     assert "SYNTHETIC" in said
-    for part in ("standard", "cascade", "popularity", "markov", "Comes next:", "give the same", "Stopping"):
+    parts = ("standard", "cascade", "popularity", "markov", "Comes next:", "give the same", "Stopping")
+    for part in (*parts, "report.html"):
         assert part in said
     report = json.loads((demo.output / "report.json").read_text())
     for arm in ("standard", "cascade"):
@@ -128,6 +130,7 @@ def test_the_demo_goes_from_a_log_to_a_recommendation(demo):
         assert {"replacement", "ndcg@10", "kept", "overlap"} <= set(rows[1])
     assert report["baselines"]["popularity"]["test"]["ndcg@10"] > 0
     assert (demo.output / "report.md").read_text().startswith("# ")
+    assert (demo.output / "report.html").read_text().startswith("<!DOCTYPE html>")
     assert {"weights.safetensors", "config.json", "items.json"} <= {
         path.name for path in (demo.output / "model").iterdir()
     }

@@ -24,7 +24,8 @@ from app.sdk.objects import Job, Model
 DEFAULT_SPEC = Path(__file__).parent.parent / "demo_spec.json"
 PREFERRED_ARM = "cascade"
 SHOWN_ITEMS = 5
-REPORT, REPORT_TEXT, MODEL_FOLDER, LOGS_FOLDER = "report.json", "report.md", "model", "service-logs"
+REPORT, REPORT_PAGE, REPORT_TEXT = "report.json", "report.html", "report.md"
+MODEL_FOLDER, LOGS_FOLDER = "model", "service-logs"
 
 
 def demo(
@@ -55,12 +56,15 @@ def demo(
         console.print("\nInterrupted: the service was stopped and removed.")
         raise
     console.print(f"Done in {seconds_text(time.monotonic() - began)}. Everything is in [bold]{output}[/]:")
-    console.print(f"  {REPORT}, {REPORT_TEXT}, {MODEL_FOLDER}/")
+    console.print(
+        f"  {REPORT_PAGE} (with figures; open it in a browser), {REPORT_TEXT}, {REPORT}, {MODEL_FOLDER}/"
+    )
 
 
 def _forget_the_last_run(output: Path) -> None:
     """Remove what would be taken for this run's if it failed; the model's files are overwritten in place."""
-    for stale in (output / REPORT, output / REPORT_TEXT, *(output / LOGS_FOLDER).glob("*.log")):
+    reports = (output / name for name in (REPORT, REPORT_PAGE, REPORT_TEXT))
+    for stale in (*reports, *(output / LOGS_FOLDER).glob("*.log")):
         stale.unlink(missing_ok=True)
 
 
@@ -102,6 +106,7 @@ def _download(client: SteadyRank, console: Console, job: Job, output: Path) -> M
     report = client.jobs.report(job)
     (output / REPORT).write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     (output / REPORT_TEXT).write_text(client.jobs.report_markdown(job), encoding="utf-8")
+    (output / REPORT_PAGE).write_text(client.jobs.report(job, format="html"), encoding="utf-8")
     print_table(console, rows_of(report))
     if verdict := report.get("verdict"):
         console.print(escape(str(verdict)))
