@@ -94,7 +94,7 @@ class Settings(BaseSettings):
     retain_checkpoints_days: int = Field(default=0, ge=0, le=36_500)
     """Days after a job's end when its checkpoints are deleted; 0 keeps them."""
     retain_events_days: int = Field(default=0, ge=0, le=36_500)
-    """Days after a job's end when its events are deleted; 0 keeps them."""
+    """Days after a job's end when its events and log lines are deleted; 0 keeps them."""
 
     # --- how often a key may ask
     read_requests_per_minute: int | None = Field(default=None, ge=0)

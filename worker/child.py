@@ -22,7 +22,7 @@ from sqlalchemy.exc import OperationalError
 from app.config import get_settings
 from app.errors import BlobDamagedError
 from app.jobs.claims import Claim, LeaseLost
-from app.observability import configure_logging
+from app.observability import configure_logging, job_id_var
 from worker.pipe import FINISH, SAVE_AND_STOP, STOP, End, Upward
 from worker.resources import open_resources
 from worker.training.progress import Control, Stopped, TrainingError
@@ -168,6 +168,7 @@ def live_as_child(claimed: Claim, parent: str, work: Callable[[Claim, Upward, Wi
 
 def main(job_id: str, attempt: str, parent: str) -> NoReturn:
     """Train."""
+    job_id_var.set(job_id)
     live_as_child(Claim(job_id, int(attempt)), parent, train)
 
 

@@ -23,6 +23,7 @@ from app.jobs.attempts import note_environment, seconds_used
 from app.jobs.claims import Claim, LeaseLost, claim_next, renew, wanted
 from app.jobs.life import Status
 from app.jobs.limits import runtime_limits
+from app.observability import job_id_var
 from app.queue import RUN_JOB, TRAIN_QUEUE
 from worker.ending import Asked, settle
 from worker.pipe import FINISH, SAVE_AND_STOP, STOP
@@ -47,6 +48,7 @@ def run_job(job_id: str, *, resources: Resources, worker: str, stopping: threadi
 
     """
     settings = resources.settings
+    job_id_var.set(None)
     if stopping.is_set():  # taken in the moment of leaving: pass it on
         with resources.database.unit_of_work() as session:
             send_after_commit(session, RUN_JOB, job_id, queue=TRAIN_QUEUE)
@@ -58,6 +60,7 @@ def run_job(job_id: str, *, resources: Resources, worker: str, stopping: threadi
             return None
         used = seconds_used(session, claimed.job_id)
         limits = runtime_limits(session.get_one(Job, claimed.job_id).max_runtime, settings)
+    job_id_var.set(claimed.job_id)
     logger.info("job %s: attempt %d", claimed.job_id, claimed.attempt)
     process = TrainerProcess(settings, claimed)
     finish_after, end_after = (limit - used for limit in limits)

@@ -38,7 +38,7 @@ class Retention(BaseModel):
     checkpoints_days: Days = None
     """Checkpoints of jobs that ended so long ago; models, reports and figures stay."""
     events_days: Days = None
-    """Events of jobs that ended so long ago; their epochs' metrics stay."""
+    """Events and log lines of jobs that ended so long ago; statuses and their epochs' metrics stay."""
 
 
 def limits_of(project: Project, settings: Settings) -> Limits:

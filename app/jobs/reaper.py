@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -30,6 +31,7 @@ from app.jobs.workers import forget_gone
 from app.models.batches import recover_batches
 from app.observability import configure_logging
 from app.queue import RUN_JOB, TRAIN_QUEUE, CeleryQueue, make_celery
+from app.retention import sweep
 from app.storage.blobs import BlobStore
 from app.storage.database import DatabaseBlobStore
 from app.uploads.service import sweep_expired
@@ -40,6 +42,7 @@ logger = logging.getLogger(__name__)
 
 _BATCH = 100
 _SLOWEST_RESEND = 10
+_SWEEP_SECONDS = 60.0
 _LOST_HINT = "The worker died or lost its connection; its log, and that of its machine, say more."
 
 
@@ -114,9 +117,13 @@ def run(settings: Settings, stopped: threading.Event) -> None:
     blobs = DatabaseBlobStore(database.engine)
     deliverer = Deliverer(database, settings)
     deliverer.start()
+    sweep_at = time.monotonic()
     try:
         while not stopped.is_set():
             look(database, blobs, settings)
+            if time.monotonic() >= sweep_at:
+                sweep_at = time.monotonic() + _SWEEP_SECONDS
+                sweep_retained(database, blobs, settings)
             stopped.wait(settings.reaper_seconds)
     finally:
         deliverer.stop()
@@ -138,6 +145,17 @@ def look(database: Database, blobs: BlobStore, settings: Settings) -> None:
             logger.info("uploads in parts whose time was over left %d bytes", freed)
     except SQLAlchemyError as error:
         logger.warning("the reaper could not look: %s", error)
+
+
+def sweep_retained(database: Database, blobs: BlobStore, settings: Settings) -> None:
+    """Delete what is kept for so many days only; errors of the database are logged, not raised."""
+    try:
+        with database.unit_of_work() as session:
+            swept = sweep(session, blobs, settings)
+        if swept:
+            logger.info("expired: %s", swept)
+    except SQLAlchemyError as error:
+        logger.warning("the reaper could not sweep: %s", error)
 
 
 def main() -> None:
