@@ -144,8 +144,10 @@ def settle(session: Session, claimed: Claim, outcome: Outcome, settings: Setting
 
 
 def queue_again(session: Session, delivery: WebhookDelivery) -> None:
-    """Make it due now, with all its waits anew; one that is just being sent stays as it is."""
-    session.refresh(delivery, with_for_update=True)
+    """Make it due now, with all its waits anew; one that is just being sent stays as it is.
+
+    The caller holds the row's lock.
+    """
     now = session.execute(select(func.clock_timestamp())).scalar_one()
     if delivery.lease_until is not None and delivery.lease_until > now:
         return

@@ -48,9 +48,13 @@ def deliveries_of(
     return paginate(session, statement, WebhookDelivery.id, page)
 
 
-def find_delivery(session: Session, endpoint_id: str, delivery_id: str) -> WebhookDelivery | None:
+def find_delivery(
+    session: Session, endpoint_id: str, delivery_id: str, *, lock: bool = False
+) -> WebhookDelivery | None:
     """The delivery, if it is the endpoint's."""
     statement = select(WebhookDelivery).where(
         WebhookDelivery.id == delivery_id, WebhookDelivery.endpoint_id == endpoint_id
     )
+    if lock:
+        statement = statement.with_for_update().execution_options(populate_existing=True)
     return session.execute(statement).scalar_one_or_none()

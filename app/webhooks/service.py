@@ -119,7 +119,7 @@ def rotate(session: Session, project_id: str, endpoint_id: str) -> tuple[Webhook
 
 def send_test(session: Session, project_id: str, endpoint_id: str) -> WebhookDelivery:
     """Queue a `webhook.test` for one endpoint. NotFoundError; ConflictError when it is switched off."""
-    endpoint = _switched_on(get(session, project_id, endpoint_id))
+    endpoint = _switched_on(get(session, project_id, endpoint_id, lock=True))
     data = {"id": endpoint.id, "object": "webhook_endpoint", "status": "enabled"}
     now = session.execute(select(func.clock_timestamp())).scalar_one()
     delivery = add_delivery(session, endpoint.id, TEST, data, event_id=new_id("evt"), at=now)
@@ -141,10 +141,12 @@ def deliveries_page(
     return queries.deliveries_of(session, endpoint.id, page, status=status, type=type)
 
 
-def get_delivery(session: Session, project_id: str, endpoint_id: str, delivery_id: str) -> WebhookDelivery:
+def get_delivery(
+    session: Session, project_id: str, endpoint_id: str, delivery_id: str, *, lock: bool = False
+) -> WebhookDelivery:
     """One delivery of an endpoint. NotFoundError (`delivery_not_found`)."""
-    endpoint = get(session, project_id, endpoint_id)
-    delivery = queries.find_delivery(session, endpoint.id, delivery_id)
+    endpoint = get(session, project_id, endpoint_id, lock=lock)
+    delivery = queries.find_delivery(session, endpoint.id, delivery_id, lock=lock)
     if delivery is None:
         raise NotFoundError(
             f"There is no delivery {delivery_id!r} to the endpoint {endpoint_id!r}.",
@@ -163,8 +165,8 @@ def redeliver(session: Session, project_id: str, endpoint_id: str, delivery_id: 
         ConflictError: The endpoint is switched off (`webhook_endpoint_disabled`).
 
     """
-    _switched_on(get(session, project_id, endpoint_id))
-    delivery = get_delivery(session, project_id, endpoint_id, delivery_id)
+    _switched_on(get(session, project_id, endpoint_id, lock=True))
+    delivery = get_delivery(session, project_id, endpoint_id, delivery_id, lock=True)
     queue_again(session, delivery)
     return delivery
 

@@ -189,7 +189,7 @@ def test_a_failing_receiver_is_tried_again_with_growing_waits_and_given_up(
     assert post.endpoint_row(pending.endpoint_id).failing_since is not None
     assert post.endpoint_row(pending.endpoint_id).enabled
     with post.database.unit_of_work() as session:
-        queue_again(session, session.get_one(WebhookDelivery, row.id))
+        queue_again(session, session.get_one(WebhookDelivery, row.id, with_for_update=True))
     again = attempt(post, FAILED, webhook_retry_seconds=schedule)
     assert again.status == "pending"  # with all its waits anew
     post.make_due()
@@ -221,6 +221,16 @@ def test_the_one_who_claimed_it_and_died_is_replaced_after_the_lease(
     with post.database.unit_of_work() as session:
         assert not settle(session, lost, FAILED, post.settings)  # it comes too late
         assert settle(session, next_one, DONE, post.settings)
+
+
+def test_asking_for_what_is_just_being_sent_changes_nothing(post: Any, pending: WebhookDelivery) -> None:
+    with post.database.unit_of_work() as session:
+        claimed = claim_due(session, post.settings)
+        assert claimed is not None
+        queue_again(session, session.get_one(WebhookDelivery, pending.id, with_for_update=True))
+    with post.database.unit_of_work() as session:
+        assert claim_due(session, post.settings) is None
+        assert settle(session, claimed, DONE, post.settings)
 
 
 def test_several_deliverers_take_each_delivery_once_and_one_at_a_time_from_an_endpoint(
