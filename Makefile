@@ -9,7 +9,7 @@ INSTALLED_DEV := $(VENV)/.installed-dev
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench run migrate
+.PHONY: help install demo test fuzz check bench run migrate
 
 help: ## Show this list
 	@echo "SteadyRank: trains sequential recommenders whose rankings stay steady when a click is wrong."
@@ -23,6 +23,9 @@ demo: $(INSTALLED) ## Train three models on MovieLens 100K through the whole ser
 
 test: $(INSTALLED) ## Run the whole suite on real servers; ARGS="-k cascade -x" goes to pytest
 	@$(BIN)/python -m pytest $(ARGS)
+
+fuzz: $(INSTALLED) ## Test the served API against its OpenAPI page, 200 examples an operation; ARGS goes to schemathesis
+	@FUZZ_EXAMPLES=200 FUZZ_ARGS="$(ARGS)" $(BIN)/python -m pytest tests/app/test_schemathesis.py
 
 check: $(INSTALLED_DEV) ## Lint, formatting, types and import contracts
 	$(BIN)/ruff check .

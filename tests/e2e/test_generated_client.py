@@ -1,0 +1,92 @@
+"""A client that a public generator made of the OpenAPI page: upload, train, wait, read the report."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.accounts.service import create_key
+from app.main import create_app
+from tests.e2e.conftest import ROOT, Workshop, interactions
+from tests.serving import served
+
+pytestmark = pytest.mark.slow
+
+SPEC = {"epochs": 2, "warmup_epochs": 1, "arms": ["cascade"], "hidden_size": 8, "max_length": 8}
+
+
+@pytest.fixture
+def package(workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The name of a package that was generated without a warning, and can be imported."""
+    page = tmp_path / "openapi.json"
+    page.write_text(json.dumps(create_app(workshop.settings).openapi()))
+    command = ("generate", "--path", page, "--config", ROOT / "docs/openapi-client.yml", "--meta", "none")
+    generated = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "openapi_python_client",
+            *command,
+            "--output-path",
+            tmp_path / "generated_client",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = generated.stdout + generated.stderr
+    assert generated.returncode == 0, said
+    assert "warning" not in said.lower(), said
+    monkeypatch.syspath_prepend(tmp_path)
+    yield "generated_client"
+    for name in [name for name in sys.modules if name.split(".")[0] == "generated_client"]:
+        del sys.modules[name]
+
+
+def test_it_submits_a_job_and_reads_its_report(workshop: Workshop, package: str) -> None:
+    worker = ("celery", "-A", "worker.celery_app", "worker", "-n", "client@test", "--without-gossip")
+    workshop.start(*worker, "--without-mingle", name="worker")
+    models: Any = importlib.import_module(f"{package}.models")
+    types: Any = importlib.import_module(f"{package}.types")
+
+    def call(name: str, *arguments: Any, **given: Any) -> Any:
+        tag = {"dataset": "datasets"}.get(name.rsplit("_", 1)[-1], "jobs")
+        answer = importlib.import_module(f"{package}.api.{tag}.{name}").sync(
+            *arguments, client=client, **given
+        )
+        assert not isinstance(answer, models.Problem), answer
+        return answer
+
+    with workshop.database.unit_of_work() as session:
+        key = create_key(session, name="generated")[1]
+    made: Any = importlib.import_module(f"{package}.client").AuthenticatedClient
+    with served(create_app(workshop.settings)) as url, made(base_url=url, token=key) as client:
+        file = types.File(payload=BytesIO(interactions().write_csv().encode()), file_name="log.csv")
+        dataset = call("upload_dataset", body=file, filename="log.csv")
+        deadline = time.monotonic() + 120
+        while dataset.status == "validating":
+            assert time.monotonic() < deadline, workshop.logs("not validated")
+            time.sleep(0.05)
+            dataset = call("get_dataset", dataset.id)
+        assert dataset.status == "ready"
+
+        job = call("create_job", body=models.JobCreate.from_dict({"dataset": dataset.id, **SPEC}))
+        while job.status not in {"succeeded", "failed"}:
+            assert time.monotonic() < deadline, workshop.logs("not trained")
+            job = call("get_job", job.id, wait=5)
+        assert job.status == "succeeded", job
+        report = call("get_job_report", job.id)
+        figures = call("list_job_figures", job.id)
+        drawing = call("get_job_figure", job.id, figures.data[0].id)
+
+    assert set(report["arms"] if isinstance(report, dict) else report.to_dict()["arms"]) == {"cascade"}
+    assert drawing.startswith("<svg") or "<svg" in drawing
