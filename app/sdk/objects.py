@@ -385,7 +385,10 @@ class ModelFile:
 
 @dataclass(frozen=True)
 class Model:
-    """A trained model: one arm and seed of a job; `model` is its architecture."""
+    """A trained model: one arm and seed of a job; `model` is its architecture.
+
+    `warnings` tell what happened since, such as users of its data set who were to be forgotten.
+    """
 
     id: str
     name: str
@@ -400,6 +403,7 @@ class Model:
     files: tuple[ModelFile, ...]
     created_at: datetime | None
     raw: JSON = field(repr=False, compare=False)
+    warnings: tuple[JSON, ...] = ()
 
     @classmethod
     def from_json(cls, body: JSON) -> Model:
@@ -418,6 +422,7 @@ class Model:
             files=tuple(ModelFile.from_json(f) for f in body.get("files") or ()),
             created_at=_time(body.get("created_at")),
             raw=body,
+            warnings=tuple(body.get("warnings") or ()),
         )
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Body, Path, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
+from app.datasets import service as datasets
 from app.datasets.schemas import EXAMPLE as DATASET
 from app.datasets.schemas import DatasetObject
 from app.db.models.upload import Upload, UploadPart
@@ -181,7 +182,7 @@ def complete_upload(
         session, blobs, settings, principal.project_id, upload_id=upload_id, sha256=sha256
     )
     response.status_code = 201 if new else 200
-    return DatasetObject.of(dataset)
+    return datasets.shown(session, [dataset])[0]
 
 
 @router.delete(
