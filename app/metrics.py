@@ -49,6 +49,7 @@ _QUERIES: tuple[tuple[str, str, str | None, str], ...] = (
         "SELECT queue, coalesce(extract(epoch FROM clock_timestamp() - min(since)), 0) FROM ("
         "SELECT 'train' AS queue, queued_at AS since FROM jobs WHERE status = 'queued'"
         " UNION ALL SELECT 'light', created_at FROM batch_recommendations WHERE status = 'queued'"
+        " UNION ALL SELECT 'light', created_at FROM evaluations WHERE status = 'queued'"
         " UNION ALL SELECT 'light', created_at FROM datasets"
         " WHERE status = 'validating' AND lease_until IS NULL) AS waiting GROUP BY 1",
     ),

@@ -23,8 +23,18 @@ _MEASURINGS = 9
 """Shares that begin anew: validation, test and attacks of the model and of two baselines."""
 
 
-class InputGoneError(TrainingError):
-    """What was to be measured, or measured on, has been deleted."""
+class DatasetGoneError(TrainingError):
+    """The data set has been deleted."""
+
+    code = "dataset_gone"
+    hint = "Upload it again, then ask again."
+
+
+class ModelGoneError(TrainingError):
+    """The model has been deleted."""
+
+    code = "model_gone"
+    hint = "Ask for another model."
 
 
 def run_evaluation(
@@ -112,9 +122,9 @@ def _needed(
     resources: Resources, found: Inputs, folder: Path, beat: Callable[[], None]
 ) -> tuple[pl.DataFrame, dict[str, bytes]]:
     if found.interactions is None:
-        raise InputGoneError("The data set was deleted.", hint="Upload it again, then ask again.")
+        raise DatasetGoneError("The data set was deleted.")
     if not set(FILES) <= found.files.keys():
-        raise InputGoneError("The model was deleted.", hint="Ask for another model.")
+        raise ModelGoneError("The model was deleted.")
     files = {name: b"".join(resources.blobs.read(found.files[name])) for name in FILES}
     return _read(resources, found.interactions, folder / "interactions", beat), files
 

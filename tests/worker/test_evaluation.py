@@ -22,6 +22,7 @@ from app.config import Settings
 from app.db.models.dataset import Dataset
 from app.db.models.evaluation import Evaluation
 from app.db.models.job import Job
+from app.db.models.model import Model
 from app.db.session import Database
 from app.evaluations import service
 from app.evaluations.life import claim, recover_evaluations
@@ -32,7 +33,7 @@ from app.storage.database import DatabaseBlobStore
 from tests.factories import RecordingSender
 from tests.trained_jobs import log_of, store_log, train_job
 from worker.evaluation import evaluate_model
-from worker.evaluation_run import run_evaluation
+from worker.evaluation_run import DatasetGoneError, ModelGoneError, run_evaluation
 from worker.resources import Resources
 from worker.trainer_process import TrainerProcess
 from worker.training.evaluation.outcomes import read_outcomes
@@ -236,3 +237,17 @@ def test_what_was_deleted_ends_it(
             beat=lambda: None,
             control=lambda: Control.CONTINUE,
         )
+
+
+def test_without_its_model_or_data_set_it_fails_and_says_so(
+    resources: Resources, trained: tuple[str, str, list[str]], tmp_path: Path
+) -> None:
+    on_another = ask(resources, trained[2][0], store_log(resources, log_of(9), "d.csv"))
+    of_a_model = ask(resources, trained[2][1], trained[0])
+    with resources.database.unit_of_work() as session:
+        session.delete(session.get_one(Dataset, on_another.dataset_id))
+        session.delete(session.get_one(Model, trained[2][1]))
+    with pytest.raises(DatasetGoneError):
+        run_here(resources, on_another, tmp_path)
+    with pytest.raises(ModelGoneError):
+        run_here(resources, of_a_model, tmp_path)
