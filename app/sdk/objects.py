@@ -44,10 +44,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A log of interactions; `status` is validating, ready or rejected.
-
-    One that was made of another says in `lineage` of which and how.
-    """
+    """A log of interactions; `status` is validating, ready or rejected. `lineage`: what it was made of."""
 
     id: str
     name: str
@@ -385,10 +382,7 @@ class ModelFile:
 
 @dataclass(frozen=True)
 class Model:
-    """A trained model: one arm and seed of a job; `model` is its architecture.
-
-    `warnings` tell what happened since, such as users of its data set who were to be forgotten.
-    """
+    """A trained model: one arm and seed of a job; `model` is its architecture, `warnings` what came later."""
 
     id: str
     name: str
