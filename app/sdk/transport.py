@@ -185,7 +185,12 @@ class Transport:
                 problem = problem_from(response, retry_after=wait)
                 # While the first try is still at work, its answer is a moment away.
                 again = response.status_code in RETRIED_STATUSES or (key and problem.code == IN_PROGRESS)
-                if not may_retry or not again:
+                # Tomorrow's quota is not there in a minute.
+                too_long = (
+                    response.status_code == httpx.codes.TOO_MANY_REQUESTS
+                    and (wait or 0) > LONGEST_RETRY_AFTER
+                )
+                if not may_retry or not again or too_long:
                     raise problem
                 self.sleep(wait if wait is not None and wait <= LONGEST_RETRY_AFTER else _backoff(tried))
             tried += 1

@@ -16,7 +16,7 @@ from app.config import Settings
 from app.deps import SessionDep
 from app.errors import SteadyRankError
 from app.main import create_app
-from app.observability import JsonFormatter
+from app.observability import JsonFormatter, job_id_var
 from app.problems import Problem, problem_response
 from tests.serving import served
 
@@ -172,6 +172,15 @@ def test_log_lines_are_json_with_the_request_id(odd: httpx.Client, caplog: pytes
     assert lines[0]["request_id"] == "line-1"
     assert (lines[0]["method"], lines[0]["path"], lines[0]["status"]) == ("GET", "/healthz", 200)
     assert "sr_abcdefgh" not in json.dumps(lines)
+
+
+def test_log_lines_of_a_job_name_it() -> None:
+    token = job_id_var.set("job_1")
+    try:
+        line = json.loads(JsonFormatter().format(logging.makeLogRecord({"msg": "hello"})))
+    finally:
+        job_id_var.reset(token)
+    assert (line["job_id"], "request_id" in line) == ("job_1", False)
 
 
 def test_secrets_are_removed_from_log_lines() -> None:

@@ -217,3 +217,10 @@ def unused_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def test_what_is_back_only_tomorrow_is_not_waited_for(script, client):
+    script.answers = [httpx.Response(429, headers={"Retry-After": "40000"})]
+    with pytest.raises(RateLimitedError) as raised:
+        client.jobs.create("ds_1")
+    assert (raised.value.retry_after, script.slept) == (40000, [])
