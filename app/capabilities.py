@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from app.config import Settings
 from app.datasets.schemas import Format
 from app.deps import PrincipalDep, SessionDep, SettingsDep
+from app.jobs.estimates import accuracy
 from app.jobs.workers import alive
 from app.problems import problem_responses
 from worker.training.presets import DESCRIPTIONS as PRESET_DESCRIPTIONS
@@ -56,6 +57,7 @@ _EXAMPLE: dict[str, Any] = {
         }
     ],
     "devices": ["cpu"],
+    "estimates": {"jobs": 12, "median_ratio": 1.07, "within_factor_2": 0.92},
 }
 
 
@@ -89,6 +91,14 @@ class Attacks(BaseModel):
     replacements: list[str]
 
 
+class EstimateAccuracy(BaseModel):
+    """How the estimates of the project's last hundred succeeded jobs did: actual over expected seconds."""
+
+    jobs: int
+    median_ratio: float | None
+    within_factor_2: float | None
+
+
 class Capabilities(BaseModel):
     """What this service can do."""
 
@@ -103,13 +113,14 @@ class Capabilities(BaseModel):
     limits: dict[str, float]
     workers: list[WorkerObject]
     devices: list[str]
+    estimates: EstimateAccuracy
 
 
 @router.get(
     "/capabilities",
     responses={200: {"content": {"application/json": {"example": _EXAMPLE}}}, **problem_responses()},
 )
-def get_capabilities(_: PrincipalDep, session: SessionDep, settings: SettingsDep) -> Capabilities:
+def get_capabilities(principal: PrincipalDep, session: SessionDep, settings: SettingsDep) -> Capabilities:
     """Show models, arms, presets, settings as JSON Schema, attacks, limits, formats, and live workers."""
     workers = alive(session)
     return Capabilities(
@@ -124,6 +135,7 @@ def get_capabilities(_: PrincipalDep, session: SessionDep, settings: SettingsDep
         formats=list(get_args(Format)),
         limits=_limits(settings),
         workers=[WorkerObject.model_validate(worker, from_attributes=True) for worker in workers],
+        estimates=EstimateAccuracy.model_validate(accuracy(session, principal.project_id)),
         devices=sorted({worker.device for worker in workers if worker.device is not None}),
     )
 

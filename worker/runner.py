@@ -23,6 +23,7 @@ from app.jobs.attempts import note_environment, seconds_used
 from app.jobs.claims import Claim, LeaseLost, claim_next, renew, wanted
 from app.jobs.life import Status
 from app.jobs.limits import runtime_limits
+from app.jobs.logs import append
 from app.observability import job_id_var
 from app.queue import RUN_JOB, TRAIN_QUEUE
 from worker.ending import Asked, settle
@@ -120,6 +121,7 @@ class _Watch:
             if now >= next_poll:
                 next_poll = now + poll_seconds
                 self._in_database(self._poll)
+                self._in_database(self.keep_log)
             if self.asked is Asked.LEASE_LOST:
                 return self._kill()
         return code
@@ -156,6 +158,13 @@ class _Watch:
         with self.resources.database.unit_of_work() as session:
             self._wanted = wanted(session, self.claimed)
 
+    def keep_log(self) -> None:
+        """Write the lines that the process has written since."""
+        if lines := self.process.log.take():
+            with self.resources.database.unit_of_work() as session:
+                append(session, self.claimed, lines)
+            self.process.log.written(lines[-1].number)
+
     def _note_environment(self) -> None:
         with self.resources.database.unit_of_work() as session:
             note_environment(session, self.claimed, self.process.environment or {})
@@ -181,6 +190,7 @@ def _settle(resources: Resources, watch: _Watch, code: int) -> None:
     watch.process.kill()
     for pause in (*_SETTLE_PAUSES, None):
         try:
+            watch.keep_log()
             with resources.database.unit_of_work() as session:
                 settle(
                     session,

@@ -96,6 +96,7 @@ class JobProgress:
                 record(session, job, "job.phase", f"Phase {phase}{of_arm}.", data)
 
         durably(self._database, write)
+        logger.info("phase %s%s", phase, f", arm {arm}, seed {seed}" if arm is not None else "")
 
     def step(self, at: StepProgress) -> Control:
         """Show where the run is, at most twice a second, and say what is wanted of it."""
@@ -123,6 +124,15 @@ class JobProgress:
             session.execute(statement.on_conflict_do_update(index_elements=key, set_=updated))
 
         durably(self._database, write)
+        logger.info(
+            "arm %s, seed %d: epoch %d in %.2f s, loss %.4f%s",
+            metrics.arm,
+            metrics.seed,
+            metrics.epoch,
+            metrics.seconds,
+            metrics.loss,
+            f", validation NDCG@10 {metrics.validation['ndcg@10']:.4f}" if metrics.validation else "",
+        )
 
     def event(self, type: str, message: str, data: dict[str, Any] | None = None) -> None:
         """Keep an event, as `training.<type>`."""
@@ -134,6 +144,7 @@ class JobProgress:
             record(session, job, f"training.{type}", message, data, level=level)
 
         durably(self._database, write)
+        logger.log(logging.WARNING if type in WARNINGS else logging.INFO, "%s: %s", type, message)
 
     def _show(self, job: Job, at: StepProgress, now: float) -> None:
         if self._began is None:

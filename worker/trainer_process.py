@@ -15,10 +15,12 @@ from typing import IO, Any
 
 from app.config import Settings
 from app.jobs.claims import Claim
+from worker.child_log import ChildLog
 from worker.pipe import End
 
 logger = logging.getLogger(__name__)
 
+_LAST_LINES_SECONDS = 2.0
 _ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -56,6 +58,7 @@ class TrainerProcess:
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             env={
                 **os.environ,
                 **as_environment(settings),
@@ -68,6 +71,8 @@ class TrainerProcess:
         """When training last moved, on the monotonic clock."""
         self.environment: dict[str, Any] | None = None
         self.end: End | None = None
+        self.log = ChildLog(_pipe(self._process.stderr), settings)
+        """What it writes to its standard error."""
         self._reader = threading.Thread(target=self._read, name=f"pipe-{claimed.job_id}", daemon=True)
         self._reader.start()
 
@@ -83,6 +88,7 @@ class TrainerProcess:
         except subprocess.TimeoutExpired:
             return None
         self._reader.join()
+        self.log.join(_LAST_LINES_SECONDS)
         return code
 
     def tell(self, word: str) -> None:
@@ -99,6 +105,7 @@ class TrainerProcess:
             self._process.send_signal(signal.SIGKILL)
         code = self._process.wait()
         self._reader.join()
+        self.log.join(_LAST_LINES_SECONDS)
         try:
             _pipe(self._process.stdin).close()
         except BrokenPipeError:

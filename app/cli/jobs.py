@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from app.cli import job_documents
+from app.cli import job_documents, job_logs
 from app.cli.exits import INTERRUPTED, UsageProblemError, exit_code_of_job
 from app.cli.job_documents import JobId
 from app.cli.output import (
@@ -158,7 +158,6 @@ def watch(ctx: typer.Context, job: JobId, as_json: AsJson = False) -> None:
         _follow_to_the_end(client, job, as_json)
 
 
-@app.command("logs")
 @app.command()
 def events(
     ctx: typer.Context,
@@ -171,7 +170,7 @@ def events(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
 ) -> None:
-    """Print what happened to a job, oldest first; `logs` and `events` are the same."""
+    """Print what happened to a job, oldest first; `logs` has what its training processes wrote."""
     with connect(ctx) as client:
         rows = client.jobs.stream(job, after=after) if follow_on else client.jobs.events(job, after=after)
         try:
@@ -231,6 +230,7 @@ def update(
         _show(client.jobs.update(job, name=name, labels=changed or None, priority=priority), as_json)
 
 
+app.command("logs")(job_logs.logs)
 app.command("report")(job_documents.report)
 app.command("manifest")(job_documents.manifest)
 app.command("figures")(job_documents.figures)

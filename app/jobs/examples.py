@@ -21,6 +21,19 @@ CREATE: dict[str, Any] = {
     "max_runtime": 7200,
 }
 CHANGE: dict[str, Any] = {"name": "movielens, second try", "labels": {"team": "search", "draft": None}}
+ESTIMATE: dict[str, Any] = {
+    "seconds": {"low": 61.0, "expected": 95.5, "high": 210.0},
+    "peak_memory_bytes": 482000000,
+    "stored_bytes": 6200000,
+    "basis": "history",
+    "sample_jobs": 4,
+    "models": 3,
+    "epochs": 160,
+    "interactions_per_epoch": 100000,
+    "interactions": 16000000,
+    "actual_seconds": None,
+    "ratio": None,
+}
 JOB: dict[str, Any] = {
     "id": JOB_ID,
     "object": "job",
@@ -38,6 +51,7 @@ JOB: dict[str, Any] = {
     "priority": 0,
     "max_runtime": 7200,
     "max_pending": None,
+    "estimate": ESTIMATE,
     "progress": {
         "fraction": 0.71,
         "epoch": 21,
@@ -75,7 +89,7 @@ VALIDATION: dict[str, Any] = {
     "valid": True,
     "dataset": DATASET_ID,
     "spec": {"model": "sasrec", "epochs": 60, "max_length": 50},
-    "estimate": {"models": 3, "epochs": 160, "interactions_per_epoch": 100000, "interactions": 16000000},
+    "estimate": ESTIMATE,
 }
 EVENT: dict[str, Any] = {
     "id": "evt_01k9z4c8h2t6w0ynrbv5m3px7q",

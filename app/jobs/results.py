@@ -14,6 +14,7 @@ from app.db.models.job_file import JobFile
 from app.db.models.model import Model
 from app.db.models.model_file import ModelFile
 from app.jobs.claims import Claim, hold
+from app.jobs.estimates import score
 from app.jobs.life import Status, move
 from app.models.names import next_version, usable_name
 from app.storage.blobs import BlobInfo
@@ -69,6 +70,7 @@ def succeed(
     job.progress = {**(job.progress or {}), "fraction": 1.0, "eta_at": None}
     kept = "1 model is" if len(rows) == 1 else f"{len(rows)} models are"
     move(session, job, Status.SUCCEEDED, message=f"The job succeeded; {kept} stored and verified.")
+    score(session, job)
     return [row.id for row in rows]
 
 

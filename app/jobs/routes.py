@@ -14,13 +14,14 @@ from starlette.concurrency import run_in_threadpool
 from app.db.models.job import Job
 from app.deps import BlobsDep, DatabaseDep, PageDep, PrincipalDep, SessionDep, SettingsDep
 from app.idempotency import IdempotentRoute
-from app.jobs import examples, report_routes, service, steering, watching
+from app.jobs import estimates, examples, log_routes, report_routes, service, steering, watching
 from app.jobs.examples import listed, shown
 from app.jobs.life import Status
 from app.jobs.queries import Wanted
 from app.jobs.schemas import (
     CheckpointObject,
     EpochObject,
+    Estimate,
     EventObject,
     JobChange,
     JobCreate,
@@ -81,7 +82,9 @@ def create_job(
         checked = JobValidation(
             dataset=dataset.id,
             spec=spec.model_dump(mode="json"),
-            estimate=service.estimate(spec, dataset),
+            estimate=Estimate.model_validate(
+                estimates.estimate(session, principal.project_id, spec, dataset)
+            ),
         )
         return JSONResponse(checked.model_dump(mode="json"))
     job = service.create(session, settings, principal.project_id, body)
@@ -351,4 +354,5 @@ def get_checkpoint_content(
 router = APIRouter()
 router.include_router(_jobs)
 router.include_router(report_routes.router)
+router.include_router(log_routes.router)
 router.include_router(_checkpoints)

@@ -54,6 +54,30 @@ class JobChange(BaseModel):
     """From now on; only while the job is queued or paused."""
 
 
+class EstimatedSeconds(BaseModel):
+    """Seconds on a worker, all attempts together, without time in the queue."""
+
+    low: float
+    expected: float
+    high: float
+
+
+class Estimate(BaseModel):
+    """What a job is expected to take; when it has succeeded, what it took."""
+
+    seconds: EstimatedSeconds
+    peak_memory_bytes: int
+    stored_bytes: int
+    basis: str = Field(description="history: from finished jobs; model: a formula alone")
+    sample_jobs: int = Field(description="How many finished jobs it is from.")
+    models: int
+    epochs: int = Field(description="At most; early stopping ends an arm sooner.")
+    interactions_per_epoch: int
+    interactions: int
+    actual_seconds: float | None = None
+    ratio: float | None = Field(default=None, description="Actual seconds over expected ones.")
+
+
 class JobValidation(BaseModel):
     """A job that would be accepted, as it would be run."""
 
@@ -61,7 +85,7 @@ class JobValidation(BaseModel):
     valid: Literal[True] = True
     dataset: str
     spec: dict[str, Any]
-    estimate: dict[str, int]
+    estimate: Estimate
 
 
 class JobProgress(BaseModel):
@@ -139,6 +163,7 @@ class JobObject(BaseModel):
     priority: int
     max_runtime: int | None
     max_pending: int | None
+    estimate: Estimate | None
     progress: JobProgress
     queue: JobQueue | None
     attempts: list[JobAttemptObject]
@@ -170,6 +195,7 @@ class JobObject(BaseModel):
             priority=row.priority,
             max_runtime=row.max_runtime,
             max_pending=row.max_pending,
+            estimate=Estimate.model_validate(row.estimate) if row.estimate else None,
             progress=JobProgress.model_validate(row.progress or {}),
             queue=JobQueue.model_validate(vars(beside.waiting)) if beside.waiting else None,
             attempts=[JobAttemptObject.model_validate(a, from_attributes=True) for a in beside.attempts],

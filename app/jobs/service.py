@@ -19,6 +19,7 @@ from app.db.models.job_metric import JobMetric
 from app.db.models.model import Model
 from app.errors import DatasetNotReadyError, ErrorItem, JobStateError, NotFoundError, ValidationFailed
 from app.jobs import queries
+from app.jobs.estimates import estimate
 from app.jobs.life import TERMINAL, Status, enqueue, lock, move
 from app.jobs.limits import limit_faults
 from app.jobs.queries import Standing, Surroundings, Wanted
@@ -87,23 +88,11 @@ def create(session: Session, settings: Settings, project_id: str, body: JobCreat
         priority=body.priority,
         max_runtime=body.max_runtime,
         max_pending=body.max_pending,
+        estimate=estimate(session, project_id, spec, dataset),
         max_attempts=settings.max_attempts,
     )
     enqueue(session, job)
     return job
-
-
-def estimate(spec: TrainSpec, dataset: Dataset) -> dict[str, int]:
-    """How much work a job is, at most: early stopping ends an arm sooner."""
-    own_epochs = len(spec.arms) * (spec.epochs - spec.warmup_epochs)
-    interactions = int((dataset.stats or {}).get("interactions") or 0)
-    epochs = len(spec.seeds) * (spec.warmup_epochs + own_epochs)
-    return {
-        "models": len(spec.seeds) * len(spec.arms),
-        "epochs": epochs,
-        "interactions_per_epoch": interactions,
-        "interactions": epochs * interactions,
-    }
 
 
 def get(session: Session, project_id: str, job_id: str) -> Job:

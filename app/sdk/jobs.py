@@ -18,6 +18,7 @@ from app.sdk.errors import (
     WaitTimeoutError,
 )
 from app.sdk.following import follow_events
+from app.sdk.logs import LogLine, follow_lines, read_lines
 from app.sdk.objects import Checkpoint, Dataset, EpochMetrics, Event, Job
 from app.sdk.transport import Transport
 
@@ -134,6 +135,32 @@ class Jobs:
         may be away meanwhile.
         """
         return follow_events(self._transport, f"{_path(job)}/events", after=after, outage=outage)
+
+    def logs(
+        self,
+        job: str | Job,
+        *,
+        attempt: int | None = None,
+        after: str | None = None,
+        tail: int | None = None,
+        follow: bool = False,
+        outage: float = 120.0,
+    ) -> Iterator[LogLine]:
+        """What its training processes wrote, oldest first; kept when the worker is gone.
+
+        Args:
+            job: The job or its id.
+            attempt: Only this attempt's.
+            after: Id of the last line already seen.
+            tail: Only the last so many of those that are there; not together with `after`.
+            follow: Go on with new lines until the job has ended.
+            outage: Seconds that the service may be unreachable meanwhile.
+
+        """
+        query = {"attempt": attempt, "after": after, "tail": tail, "limit": None if tail else 1000}
+        if follow:
+            return follow_lines(self._transport, _path(job), query, outage=outage)
+        return read_lines(self._transport, _path(job), query)
 
     def metrics(self, job: str | Job, *, after: str | None = None) -> Iterator[EpochMetrics]:
         """Loss and validation figures of every epoch, oldest first; `after` is the last row's id."""

@@ -196,6 +196,7 @@ class Job:
     models: tuple[str, ...]
     labels: JSON
     priority: int
+    estimate: JSON
     stop_reason: str | None
     created_at: datetime | None
     started_at: datetime | None
@@ -230,6 +231,7 @@ class Job:
             models=tuple(body.get("models") or ()),
             labels=dict(body.get("labels") or {}),
             priority=int(body.get("priority") or 0),
+            estimate=dict(body.get("estimate") or {}),
             stop_reason=body.get("stop_reason"),
             created_at=_time(body.get("created_at")),
             started_at=_time(body.get("started_at")),

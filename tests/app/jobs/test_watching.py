@@ -280,7 +280,7 @@ def test_the_sdk_waits_by_long_polls(service: SteadyRank, bench: Any) -> None:
         assert waiting.result(10).status == "cancelled"
 
 
-@pytest.mark.parametrize("command", ["events", "logs"])
+@pytest.mark.parametrize("command", ["events"])
 def test_the_command_follows(
     service_url: str, api_key: str, bench: Any, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:

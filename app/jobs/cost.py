@@ -1,0 +1,112 @@
+"""What a job costs, by its settings and the size of its data set: a rough formula.
+
+Its constants were set by hand from runs on one CPU thread and are wrong elsewhere by some factor, which
+`app/jobs/estimates.py` takes from jobs that have ended. What matters here is how costs scale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from worker.training.spec import TrainSpec
+
+_START_SECONDS = 5.0
+_PREPARE_SECONDS = 4e-7
+"""For each interaction."""
+_STEP_SECONDS = 1.5e-6
+_LAYER_SECONDS = 2.2e-6
+"""For each target and block, at hidden size 64."""
+_SCORE_SECONDS = 1e-10
+"""For each product of two numbers where all items are scored."""
+_ADVERSARIAL = 1.4
+"""What the adversarial passes add to a step, in steps."""
+_PROCESS_BYTES = 420 * 2**20
+_INTERACTION_BYTES = 160
+_NUMBER_BYTES = 4
+_OPTIMISER_COPIES = 6
+"""Weights, gradients, two moments, the best so far, and a checkpoint being written."""
+_ACTIVATIONS = 24
+"""Numbers kept for each position and block, in multiples of the hidden size."""
+_DOCUMENT_BYTES = 1_500_000
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a data set is."""
+
+    users: int
+    items: int
+    interactions: int
+
+    @classmethod
+    def of(cls, stats: Mapping[str, Any] | None) -> Size:
+        """The size in a data set's stats."""
+        found = stats or {}
+        return cls(*(max(1, int(found.get(name) or 0)) for name in ("users", "items", "interactions")))
+
+
+def seconds_of(spec: TrainSpec, size: Size, epochs: Mapping[str, int]) -> float:
+    """Seconds of a whole job. epochs: how many of each arm, and of "warmup", over all seeds together."""
+    training = sum(
+        count * size.interactions * _target_seconds(spec, size, arm) for arm, count in epochs.items()
+    )
+    validated = sum(epochs.values()) / spec.validate_every
+    cells = len(spec.attack_positions) * len(spec.attack_counts) * len(spec.attack_replacements)
+    rankings = validated + _models(spec) * (2 + cells * spec.attack_repeats)
+    window = min(spec.max_length, size.interactions / size.users)
+    ranking = size.users * (window * _forward_seconds(spec) + size.items * spec.hidden_size * _SCORE_SECONDS)
+    return _START_SECONDS + size.interactions * _PREPARE_SECONDS + training + rankings * ranking
+
+
+def most_epochs(spec: TrainSpec) -> dict[str, int]:
+    """How many epochs each arm and the shared warm-up have, over all seeds, if none ends early."""
+    seeds = len(spec.seeds)
+    own = {str(arm): seeds * (spec.epochs - spec.warmup_epochs) for arm in spec.arms}
+    return {"warmup": seeds * spec.warmup_epochs, **own}
+
+
+def peak_memory_bytes(spec: TrainSpec, size: Size) -> int:
+    """Memory of the training process at its largest."""
+    positions = spec.batch_size * min(spec.max_length, 2 * size.interactions / size.users)
+    passes = 1 if set(spec.arms) == {"standard"} else 2
+    activations = positions * spec.blocks * spec.hidden_size * _ACTIVATIONS * passes
+    scored = positions * size.items if spec.loss == "softmax" else 512 * size.items
+    numbers = _OPTIMISER_COPIES * _parameters(spec, size) + activations + 2 * scored
+    return int(_PROCESS_BYTES + numbers * _NUMBER_BYTES + size.interactions * _INTERACTION_BYTES)
+
+
+def stored_bytes(spec: TrainSpec, size: Size) -> int:
+    """What stays when the job has succeeded: models, their last checkpoints, the report."""
+    model = _parameters(spec, size) * _NUMBER_BYTES + size.items * 12
+    checkpoint = _parameters(spec, size) * _NUMBER_BYTES + size.users * 3 * _NUMBER_BYTES
+    return int(_models(spec) * (model + checkpoint) + _DOCUMENT_BYTES)
+
+
+def _models(spec: TrainSpec) -> int:
+    return len(spec.arms) * len(spec.seeds)
+
+
+def _width(spec: TrainSpec) -> float:
+    return float((spec.hidden_size / 64) ** 1.5)
+
+
+def _forward_seconds(spec: TrainSpec) -> float:
+    return _STEP_SECONDS + _LAYER_SECONDS / 3 * spec.blocks * _width(spec)
+
+
+def _target_seconds(spec: TrainSpec, size: Size, arm: str) -> float:
+    seconds = _STEP_SECONDS + _LAYER_SECONDS * spec.blocks * _width(spec)
+    if arm not in ("standard", "warmup"):
+        seconds *= 1 + _ADVERSARIAL / spec.perturb_every
+    scored = {"bce": 2, "softmax": size.items}.get(spec.loss, spec.negatives)
+    return seconds + 3 * scored * spec.hidden_size * _SCORE_SECONDS
+
+
+def _parameters(spec: TrainSpec, size: Size) -> int:
+    d = spec.hidden_size
+    if spec.model == "gru4rec":
+        return (size.items + 1) * d + spec.blocks * 6 * d * (d + 1)
+    inner = 4 * d * d + 2 * spec.feed_forward_multiplier * d * d + 10 * d
+    return int((size.items + 1 + spec.max_length) * d + spec.blocks * inner)

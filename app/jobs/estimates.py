@@ -1,0 +1,144 @@
+"""What a job is expected to take, learnt from jobs that have ended, and how well earlier estimates did.
+
+An estimate is the formula of `app/jobs/cost.py` times what the project's finished jobs of the same model took
+in relation to it; and its epochs are as many of those allowed as these jobs needed.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+from sqlalchemy import Float, func, select
+from sqlalchemy.orm import Session
+
+from app.db.models.dataset import Dataset
+from app.db.models.job import Job
+from app.db.models.job_attempt import JobAttempt
+from app.db.models.job_metric import JobMetric
+from app.jobs.attempts import seconds_used
+from app.jobs.cost import Size, most_epochs, peak_memory_bytes, seconds_of, stored_bytes
+from app.jobs.life import Status
+from worker.training.spec import TrainSpec
+
+_LOOKED_AT = 20
+_ENOUGH_ALIKE = 3
+_UNKNOWN_MACHINE = 4.0
+"""Without a finished job the seconds are believed up to this factor."""
+_SPREAD = 1.3
+"""No job is like another: even jobs that all took as long leave this factor."""
+_SCORED = 100
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """A finished job: what it took in relation to the formula, and its share of the epochs allowed."""
+
+    dataset: str
+    factor: float
+    share: float
+
+
+def estimate(session: Session, project_id: str, spec: TrainSpec, dataset: Dataset) -> dict[str, Any]:
+    """The `estimate` of a job that is not there yet."""
+    size = Size.of(dataset.stats)
+    most = most_epochs(spec)
+    samples = _samples(session, project_id, spec.model)
+    alike = [sample for sample in samples if sample.dataset == dataset.sha256]
+    samples = alike if len(alike) >= _ENOUGH_ALIKE else samples
+    if samples:
+        factors, shares = [one.factor for one in samples], [one.share for one in samples]
+        middle = statistics.median(factors)
+        low, high = min(*factors, middle / _SPREAD), max(*factors, middle * _SPREAD)
+        share, least = statistics.median(shares), min(shares)
+    else:
+        low, middle, high = 1 / _UNKNOWN_MACHINE, 1.0, _UNKNOWN_MACHINE
+        share, least = 1.0, min(1.0, (spec.min_epochs + spec.patience) / spec.epochs)
+
+    def seconds(factor: float, part: float) -> float:
+        return round(factor * seconds_of(spec, size, _part_of(most, part)), 1)
+
+    epochs = sum(most.values())
+    interactions = int((dataset.stats or {}).get("interactions") or 0)
+    return {
+        "seconds": {
+            "low": seconds(low, least),
+            "expected": seconds(middle, share),
+            "high": seconds(high, 1.0),
+        },
+        "peak_memory_bytes": peak_memory_bytes(spec, size),
+        "stored_bytes": stored_bytes(spec, size),
+        "basis": "history" if samples else "model",
+        "sample_jobs": len(samples),
+        "models": len(spec.seeds) * len(spec.arms),
+        "epochs": epochs,
+        "interactions_per_epoch": interactions,
+        "interactions": epochs * interactions,
+    }
+
+
+def score(session: Session, job: Job) -> None:
+    """Put beside a succeeded job's estimate what it took, over all attempts since it was last tried again."""
+    if job.estimate is None:
+        return
+    took = seconds_used(session, job.id)
+    ratio = took / job.estimate["seconds"]["expected"]
+    job.estimate = {**job.estimate, "actual_seconds": round(took, 1), "ratio": round(ratio, 3)}
+
+
+def accuracy(session: Session, project_id: str) -> dict[str, Any]:
+    """How the project's last hundred scored estimates did: actual seconds over expected ones."""
+    ratio = Job.estimate["ratio"].astext.cast(Float)
+    scored = (
+        select(ratio.label("ratio"))
+        .where(Job.project_id == project_id, Job.status == Status.SUCCEEDED, ratio.is_not(None))
+        .order_by(Job.id.desc())
+        .limit(_SCORED)
+        .subquery()
+    )
+    ratios = sorted(session.execute(select(scored.c.ratio)).scalars())
+    near = sum(0.5 <= one <= 2.0 for one in ratios)
+    return {
+        "jobs": len(ratios),
+        "median_ratio": statistics.median(ratios) if ratios else None,
+        "within_factor_2": near / len(ratios) if ratios else None,
+    }
+
+
+def _part_of(epochs: Mapping[str, int], share: float) -> dict[str, int]:
+    return {arm: max(1, round(share * count)) if count else 0 for arm, count in epochs.items()}
+
+
+def _samples(session: Session, project_id: str, model: str) -> Sequence[_Sample]:
+    jobs = session.execute(
+        select(Job)
+        .where(Job.project_id == project_id, Job.status == Status.SUCCEEDED)
+        .where(Job.spec["model"].astext == model)
+        .order_by(Job.id.desc())
+        .limit(_LOOKED_AT)
+    )
+    found = jobs.scalars().all()
+    ids = [job.id for job in found]
+    took = func.sum(func.extract("epoch", JobAttempt.ended_at - JobAttempt.started_at))
+    attempts = select(JobAttempt.job_id, took).where(JobAttempt.job_id.in_(ids)).group_by(JobAttempt.job_id)
+    seconds = {job_id: float(total or 0.0) for job_id, total in session.execute(attempts)}
+    trained: defaultdict[str, dict[str, int]] = defaultdict(dict)
+    metrics = select(JobMetric.job_id, JobMetric.arm, func.count()).where(JobMetric.job_id.in_(ids))
+    for job_id, arm, count in session.execute(metrics.group_by(JobMetric.job_id, JobMetric.arm)):
+        trained[job_id][arm] = count
+    samples = []
+    for job in found:
+        try:
+            spec = TrainSpec.model_validate(job.spec)
+        except ValidationError:  # of a version that had other settings
+            continue
+        expected = seconds_of(spec, Size.of(job.dataset_facts.get("stats")), trained[job.id])
+        if seconds.get(job.id) and trained[job.id]:
+            share = sum(trained[job.id].values()) / max(1, sum(most_epochs(spec).values()))
+            sha256 = str(job.dataset_facts.get("sha256"))
+            samples.append(_Sample(sha256, seconds[job.id] / expected, min(1.0, share)))
+    return samples

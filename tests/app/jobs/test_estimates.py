@@ -1,0 +1,92 @@
+"""What a job is expected to take: by a formula at first, then by what finished jobs took; and its score."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import update
+
+from app.db.models.job_attempt import JobAttempt
+from app.db.models.job_metric import JobMetric
+from app.db.session import Database
+from app.jobs.results import succeed
+
+SPEC: dict[str, Any] = {"epochs": 10, "warmup_epochs": 2, "arms": ["standard", "cascade"]}
+
+
+def estimated(client: httpx.Client, bench: Any, **given: Any) -> dict[str, Any]:
+    body = {"dataset": bench.dataset_id, **SPEC, **given}
+    answer = client.post("/v1/jobs?validate_only=true", json=body)
+    assert answer.status_code == 200, answer.text
+    estimate: dict[str, Any] = answer.json()["estimate"]
+    return estimate
+
+
+def finish(database: Database, bench: Any, seconds: float, *, trained: int = 8, **given: Any) -> str:
+    """A job whose arms trained so many epochs after the warm-up, and that took so many seconds."""
+    claimed = bench.take(bench.submit(**{**SPEC, **given}))
+    with database.unit_of_work() as session:
+        for arm, last in (("warmup", 2), ("standard", trained), ("cascade", trained)):
+            session.add_all(
+                JobMetric(job_id=claimed.job_id, seed=0, arm=arm, epoch=n, attempt=1, loss=0.5, seconds=0.1)
+                for n in range(last)
+            )
+        attempt = update(JobAttempt).where(JobAttempt.job_id == claimed.job_id)
+        session.execute(attempt.values(started_at=JobAttempt.started_at - timedelta(seconds=seconds)))
+        succeed(session, claimed, models=[], report={"protocol_hash": "x"}, report_markdown="")
+    return str(claimed.job_id)
+
+
+def test_without_finished_jobs_a_formula_is_widely_believed(client: httpx.Client, bench: Any) -> None:
+    small = estimated(client, bench)
+    assert (small["basis"], small["sample_jobs"], small["models"], small["epochs"]) == ("model", 0, 2, 18)
+    seconds = small["seconds"]
+    assert 0 < seconds["low"] < seconds["expected"] < seconds["high"]
+    large = estimated(client, bench, epochs=5000, seeds=[0, 1], hidden_size=512)
+    assert large["seconds"]["expected"] > 3 * seconds["expected"]
+    assert large["peak_memory_bytes"] > small["peak_memory_bytes"] > 100 * 2**20
+    assert large["stored_bytes"] > small["stored_bytes"] > 0
+
+
+def test_finished_jobs_teach_and_are_scored(client: httpx.Client, bench: Any, database: Database) -> None:
+    first = client.get(f"/v1/jobs/{finish(database, bench, 40.0)}").json()["estimate"]
+    assert (first["basis"], first["actual_seconds"]) == ("model", pytest.approx(40, abs=5))
+    assert first["ratio"] == pytest.approx(first["actual_seconds"] / first["seconds"]["expected"], rel=0.01)
+    after_one = estimated(client, bench)
+    assert (after_one["basis"], after_one["sample_jobs"]) == ("history", 1)
+    assert after_one["seconds"]["expected"] == pytest.approx(40, rel=0.2)
+    for took in (60.0, 50.0):
+        finish(database, bench, took)
+    after_three = estimated(client, bench)
+    assert after_three["seconds"]["expected"] == pytest.approx(50, rel=0.2)
+    assert after_three["seconds"]["low"] <= 41
+    assert after_three["seconds"]["high"] >= 60
+    assert estimated(client, bench, epochs=5000)["seconds"]["expected"] > 55
+    assert estimated(client, bench, model="gru4rec")["basis"] == "model"
+    last = client.get(f"/v1/jobs/{finish(database, bench, 50.0)}").json()["estimate"]
+    assert (last["basis"], last["sample_jobs"]) == ("history", 3)
+    assert last["ratio"] == pytest.approx(1.0, abs=0.2)
+    scores = client.get("/v1/capabilities").json()["estimates"]
+    assert scores["jobs"] == 4
+    assert scores["within_factor_2"] >= 0.25
+
+
+def test_jobs_that_stopped_early_lower_what_is_expected_but_not_the_most(
+    client: httpx.Client, bench: Any, database: Database
+) -> None:
+    given = {"epochs": 4000, "min_epochs": 4000}
+    finish(database, bench, 40.0, trained=8, **given)
+    seconds = estimated(client, bench, **given)["seconds"]
+    assert seconds["expected"] == pytest.approx(40, rel=0.2)
+    assert seconds["high"] > 1.25 * seconds["expected"]
+
+
+def test_anothers_jobs_teach_nothing(
+    client: httpx.Client, bench: Any, database: Database, stranger_headers: dict[str, str]
+) -> None:
+    finish(database, bench, 40.0)
+    scores = client.get("/v1/capabilities", headers=stranger_headers).json()["estimates"]
+    assert scores == {"jobs": 0, "median_ratio": None, "within_factor_2": None}
