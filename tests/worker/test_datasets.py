@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -162,3 +163,18 @@ def test_the_claim_is_kept_alive_while_reading_takes_long(
     validate_dataset(dataset_id, resources=quick)
     assert taken == [0, None]
     assert _get(resources, dataset_id).status == "ready"
+
+
+def test_a_file_over_the_projects_rows_is_rejected_and_leaves_no_copy(resources: Resources) -> None:
+    limited = replace(resources, settings=resources.settings.model_copy(update={"quota_rows": 50}))
+    first, second = _add(resources, CSV), _add(resources, CSV)
+    validate_dataset(first, resources=limited)
+    validate_dataset(second, resources=limited)
+    assert _get(resources, first).status == "ready"
+    rejected = _get(resources, second)
+    assert (rejected.status, rejected.canonical_blob) == ("rejected", None)
+    (problem,) = rejected.problems
+    assert problem["code"] == "quota_exceeded"
+    assert problem["message"] == "This needs 30 more rows; the project has 30 of 50."
+    with resources.database.unit_of_work() as session:
+        assert session.execute(select(func.count()).select_from(Blob)).scalar_one() == 3
