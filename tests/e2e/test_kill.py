@@ -20,6 +20,7 @@ from app.db.models.job_event import JobEvent
 from app.db.models.job_metric import JobMetric
 from app.db.models.model import Model
 from app.db.models.model_file import ModelFile
+from app.jobs import logs
 from app.jobs.service import cancel
 from app.jobs.steering import pause, resume, retry
 from tests.e2e.conftest import Workshop, interactions, trainers_of
@@ -124,6 +125,14 @@ def resumed(workshop: Workshop, job_id: str) -> bool:
         return session.execute(told).first() is not None
 
 
+def said(workshop: Workshop, job_id: str, text: str) -> bool:
+    """Whether the job's kept log has that text."""
+    project_id = workshop.job(job_id).project_id
+    with workshop.database.unit_of_work() as session:
+        kept = logs.page(session, project_id, job_id, attempt=None, after=None, tail=None, limit=None)
+        return text in logs.as_text(kept)
+
+
 def succeeded(workshop: Workshop, job_id: str) -> bool:
     job = workshop.job(job_id)
     assert job.status != "failed", workshop.logs(str(job.error))
@@ -135,10 +144,13 @@ def test_a_killed_worker_loses_nothing(workshop: Workshop, undisturbed: dict[str
     first = workshop.worker("first")
     job_id = workshop.submit(**SPEC)
     workshop.wait(lambda: in_the_middle(workshop, job_id))
+    # its log is written every second
+    workshop.wait(lambda: said(workshop, job_id, "arm warmup, seed 0: epoch 2 in"), 10)
     first.send_signal(signal.SIGKILL)
     first.wait()
     workshop.wait(lambda: not trainers_of(job_id), 2)  # the training process dies with its parent
     assert workshop.job(job_id).status == "running"  # nobody could tell; the lease will
+    assert said(workshop, job_id, "arm warmup, seed 0: epoch 2 in")
     workshop.worker("second")
     workshop.wait(lambda: succeeded(workshop, job_id))
     assert outcomes(workshop, job_id) == ["lost", "succeeded"]
