@@ -15,6 +15,7 @@ BENCHMARKS = {
     "growth": "benchmarks.growth",
     "losses": "benchmarks.losses",
     "uploads": "benchmarks.uploads",
+    "api": "benchmarks.api",
     "peers": "benchmarks.peers.compare",
 }
 

@@ -46,6 +46,7 @@ class Service:
 
     connection: Connection
     process_id: int
+    environment: dict[str, str]
 
 
 def write_log(path: Path, megabytes: int) -> None:
@@ -57,8 +58,10 @@ def write_log(path: Path, megabytes: int) -> None:
 
 
 @contextmanager
-def service_in(folder: Path, max_upload_bytes: int) -> Iterator[Service]:
-    """A service that lasts for the block."""
+def service_in(
+    folder: Path, max_upload_bytes: int, factory: str = "app.main:create_app"
+) -> Iterator[Service]:
+    """A service that lasts for the block; `factory` makes its application."""
     postgres = Postgres(folder / "pg", folder, folder / "postgres.log")
     valkey = Valkey(folder / "valkey", folder, folder / "valkey.log")
     with _running(postgres), _running(valkey):
@@ -71,26 +74,28 @@ def service_in(folder: Path, max_upload_bytes: int) -> Iterator[Service]:
         with socket.create_server(("127.0.0.1", 0)) as found:
             port = found.getsockname()[1]
         url = f"http://127.0.0.1:{port}"
+        environment = {
+            "DATABASE_URL": postgres.url(),
+            "REDIS_URL": valkey.url(),
+            "STEADYRANK_DATA_DIR": str(folder),
+            "STEADYRANK_MAX_UPLOAD_BYTES": str(max_upload_bytes),
+            "STEADYRANK_LOG_LEVEL": "warning",
+        }
         api = ProcessSpec(
             name="api",
             command=(
-                *(sys.executable, "-m", "uvicorn", "--factory", "app.main:create_app"),
+                *(sys.executable, "-m", "uvicorn", "--factory", factory),
                 *("--port", str(port), "--log-level", "warning"),
             ),
             log=folder / "api.log",
             folder=Path.cwd(),
-            environment={
-                "DATABASE_URL": postgres.url(),
-                "REDIS_URL": valkey.url(),
-                "STEADYRANK_MAX_UPLOAD_BYTES": str(max_upload_bytes),
-                "STEADYRANK_LOG_LEVEL": "warning",
-            },
+            environment={**environment, "MALLOC_ARENA_MAX": "2"},  # as `steadyrank up` and the image do
             ready=lambda: _is_up(url),
         )
         process = start(api)
         try:
             wait_ready(api, process, seconds=60.0)
-            yield Service(Connection(url, key), process.pid)
+            yield Service(Connection(url, key), process.pid, environment)
         finally:
             stop([(api, process)])
 
