@@ -136,7 +136,8 @@ def _accepted(resources: Resources, claim: Claim, content: Content, canonical: P
 
 def _require_rows(session: Session, resources: Resources, claim: Claim, content: Content) -> None:
     dataset = session.get(Dataset, claim.dataset_id)
-    if dataset is not None:
+    # Users who are to be forgotten are forgotten, whatever there is room for.
+    if dataset is not None and dataset.to_forget is None:
         rows = int(content.stats.get("interactions") or 0)
         require_rows(session, resources.settings, dataset.project_id, rows)
 

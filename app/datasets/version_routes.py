@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Query
 
+from app.accounts import quotas
 from app.datasets import derived, service
 from app.datasets.schemas import EXAMPLE, DatasetObject
 from app.datasets.version_schemas import (
@@ -17,7 +18,7 @@ from app.datasets.version_schemas import (
     ForgetRequest,
     TransformRequest,
 )
-from app.deps import PrincipalDep, SessionDep
+from app.deps import PrincipalDep, SessionDep, SettingsDep
 from app.idempotency import IdempotentRoute
 from app.problems import problem_responses
 
@@ -58,11 +59,13 @@ def transform_dataset(
     body: Annotated[TransformRequest, Body(openapi_examples={"fixes": {"value": TRANSFORM_EXAMPLE}})],
     principal: PrincipalDep,
     session: SessionDep,
+    settings: SettingsDep,
 ) -> DatasetObject:
     """Make another version of a data set by named transforms, such as the fixes of its report.
 
     The data set itself stays as it is. The new one is `validating` until a light worker has made it.
     """
+    quotas.require_room(session, settings, principal.project_id, 1)
     return DatasetObject.of(derived.transform(session, principal.project_id, dataset_id, body))
 
 

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Body, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from app.deps import BlobsDep, PageDep, PrincipalDep, SessionDep
+from app.accounts import quotas
+from app.deps import BlobsDep, PageDep, PrincipalDep, SessionDep, SettingsDep
 from app.evaluations import service
 from app.evaluations.schemas import (
     CREATE_EXAMPLE,
@@ -35,8 +36,10 @@ def create_evaluation(
     ],
     principal: PrincipalDep,
     session: SessionDep,
+    settings: SettingsDep,
 ) -> EvaluationObject:
     """Measure a stored model on a data set, clean and under attack, in the background; nothing is trained."""
+    quotas.require_room(session, settings, principal.project_id, 1)
     return EvaluationObject.of(service.create(session, principal.project_id, asked))
 
 

@@ -72,6 +72,15 @@ def test_bytes_over_the_quota_are_refused_and_leave_nothing(
         )
         assert (problem["used"], problem["wanted"] >= 1, problem["limit"]) == (len(CSV), True, len(CSV) + 10)
     assert quota(client, "stored_bytes")["remaining"] == 10
+    limited(stored_bytes=len(CSV))
+    dataset = client.get("/v1/datasets").json()["data"][0]["id"]
+    for path, body in (
+        (f"/v1/datasets/{dataset}/transform", {"transforms": ["drop_duplicates"]}),
+        ("/v1/evaluations", {"model": "mdl_x", "dataset": dataset}),
+    ):
+        refused = client.post(path, json=body)
+        assert (refused.status_code, refused.json()["code"]) == (403, "quota_exceeded"), refused.text
+    limited(stored_bytes=len(CSV) + 10)
     unsized = client.post("/v1/uploads", json={}).json()["id"]
     assert client.put(f"/v1/uploads/{unsized}/parts/1", content=CSV[:10]).status_code == 200
     assert client.put(f"/v1/uploads/{unsized}/parts/1", content=b"x" * 10).status_code == 200, "it replaces"
