@@ -90,12 +90,24 @@ def _name_the_parts(document: dict[str, Any]) -> None:
         schemas.pop(framework_schema, None)
     for schema in schemas.values():
         schema.pop("examples", None)  # the framework takes nulls out of them, and operations have their own
+    _name_keys(schemas)
     ours = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas.update(ours.pop("$defs"))
     schemas["Problem"] = ours
     components["headers"] = copy.deepcopy(_HEADERS)
     used = {tag for _, _, operation in operations(document) for tag in operation["tags"]}
     document["tags"] = [{"name": name, "description": TAGS[name]} for name in TAGS if name in used]
+
+
+def _name_keys(part: Any) -> None:
+    """Say of a mapping's keys what pydantic means: keys of that pattern, and no others."""
+    if isinstance(part, dict):
+        patterns = part.get("patternProperties")
+        if isinstance(patterns, dict) and len(patterns) == 1 and "additionalProperties" not in part:
+            ((pattern, values),) = part.pop("patternProperties").items()
+            part.update(propertyNames={"pattern": pattern}, additionalProperties=values)
+    for below in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+        _name_keys(below)
 
 
 def _show_examples_as_given(app: FastAPI, document: dict[str, Any]) -> None:

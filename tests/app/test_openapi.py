@@ -104,7 +104,7 @@ def test_every_operation_has_all_its_errors(named: dict[str, dict[str, Any]]) ->
         if path in OPEN:
             assert not operation.get("security"), name
             continue
-        needed = {"401", "403", "500", "503"}
+        needed = {"401", "403", "429", "500", "503"}
         needed |= {"404"} if "{" in path else set()
         needed |= {"409", "422"} if method == "POST" else set()
         needed |= {"413", "422"} if "requestBody" in operation else set()
