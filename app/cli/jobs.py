@@ -219,9 +219,7 @@ def update(
     unlabel: Annotated[
         list[str] | None, typer.Option(metavar="KEY", help="A label to take away; may be repeated.")
     ] = None,
-    priority: Annotated[
-        int | None, typer.Option(min=-10, max=10, help="-10 to 10, while it waits.")
-    ] = None,
+    priority: Annotated[int | None, typer.Option(min=-10, max=10, help="-10 to 10, while it waits.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Change a job's name, labels and priority."""

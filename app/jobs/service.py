@@ -63,7 +63,11 @@ def check(
             f"Data set {dataset.id} is {dataset.status}.",
             hint=f"Its status is {dataset.status}; poll GET /v1/datasets/{dataset.id} until it is ready.",
         )
-    faults = [*_faults(spec, dataset, settings), *limit_faults(body, settings), *_warm_start_faults(spec, initial)]
+    faults = [
+        *_faults(spec, dataset, settings),
+        *limit_faults(body, settings),
+        *_warm_start_faults(spec, initial),
+    ]
     if faults:
         raise ValidationFailed("; ".join(f"{item.pointer}: {item.message}" for item in faults), errors=faults)
     return spec, dataset
@@ -108,9 +112,7 @@ def surroundings_of(session: Session, jobs: Sequence[Job]) -> Mapping[str, Surro
     return queries.surroundings_of(session, jobs)
 
 
-def list_page(
-    session: Session, project_id: str, page: Page, wanted: Wanted
-) -> tuple[Sequence[Job], bool]:
+def list_page(session: Session, project_id: str, page: Page, wanted: Wanted) -> tuple[Sequence[Job], bool]:
     """One page of the project's jobs that fit, newest first, and whether there are more."""
     return queries.page_of(session, project_id, page, wanted)
 
