@@ -47,6 +47,7 @@ def ids(database: Database, blobs: DatabaseBlobStore, client: httpx.Client) -> d
     made = [
         client.post("/v1/uploads", json={"bytes": 10, "filename": "a.csv"}),
         client.post(f"/v1/models/{model_id}/recommendations", json={"dataset": dataset_id}),
+        client.post("/v1/evaluations", json={"model": model_id, "dataset": dataset_id}),
         client.put(f"/v1/models/{name}/aliases/production", json={"version": 1}),
         endpoint := client.post(
             "/v1/webhook_endpoints", json={"url": "https://1.1.1.1/hook", "events": ["*"]}
