@@ -21,7 +21,12 @@ from app.storage.serving import BLOB_RESPONSES, serve_blob
 
 router = APIRouter(prefix="/datasets", tags=["datasets"], route_class=IdempotentRoute)
 
-_FIELDS = {name: {"type": "string"} for name in UploadOptions.model_fields if name != "filename"}
+# In a form a field is left out or is text, never null.
+_FIELDS = {
+    name: {**field["anyOf"][0], "description": field["description"]}
+    for name, field in UploadOptions.model_json_schema()["properties"].items()
+    if name != "filename"
+}
 _UPLOAD_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
