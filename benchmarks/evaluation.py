@@ -22,6 +22,7 @@ from worker.training.data.sequences import Sequences
 from worker.training.data.split import leave_one_out
 from worker.training.evaluation.evaluate import evaluate, model_scorer
 from worker.training.models.build import build_model
+from worker.training.runtime import Runtime
 from worker.training.spec import TrainSpec
 
 
@@ -50,7 +51,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--output", type=Path, help="write the figures there as JSON")
     given = parser.parse_args(arguments)
-    torch.set_num_threads(1)
+    Runtime("cpu", 1).prepare()
     found = {name: measure(each, TrainSpec(), given.repeats) for name, each in data_sets().items()}
     head = ["data", "users", "items", "ranks, HR, NDCG, MRR: CPU s", "with top-10 lists and coverage: CPU s"]
     rows = [

@@ -26,6 +26,7 @@ from worker.training.data.batching import BucketedBatches, cut_windows
 from worker.training.data.sampling import NegativeSampler
 from worker.training.data.sequences import Sequences
 from worker.training.data.split import leave_one_out
+from worker.training.runtime import Runtime
 from worker.training.spec import TrainSpec
 
 Product = tuple[int, int, int, int]
@@ -107,7 +108,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--output", type=Path, help="write the figures there as JSON")
     given = parser.parse_args(arguments)
-    torch.set_num_threads(1)
+    Runtime("cpu", 1).prepare()
     found = {name: measure(each, TrainSpec(), given.steps) for name, each in data_sets().items()}
     head = [
         "data",

@@ -35,6 +35,7 @@ from worker.training.data.split import leave_one_out
 from worker.training.fitting.finite import FiniteGuard
 from worker.training.fitting.state import TrainerState
 from worker.training.fitting.step import StepInputs, training_step
+from worker.training.runtime import Runtime
 from worker.training.spec import TrainSpec
 
 PUBLIC_DATA = ("ml-100k.inter", "Beauty.txt")
@@ -172,7 +173,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, default=20, help="steps of each variant a turn (default 20)")
     parser.add_argument("--output", type=Path, help="write the figures there as JSON")
     given = parser.parse_args(arguments)
-    torch.set_num_threads(1)
+    Runtime("cpu", 1).prepare()
     spec = TrainSpec(model=given.model)
     result: dict[str, Any] = {
         "model": given.model,

@@ -13,12 +13,13 @@ from worker.training.fitting.trainer import Trainer
 from worker.training.models.base import SequenceModel
 from worker.training.models.build import build_model
 from worker.training.progress import MemoryCheckpoints, SilentProgress
+from worker.training.runtime import Runtime
 from worker.training.spec import TrainSpec
 
 
 def main() -> None:
     settings = given_settings()
-    torch.set_num_threads(1)
+    Runtime("cpu", 1).prepare()
     data = load(settings.data)
     users, items = int(data.user.max()), int(data.item.max())
     split = leave_one_out(

@@ -14,7 +14,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from worker.training.adversary.perturbation import Adversary, history_perturbation, perturb_points
+from worker.training.adversary.matching import rank_and_match
+from worker.training.adversary.perturbation import Adversary, history_perturbation
 from worker.training.adversary.replacement import worst_replacements
 from worker.training.data.batching import Batch
 from worker.training.data.sampling import Candidates
@@ -111,8 +112,7 @@ def training_step(
     with precision:
         points = encode_points(model, x.rows, inputs, loss, ranked=ranked, generator=streams.dropout)
         if adversary.matches:
-            rank, gradients = loss.with_gradient(points)
-            match = loss(perturb_points(points, gradients, adversary.epsilon_match))
+            rank, match = rank_and_match(loss, points, adversary.epsilon_match)
         else:
             rank = loss(points)
     (rank + adversary.lambda_match * match if adversary.matches else rank).backward()  # type: ignore[no-untyped-call]

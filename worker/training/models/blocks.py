@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from worker.training.draws import Draws
+from worker.training.models.attention import causal_attention
 from worker.training.models.dropout import dropout
-from worker.training.models.sasrec import NORM_EPSILON, causal_attention
+from worker.training.models.sasrec import NORM_EPSILON
 
 
 class PreNormBlock(nn.Module):

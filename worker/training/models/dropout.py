@@ -22,16 +22,22 @@ def dropout(x: Tensor, p: float, generator: Draws | None) -> Tensor:
     A torch generator must live on the device of `x`; None, like p = 0, returns `x` and draws nothing.
     p is taken to the nearest 1/65536, and the scale is that of the p taken, so the expectation is exact.
     """
+    mask = dropout_mask(x, p, generator)
+    return x if mask is None else x * mask
+
+
+def dropout_mask(like: Tensor, p: float, generator: Draws | None) -> Tensor | None:
+    """Return what `dropout` multiplies a tensor of `like`'s shape and type by; None where it returns it."""
     threshold = min(round(p * _LEVELS), _LEVELS - 1)
     if generator is None or threshold == 0:
-        return x
-    draws = _draws(x, generator)
+        return None
+    draws = _draws(like, generator)
     limit, scale = threshold - _LEVELS // 2, _LEVELS / (_LEVELS - threshold)
-    if x.device.type == "cpu" and x.dtype is torch.float32:
+    if like.device.type == "cpu" and like.dtype is torch.float32:
         # The same mask, made by numpy, whose comparison is vectorised: four times as fast.
         kept = np.greater_equal(draws.numpy(), np.int16(limit))
-        return x * torch.from_numpy(np.multiply(kept, np.float32(scale)))
-    return x * (draws >= limit).to(x.dtype).mul_(scale)
+        return torch.from_numpy(np.multiply(kept, np.float32(scale)))
+    return (draws >= limit).to(like.dtype).mul_(scale)
 
 
 def _draws(x: Tensor, generator: Draws) -> Tensor:

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from worker.training.draws import Draws
+from worker.training.models.attention import causal_attention
 from worker.training.models.base import SequenceModel
 from worker.training.models.dropout import dropout
 
@@ -139,19 +140,3 @@ class SASRecBlock(nn.Module):
 
     def _split(self, x_BLD: Tensor) -> Tensor:
         return x_BLD.view(*x_BLD.shape[:2], self.heads, -1).transpose(1, 2)
-
-
-def causal_attention(
-    q_BHLd: Tensor, k_BHLd: Tensor, v_BHLd: Tensor, p: float, generator: Draws | None
-) -> Tensor:
-    """Return softmax(q kᵀ / √d) v over keys s ≤ t, with dropout on the weights, [B, H, L, d].
-
-    Right padding needs no key mask: it stands after every real query.
-    """
-    if generator is None or p == 0.0:
-        return functional.scaled_dot_product_attention(q_BHLd, k_BHLd, v_BHLd, is_causal=True)
-    length, width = q_BHLd.shape[-2:]
-    future_LL = torch.ones(length, length, dtype=torch.bool, device=q_BHLd.device).triu_(1)
-    scores_BHLL = (q_BHLd / math.sqrt(width)) @ k_BHLd.transpose(-1, -2)
-    weights_BHLL = scores_BHLL.masked_fill(future_LL, -math.inf).softmax(-1)
-    return dropout(weights_BHLL, p, generator) @ v_BHLd

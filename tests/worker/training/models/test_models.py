@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from worker.training.models.attention import causal_attention
 from worker.training.models.base import SequenceModel
 from worker.training.models.build import build_model
 from worker.training.models.gru4rec import GRU4Rec
-from worker.training.models.sasrec import SASRec, causal_attention
+from worker.training.models.sasrec import SASRec
 from worker.training.seeding import generator_for
 from worker.training.spec import ModelName, TrainSpec
 
