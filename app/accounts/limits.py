@@ -9,8 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.config import Settings
 from app.db.models.project import Project
 
-Number = Annotated[int | None, Field(ge=0, le=2**53)]  # the largest whole number that every JSON reader keeps
-Days = Annotated[int | None, Field(ge=0, le=36_500)]
+Number = Annotated[
+    int | None, Field(strict=True, ge=0, le=2**53)
+]  # the largest whole number that every JSON reader keeps
+Days = Annotated[int | None, Field(strict=True, ge=0, le=36_500)]
 
 
 class Limits(BaseModel):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.accounts.scopes import Scope
 from app.db.models.api_key import ApiKey
+from app.moments import Moment
 
 KEY_ID = "key_01k9z3v5m8qpx7c2h4t6w0ynrb"
 EXAMPLE: dict[str, Any] = {
@@ -38,7 +39,7 @@ class ApiKeyCreate(BaseModel):
     """What it is for."""
     scopes: list[Scope] = Field(default=[Scope.SUBMIT], min_length=1, max_length=len(Scope))
     """What it may do: `read`, `submit` (reads too), `admin` (the whole project), `operator` (projects)."""
-    expires_at: AwareDatetime | None = None
+    expires_at: Moment | None = None
     """From when on it opens nothing; null for never."""
 
 

@@ -39,6 +39,7 @@ _UPLOAD_BODY: dict[str, Any] = {
                 "schema": {
                     "type": "object",
                     "required": ["file"],
+                    "additionalProperties": False,
                     "properties": {"file": {"type": "string", "format": "binary"}, **_FIELDS},
                 },
                 "example": {"file": "the bytes of log.csv", "name": "clicks of May", "format": "csv"},
@@ -48,8 +49,8 @@ _UPLOAD_BODY: dict[str, Any] = {
 }
 
 
-def _shown(example: Any) -> dict[int | str, dict[str, Any]]:
-    return {200: {"content": {"application/json": {"example": example}}}}
+def _shown(example: Any, others: dict[str, Any] | None = None) -> dict[int | str, dict[str, Any]]:
+    return {200: {"content": {"application/json": {"example": example}, **(others or {})}}}
 
 
 @router.post(
@@ -145,7 +146,8 @@ def get_dataset(
                     }
                 ],
                 "findings": [FINDING_EXAMPLE],
-            }
+            },
+            {"text/markdown": {"schema": {"type": "string"}, "example": "# Data set log.csv\n"}},
         ),
         **problem_responses(404, 422),
     },

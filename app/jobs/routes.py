@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Header, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
-from pydantic import AwareDatetime
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
@@ -29,6 +28,7 @@ from app.jobs.schemas import (
     JobObject,
     JobValidation,
 )
+from app.moments import Moment
 from app.pagination import ListOf, list_of
 from app.problems import problem_responses
 from app.storage.serving import BLOB_RESPONSES, etag_matches, serve_blob
@@ -102,10 +102,10 @@ def list_jobs(
     dataset: Annotated[str | None, Query(max_length=64, description="Only those of this data set.")] = None,
     model: Annotated[ModelName | None, Query(description="Only those that train this model.")] = None,
     created_after: Annotated[
-        AwareDatetime | None, Query(description="Only those submitted later than this time (RFC 3339).")
+        Moment | None, Query(description="Only those submitted later than this time (RFC 3339).")
     ] = None,
     created_before: Annotated[
-        AwareDatetime | None, Query(description="Only those submitted earlier than this time.")
+        Moment | None, Query(description="Only those submitted earlier than this time.")
     ] = None,
     label: Annotated[
         list[Annotated[str, Query(max_length=321)]] | None,

@@ -32,12 +32,12 @@ class JobCreate(TrainSpec):
     """What you call the job; its models are named after it."""
     labels: dict[LabelKey, LabelValue] = Field(default_factory=dict, max_length=MOST_LABELS)
     """Your own marks; kept, shown, and otherwise ignored."""
-    priority: int = Field(default=0, ge=-10, le=10)
+    priority: int = Field(default=0, strict=True, ge=-10, le=10)
     """The highest is trained first, and of equals the one that waits longest."""
-    max_runtime: int | None = Field(default=None, ge=1)
+    max_runtime: int | None = Field(default=None, strict=True, ge=1)
     """Seconds that it may run, all attempts together. What was trained by then is measured and kept; with
     nothing to keep it fails. By default the service's limit (`GET /v1/capabilities`)."""
-    max_pending: int | None = Field(default=None, ge=1)
+    max_pending: int | None = Field(default=None, strict=True, ge=1)
     """Seconds that it may wait in the queue; then it fails (`max_pending_exceeded`)."""
 
 
@@ -50,7 +50,7 @@ class JobChange(BaseModel):
     """What you call the job from now on; null takes the name away. Models that are there keep theirs."""
     labels: dict[LabelKey, LabelValue | None] = Field(default_factory=dict, max_length=MOST_LABELS)
     """Labels to set; null takes one away, and those not named stay."""
-    priority: int | None = Field(default=None, ge=-10, le=10)
+    priority: int | None = Field(default=None, strict=True, ge=-10, le=10)
     """From now on; only while the job is queued or paused."""
 
 

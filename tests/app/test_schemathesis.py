@@ -40,7 +40,9 @@ def configured(stock: Stock) -> str:
         f'"body.{name}" = {{dictionary = "{name}_id", probability = 0.8}}' for name in ("dataset", "model")
     ]
     hooks = ['hooks = "tests.app.schemathesis_hooks"', "continue-on-failure = true"]
-    return "\n".join((*hooks, "[dictionaries]", *ids, "[parameters]", *paths, *bodies, ""))
+    refused = ", ".join(f'"{status}"' for status in (401, 403, 404, 405, 409, 413, 422, 429))
+    checks = ["[checks.negative_data_rejection]", f"expected-statuses = [{refused}]"]
+    return "\n".join((*hooks, "[dictionaries]", *ids, "[parameters]", *paths, *bodies, *checks, ""))
 
 
 def operations_that_answered(report: Path) -> tuple[set[str], set[str]]:
