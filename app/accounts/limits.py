@@ -8,11 +8,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.config import Settings
 from app.db.models.project import Project
+from app.numbers import NUMBER
 
-Number = Annotated[
-    int | None, Field(strict=True, ge=0, le=2**53)
-]  # the largest whole number that every JSON reader keeps
-Days = Annotated[int | None, Field(strict=True, ge=0, le=36_500)]
+Number = (
+    Annotated[int, Field(ge=0, le=2**53), NUMBER] | None
+)  # the largest whole number that every JSON reader keeps
+Days = Annotated[int, Field(ge=0, le=36_500), NUMBER] | None
 
 
 class Limits(BaseModel):

@@ -14,6 +14,7 @@ from app.db.models.job_metric import JobMetric
 from app.jobs import examples
 from app.jobs.life import Status
 from app.jobs.queries import Surroundings
+from app.numbers import NUMBER
 from worker.training.spec import TrainSpec
 
 LabelKey = Annotated[str, StringConstraints(min_length=1, max_length=64)]
@@ -32,12 +33,12 @@ class JobCreate(TrainSpec):
     """What you call the job; its models are named after it."""
     labels: dict[LabelKey, LabelValue] = Field(default_factory=dict, max_length=MOST_LABELS)
     """Your own marks; kept, shown, and otherwise ignored."""
-    priority: int = Field(default=0, strict=True, ge=-10, le=10)
+    priority: Annotated[int, Field(ge=-10, le=10), NUMBER] = 0
     """The highest is trained first, and of equals the one that waits longest."""
-    max_runtime: int | None = Field(default=None, strict=True, ge=1)
+    max_runtime: Annotated[int, Field(ge=1), NUMBER] | None = None
     """Seconds that it may run, all attempts together. What was trained by then is measured and kept; with
     nothing to keep it fails. By default the service's limit (`GET /v1/capabilities`)."""
-    max_pending: int | None = Field(default=None, strict=True, ge=1)
+    max_pending: Annotated[int, Field(ge=1), NUMBER] | None = None
     """Seconds that it may wait in the queue; then it fails (`max_pending_exceeded`)."""
 
 
@@ -50,7 +51,7 @@ class JobChange(BaseModel):
     """What you call the job from now on; null takes the name away. Models that are there keep theirs."""
     labels: dict[LabelKey, LabelValue | None] = Field(default_factory=dict, max_length=MOST_LABELS)
     """Labels to set; null takes one away, and those not named stay."""
-    priority: int | None = Field(default=None, strict=True, ge=-10, le=10)
+    priority: Annotated[int, Field(ge=-10, le=10), NUMBER] | None = None
     """From now on; only while the job is queued or paused."""
 
 

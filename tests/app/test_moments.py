@@ -1,11 +1,14 @@
-"""Times in requests."""
+"""Times and numbers in requests."""
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import pytest
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from app.moments import Moment
+from app.numbers import NUMBER
 
 ADAPTER: TypeAdapter[object] = TypeAdapter(Moment)
 
@@ -23,3 +26,12 @@ def test_times_with_an_offset_are_taken(given: str) -> None:
 def test_numbers_days_and_local_times_are_refused(given: object) -> None:
     with pytest.raises(ValidationError):
         ADAPTER.validate_python(given)
+
+
+def test_whole_numbers_are_numbers() -> None:
+    whole: TypeAdapter[object] = TypeAdapter(Annotated[int, Field(ge=1), NUMBER])
+    assert whole.validate_python(4) == whole.validate_python(4.0) == 4
+    assert whole.json_schema() == {"minimum": 1, "type": "integer"}
+    for given in (0, True, False, "4", 4.5, None):
+        with pytest.raises(ValidationError):
+            whole.validate_python(given)

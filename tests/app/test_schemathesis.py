@@ -40,8 +40,16 @@ def configured(stock: Stock) -> str:
         f'"body.{name}" = {{dictionary = "{name}_id", probability = 0.8}}' for name in ("dataset", "model")
     ]
     hooks = ['hooks = "tests.app.schemathesis_hooks"', "continue-on-failure = true"]
+    # asking to wait for a job is answered late on purpose
+    ids.append("waits = {values = [0, 1]}")
+    paths.append('"query.wait" = {dictionary = "waits", probability = 1.0}')
     refused = ", ".join(f'"{status}"' for status in (401, 403, 404, 405, 409, 413, 422, 429))
-    checks = ["[checks.negative_data_rejection]", f"expected-statuses = [{refused}]"]
+    checks = [
+        "[checks]",
+        "max_response_time = 65",
+        "[checks.negative_data_rejection]",
+        f"expected-statuses = [{refused}]",
+    ]
     return "\n".join((*hooks, "[dictionaries]", *ids, "[parameters]", *paths, *bodies, *checks, ""))
 
 
