@@ -24,7 +24,7 @@ from app.cli.output import (
     time_text,
 )
 from app.sdk.datasets import forgotten_unknown
-from app.sdk.objects import Dataset
+from app.sdk.objects.datasets import Dataset
 
 app = typer.Typer(no_args_is_help=True, help="Upload logs of interactions and see what was found in them.")
 ROLES = ("user", "item", "time", "rating")

@@ -33,7 +33,8 @@ from app.sdk.errors import (
     SteadyRankError,
     WaitTimeoutError,
 )
-from app.sdk.objects import Job, Problem
+from app.sdk.objects.datasets import Problem
+from app.sdk.objects.jobs import Job
 
 OK = 0
 FAILED = 1

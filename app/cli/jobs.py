@@ -28,7 +28,7 @@ from app.cli.output import (
 from app.cli.settings_file import read_assignments, read_spec, split_names
 from app.cli.watch import follow
 from app.sdk.client import SteadyRank
-from app.sdk.objects import Event, Job
+from app.sdk.objects.jobs import Event, Job
 
 app = typer.Typer(no_args_is_help=True, help="Train the arms of a comparison, follow them, read the report.")
 LABEL = typer.Option("--label", metavar="KEY=VALUE", help="A label; may be repeated.")

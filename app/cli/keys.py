@@ -18,7 +18,7 @@ from rich.markup import escape
 from app.cli.database import open_database
 from app.cli.exits import ServiceFailedError, UsageProblemError
 from app.cli.output import AsJson, connect, print_json, print_rows, time_text
-from app.sdk.objects import ApiKey as Shown
+from app.sdk.objects.keys import ApiKey as Shown
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session

@@ -17,7 +17,8 @@ from rich.table import Table
 from app.cli.output import seconds_text, status_text
 from app.sdk.client import SteadyRank
 from app.sdk.errors import ServerError, ServiceUnreachableError
-from app.sdk.objects import EpochMetrics, Job
+from app.sdk.objects.jobs import Job
+from app.sdk.objects.training import EpochMetrics
 
 METRIC = "ndcg@10"
 

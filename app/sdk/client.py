@@ -24,7 +24,8 @@ from app.sdk.evaluations import Evaluation, Evaluations
 from app.sdk.jobs import Jobs
 from app.sdk.keys import ApiKeys
 from app.sdk.models import Models
-from app.sdk.objects import Job, Model
+from app.sdk.objects.jobs import Job
+from app.sdk.objects.models import Model
 from app.sdk.projects import Projects, Usage
 from app.sdk.transport import Transport
 from app.sdk.uploads import Uploads

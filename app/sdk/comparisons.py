@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.sdk.evaluations import Evaluation
-from app.sdk.objects import JSON, Job, Model
+from app.sdk.objects.fields import JSON
+from app.sdk.objects.jobs import Job
+from app.sdk.objects.models import Model
 from app.sdk.transport import Transport
 
 

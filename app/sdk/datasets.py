@@ -11,7 +11,7 @@ from typing import Any, Literal, overload
 from app.sdk.bodies import Sent, Source, body_of
 from app.sdk.downloads import download
 from app.sdk.errors import DatasetRejectedError, WaitTimeoutError
-from app.sdk.objects import Dataset
+from app.sdk.objects.datasets import Dataset
 from app.sdk.transport import Transport
 from app.sdk.uploads import PARTS_ABOVE_BYTES, Uploads
 

@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 if TYPE_CHECKING:
-    from app.sdk.objects import Dataset
+    from app.sdk.objects.datasets import Dataset
 
 
 @dataclass(frozen=True)

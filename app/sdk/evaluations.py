@@ -9,7 +9,9 @@ from datetime import datetime
 from typing import Any
 
 from app.sdk.errors import WaitTimeoutError
-from app.sdk.objects import JSON, TERMINAL_STATUSES, Dataset, Model
+from app.sdk.objects.datasets import Dataset
+from app.sdk.objects.fields import JSON, TERMINAL_STATUSES, read_time
+from app.sdk.objects.models import Model
 from app.sdk.transport import Transport
 
 
@@ -38,7 +40,6 @@ class Evaluation:
     @classmethod
     def from_json(cls, body: JSON) -> Evaluation:
         """Read the service's object."""
-        created = body.get("created_at")
         return cls(
             id=str(body["id"]),
             name=body.get("name"),
@@ -52,7 +53,7 @@ class Evaluation:
             protocol_hash=body.get("protocol_hash"),
             warnings=tuple(body.get("warnings") or ()),
             error=body.get("error"),
-            created_at=datetime.fromisoformat(created) if isinstance(created, str) else None,
+            created_at=read_time(body.get("created_at")),
             raw=body,
         )
 

@@ -10,7 +10,8 @@ from http import HTTPStatus
 import httpx
 
 from app.sdk.errors import RateLimitedError, ServerError, ServiceUnreachableError
-from app.sdk.objects import TERMINAL_STATUSES, Event
+from app.sdk.objects.fields import TERMINAL_STATUSES
+from app.sdk.objects.jobs import Event
 from app.sdk.transport import Transport
 
 _PAUSE_SECONDS = 1.0

@@ -19,7 +19,9 @@ from app.sdk.errors import (
 )
 from app.sdk.following import follow_events
 from app.sdk.logs import LogLine, follow_lines, read_lines
-from app.sdk.objects import Checkpoint, Dataset, EpochMetrics, Event, Job
+from app.sdk.objects.datasets import Dataset
+from app.sdk.objects.jobs import Event, Job
+from app.sdk.objects.training import Checkpoint, EpochMetrics
 from app.sdk.transport import Transport
 
 _LONG_POLL = 30.0

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from app.sdk.objects import ApiKey
+from app.sdk.objects.keys import ApiKey
 from app.sdk.transport import Transport
 
 

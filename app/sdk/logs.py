@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from app.sdk.errors import RateLimitedError, ServerError, ServiceUnreachableError
-from app.sdk.objects import TERMINAL_STATUSES
+from app.sdk.objects.fields import TERMINAL_STATUSES
 from app.sdk.transport import Transport
 
 _PAUSE_SECONDS = 1.0

@@ -11,15 +11,10 @@ from urllib.parse import quote
 
 from app.sdk.downloads import download, safe_target
 from app.sdk.errors import WaitTimeoutError
-from app.sdk.objects import (
-    TERMINAL_STATUSES,
-    Alias,
-    Dataset,
-    Job,
-    Model,
-    Recommendation,
-    RecommendationBatch,
-)
+from app.sdk.objects.datasets import Dataset
+from app.sdk.objects.fields import TERMINAL_STATUSES
+from app.sdk.objects.jobs import Job
+from app.sdk.objects.models import Alias, Model, Recommendation, RecommendationBatch
 from app.sdk.transport import Transport
 
 

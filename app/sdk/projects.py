@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from app.sdk.objects import JSON, ApiKey
+from app.sdk.objects.fields import JSON
+from app.sdk.objects.keys import ApiKey
 from app.sdk.transport import Transport
 
 

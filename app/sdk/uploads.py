@@ -18,7 +18,7 @@ from typing import Any
 
 from app.sdk.bodies import READ_BYTES, Sent
 from app.sdk.errors import ConflictError, IntegrityError, ProblemError, WaitTimeoutError
-from app.sdk.objects import Dataset, Upload
+from app.sdk.objects.datasets import Dataset, Upload
 from app.sdk.transport import Body, Transport
 
 PARTS_ABOVE_BYTES = 64 << 20

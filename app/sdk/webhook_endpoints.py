@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from app.sdk.objects import JSON
+from app.sdk.objects.fields import JSON, read_time
 from app.sdk.transport import Transport
 
 _ALL = ("*",)
@@ -39,8 +39,8 @@ class WebhookEndpoint:
             description=body.get("description"),
             enabled=bool(body["enabled"]),
             disabled_reason=body.get("disabled_reason"),
-            failing_since=_time(body.get("failing_since")),
-            previous_secret_until=_time(body.get("previous_secret_until")),
+            failing_since=read_time(body.get("failing_since")),
+            previous_secret_until=read_time(body.get("previous_secret_until")),
             created_at=datetime.fromisoformat(body["created_at"]),
             secret=body.get("secret"),
             raw=body,
@@ -86,9 +86,9 @@ class WebhookDelivery:
             status=str(body["status"]),
             body=dict(body["body"]),
             attempts=tuple(_attempt(row) for row in body["attempts"]),
-            next_attempt_at=_time(body.get("next_attempt_at")),
+            next_attempt_at=read_time(body.get("next_attempt_at")),
             created_at=datetime.fromisoformat(body["created_at"]),
-            ended_at=_time(body.get("ended_at")),
+            ended_at=read_time(body.get("ended_at")),
             raw=body,
         )
 
@@ -182,7 +182,3 @@ def _attempt(body: JSON) -> DeliveryAttempt:
         response=str(body.get("response") or ""),
         error=body.get("error"),
     )
-
-
-def _time(value: Any) -> datetime | None:
-    return datetime.fromisoformat(value) if isinstance(value, str) else None

@@ -19,7 +19,8 @@ from app.cli.output import seconds_text
 from app.cli.settings_file import read_spec
 from app.cli.watch import follow
 from app.sdk.client import SteadyRank
-from app.sdk.objects import Job, Model
+from app.sdk.objects.jobs import Job
+from app.sdk.objects.models import Model
 
 DEFAULT_SPEC = Path(__file__).parent.parent / "demo_spec.json"
 PREFERRED_ARM = "cascade"
