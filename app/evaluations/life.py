@@ -22,6 +22,7 @@ from app.db.models.model_file import ModelFile
 from app.db.session import send_after_commit
 from app.jobs.claims import LeaseLost
 from app.queue import EVALUATE_MODEL, LIGHT_QUEUE
+from app.webhooks.outbox import announce_evaluation
 
 _LOST = {
     "worker_lost": "The worker died or lost its connection; its log, and that of its machine, say more.",
@@ -206,3 +207,4 @@ def _end(session: Session, row: Evaluation, status: str) -> None:
         now = session.execute(select(func.clock_timestamp())).scalar_one()
     row.status, row.lease_until, row.phase, row.ended_at = status, None, None, now
     session.flush()
+    announce_evaluation(session, row, at=now)

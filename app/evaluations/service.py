@@ -16,6 +16,7 @@ from app.evaluations.schemas import EvaluationCreate
 from app.models.service import get as get_model
 from app.pagination import Page, paginate
 from app.storage.blobs import BlobStore
+from app.webhooks.outbox import announce_evaluation
 from worker.training.spec import TrainSpec
 
 
@@ -112,6 +113,7 @@ def cancel(session: Session, project_id: str, evaluation_id: str) -> Evaluation:
     if row.status == "queued":
         now = session.execute(select(func.now())).scalar_one()
         row.status, row.cancel_requested, row.ended_at = "cancelled", True, now
+        announce_evaluation(session, row, at=now)
     elif row.status == "running":
         row.cancel_requested = True
     elif row.status != "cancelled":

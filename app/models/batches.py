@@ -26,6 +26,7 @@ from app.models.batch_schemas import BatchCreate
 from app.pagination import Page, paginate
 from app.queue import LIGHT_QUEUE, RECOMMEND_BATCH
 from app.storage.blobs import BlobInfo, BlobStore
+from app.webhooks.outbox import announce_recommendations
 
 
 @dataclass(frozen=True)
@@ -139,17 +140,15 @@ def claim(session: Session, batch_id: str, *, lease_seconds: float) -> Claim | N
 def renew(session: Session, claimed: Claim, *, users_done: int, lease_seconds: float) -> bool:
     """Say that the attempt is alive, and how far; False when the claim is no longer this attempt's."""
     until = func.clock_timestamp() + timedelta(seconds=lease_seconds)
-    return _write(session, claimed, lease_until=until, users_done=users_done)
+    return _write(session, claimed, lease_until=until, users_done=users_done) is not None
 
 
 def succeed(session: Session, claimed: Claim, blob: BlobInfo, stats: Mapping[str, Any]) -> bool:
     """`running` → `succeeded`; False (and nothing changed) when the claim was lost or the batch deleted."""
-    return _write(
+    return _end(
         session,
         claimed,
         status="succeeded",
-        lease_until=None,
-        ended_at=func.now(),
         blob_id=blob.id,
         bytes=blob.size,
         sha256=blob.sha256,
@@ -161,13 +160,14 @@ def succeed(session: Session, claimed: Claim, blob: BlobInfo, stats: Mapping[str
 def fail(session: Session, claimed: Claim, *, code: str, message: str, hint: str) -> bool:
     """`running` → `failed`, through no fault of the machine; False when the claim was lost."""
     error = {"code": code, "message": message, "hint": hint}
-    return _write(session, claimed, status="failed", lease_until=None, ended_at=func.now(), error=error)
+    return _end(session, claimed, status="failed", error=error)
 
 
 def release(session: Session, claimed: Claim) -> None:
     """Give a batch back in good order (the worker shuts down); no attempt is counted as lost."""
-    if _write(session, claimed, status="queued", lease_until=None):
-        _wake(session, session.get_one(BatchRecommendation, claimed.batch_id))
+    batch = _write(session, claimed, status="queued", lease_until=None)
+    if batch is not None:
+        _wake(session, batch)
 
 
 def recover_batches(session: Session, settings: Settings) -> int:
@@ -197,6 +197,7 @@ def recover_batches(session: Session, settings: Settings) -> int:
                 "message": f"The worker vanished {batch.attempts_lost} times while it was at this batch.",
                 "hint": "Most likely its memory did not suffice; the light worker's log says more.",
             }
+            announce_recommendations(session, batch, at=now)
             continue
         batch.sent_at = now
         send_after_commit(session, RECOMMEND_BATCH, batch.id, queue=LIGHT_QUEUE)
@@ -207,8 +208,16 @@ def _wake(session: Session, batch: BatchRecommendation) -> None:
     send_after_commit(session, RECOMMEND_BATCH, batch.id, queue=LIGHT_QUEUE)
 
 
-def _write(session: Session, claimed: Claim, **values: Any) -> bool:
-    written = session.execute(
+def _end(session: Session, claimed: Claim, **values: Any) -> bool:
+    now = session.execute(select(func.clock_timestamp())).scalar_one()
+    batch = _write(session, claimed, lease_until=None, ended_at=now, **values)
+    if batch is not None:
+        announce_recommendations(session, batch, at=now)
+    return batch is not None
+
+
+def _write(session: Session, claimed: Claim, **values: Any) -> BatchRecommendation | None:
+    return session.execute(
         update(BatchRecommendation)
         .where(
             BatchRecommendation.id == claimed.batch_id,
@@ -216,6 +225,6 @@ def _write(session: Session, claimed: Claim, **values: Any) -> bool:
             BatchRecommendation.status == "running",
         )
         .values(**values)
-        .returning(BatchRecommendation.id)
+        .returning(BatchRecommendation)
+        .execution_options(populate_existing=True)
     ).scalar_one_or_none()
-    return written is not None

@@ -22,6 +22,11 @@ class WebhookEvent(StrEnum):
     JOB_CANCELLED = "job.cancelled"
     DATASET_READY = "dataset.ready"
     DATASET_REJECTED = "dataset.rejected"
+    EVALUATION_SUCCEEDED = "evaluation.succeeded"
+    EVALUATION_FAILED = "evaluation.failed"
+    EVALUATION_CANCELLED = "evaluation.cancelled"
+    RECOMMENDATIONS_SUCCEEDED = "recommendations.succeeded"
+    RECOMMENDATIONS_FAILED = "recommendations.failed"
     ENDPOINT_DISABLED = "webhook_endpoint.disabled"
 
 

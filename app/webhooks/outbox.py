@@ -11,6 +11,8 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session, load_only
 
 from app.db.ids import new_id
+from app.db.models.batch_recommendation import BatchRecommendation
+from app.db.models.evaluation import Evaluation
 from app.db.models.job import Job
 from app.db.models.job_event import JobEvent
 from app.db.models.webhook_delivery import WebhookDelivery
@@ -32,6 +34,25 @@ def announce_dataset(
     """Tell that a data set has been read: it is `ready` or `rejected`."""
     data = {"id": dataset_id, "object": "dataset", "status": status}
     announce(session, project_id, WebhookEvent(f"dataset.{status}"), data, event_id=new_id("evt"), at=at)
+
+
+def announce_evaluation(session: Session, row: Evaluation, *, at: datetime) -> None:
+    """Tell that an evaluation has ended, by its status: `succeeded`, `failed` or `cancelled`."""
+    data = {"id": row.id, "object": "evaluation", "status": row.status}
+    type = WebhookEvent(f"evaluation.{row.status}")
+    announce(session, row.project_id, type, data, event_id=new_id("evt"), at=at)
+
+
+def announce_recommendations(session: Session, batch: BatchRecommendation, *, at: datetime) -> None:
+    """Tell that a batch has ended, by its status: `succeeded` or `failed`. Its path needs its model's id."""
+    data = {
+        "id": batch.id,
+        "object": "model.recommendations",
+        "status": batch.status,
+        "model": batch.model_id,
+    }
+    type = WebhookEvent(f"recommendations.{batch.status}")
+    announce(session, batch.project_id, type, data, event_id=new_id("evt"), at=at)
 
 
 def announce(
