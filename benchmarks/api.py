@@ -9,7 +9,6 @@ load generator is a process of its own, on plain sockets.
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import subprocess
 import sys
@@ -28,7 +27,7 @@ from app.config import Settings
 from app.db.models.job import Job
 from app.db.session import Database
 from app.embedded.processes import ProcessSpec, start, stop
-from app.jobs import service as jobs
+from app.jobs import steering, submitting
 from app.jobs.schemas import JobCreate
 from app.main import create_app
 from app.queue import CeleryQueue, make_celery
@@ -42,14 +41,13 @@ RATE = 200.0
 FEW, MANY = 100, 100_000
 IMPORT_TORCH = "import torch"
 SPEC = {"arms": ["standard"], "epochs": 20, "warmup_epochs": 0, "max_length": 20, "hidden_size": 16}
-SERVED = "STEADYRANK_DATA_DIR"
-"""Its folder holds the file that `/v1/file` sends."""
 
 
 def create_app_to_measure() -> FastAPI:
-    """The application with the two routes that it is measured against."""
-    application = create_app()
-    file = Path(os.environ[SERVED]) / "file.bin"
+    """The application with the two routes that it is measured against; the file is in the data folder."""
+    settings = Settings()
+    application = create_app(settings)
+    file = settings.data_dir / "file.bin"
 
     @application.get("/v1/empty")
     async def empty() -> dict[str, str]:
@@ -107,8 +105,10 @@ def many_jobs(database: Database, template: str, count: int) -> None:
 def ended_job(database: Database, settings: Settings, dataset_id: str, project_id: str) -> str:
     """A job of that data set that was cancelled before it began."""
     with database.unit_of_work() as session:
-        job = jobs.create(session, settings, project_id, JobCreate(dataset=dataset_id, name="one of many"))
-        jobs.cancel(session, project_id, job.id)
+        job = submitting.create(
+            session, settings, project_id, JobCreate(dataset=dataset_id, name="one of many")
+        )
+        steering.cancel(session, project_id, job.id)
         return job.id
 
 

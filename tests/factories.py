@@ -14,7 +14,7 @@ from app.datasets import validation, versions
 from app.db.models.dataset import Dataset
 from app.db.models.job import Job
 from app.db.session import Message
-from app.jobs import service as jobs
+from app.jobs import submitting
 from app.jobs.schemas import JobCreate
 from app.storage.blobs import BlobStore
 
@@ -93,7 +93,7 @@ def age(session: Session, dataset: Dataset, seconds: float) -> None:
 def make_job(session: Session, dataset: Dataset, *, max_attempts: int = 3, **spec: Any) -> Job:
     """A queued job on that data set, made through the service."""
     settings = Settings(max_attempts=max_attempts)
-    return jobs.create(session, settings, dataset.project_id, JobCreate(dataset=dataset.id, **spec))
+    return submitting.create(session, settings, dataset.project_id, JobCreate(dataset=dataset.id, **spec))
 
 
 def expire(session: Session, job: Job) -> None:

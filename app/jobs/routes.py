@@ -1,28 +1,32 @@
-"""Jobs and their checkpoints over HTTP."""
+"""Jobs over HTTP: submitted, listed, shown, deleted; and the routes of what belongs to them, together."""
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Header, Query, Request, Response
-from fastapi.responses import JSONResponse, StreamingResponse
-from sqlalchemy.orm import Session
+from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
-from app.db.models.job import Job
 from app.deps import BlobsDep, DatabaseDep, PageDep, PrincipalDep, SessionDep, SettingsDep
 from app.idempotency import IdempotentRoute
-from app.jobs import estimates, examples, log_routes, report_routes, service, steering, watching
+from app.jobs import (
+    checkpoint_routes,
+    estimates,
+    examples,
+    history_routes,
+    log_routes,
+    report_routes,
+    service,
+    steering_routes,
+    submitting,
+    watching,
+)
 from app.jobs.examples import listed, shown
 from app.jobs.life import Status
 from app.jobs.queries import Wanted
 from app.jobs.schemas import (
-    CheckpointObject,
-    EpochObject,
     Estimate,
-    EventObject,
-    JobChange,
     JobCreate,
     JobDeleted,
     JobObject,
@@ -31,26 +35,12 @@ from app.jobs.schemas import (
 from app.moments import Moment
 from app.pagination import ListOf, list_of
 from app.problems import problem_responses
-from app.storage.serving import BLOB_RESPONSES, etag_matches, serve_blob
+from app.storage.serving import etag_matches
 from worker.training.spec import ModelName
 
 POLL_SECONDS = "2"
-
 _jobs = APIRouter(prefix="/jobs", tags=["jobs"], route_class=IdempotentRoute)
-_checkpoints = APIRouter(prefix="/checkpoints", tags=["checkpoints"], route_class=IdempotentRoute)
-
-AfterQuery = Annotated[str | None, Query(max_length=64, description="`last_id` of the page before.")]
-EventAfterQuery = Annotated[
-    str | None, Query(max_length=64, description="Sequence number or id of the last event already seen.")
-]
-LimitQuery = Annotated[int, Query(ge=1, le=1000, description="At most this many.")]
 CreateBody = Annotated[JobCreate, Body(openapi_examples={"job": {"value": examples.CREATE}})]
-
-ChangeBody = Annotated[JobChange, Body(openapi_examples={"labels": {"value": examples.CHANGE}})]
-
-
-def _shown(session: Session, job: Job) -> JobObject:
-    return JobObject.of(job, service.surroundings_of(session, [job])[job.id])
 
 
 @_jobs.post(
@@ -78,7 +68,7 @@ def create_job(
 ) -> Any:
     """Submit a training job; `{"dataset": "ds_…"}` is enough, every training setting has a default."""
     if validate_only:
-        spec, dataset = service.check(session, settings, principal.project_id, body)
+        spec, dataset = submitting.check(session, settings, principal.project_id, body)
         checked = JobValidation(
             dataset=dataset.id,
             spec=spec.model_dump(mode="json"),
@@ -87,9 +77,9 @@ def create_job(
             ),
         )
         return JSONResponse(checked.model_dump(mode="json"))
-    job = service.create(session, settings, principal.project_id, body)
+    job = submitting.create(session, settings, principal.project_id, body)
     response.headers["Location"] = f"/v1/jobs/{job.id}"
-    return _shown(session, job)
+    return service.object_of(session, job)
 
 
 @_jobs.get("", responses={**shown(listed(examples.JOB)), **problem_responses(422)})
@@ -179,54 +169,6 @@ async def get_job(
     return Response(seen.body, media_type="application/json", headers=headers)
 
 
-@_jobs.patch("/{job_id}", responses={**shown(examples.JOB), **problem_responses(404, 409, 413, 422)})
-def change_job(job_id: str, body: ChangeBody, principal: PrincipalDep, session: SessionDep) -> JobObject:
-    """Change a job's name, labels and, while it waits, its priority; what is left out stays.
-
-    A label that is null goes away.
-    """
-    return _shown(session, steering.change(session, principal.project_id, job_id, body))
-
-
-@_jobs.post(
-    "/{job_id}/cancel",
-    responses={**shown({**examples.JOB, "status": "cancelling"}), **problem_responses(404, 409)},
-)
-def cancel_job(job_id: str, principal: PrincipalDep, session: SessionDep) -> JobObject:
-    """Cancel a job: at once when queued or paused, within a few batches when running.
-
-    A second cancel is refused.
-    """
-    return _shown(session, service.cancel(session, principal.project_id, job_id))
-
-
-@_jobs.post(
-    "/{job_id}/pause",
-    responses={**shown({**examples.JOB, "status": "pausing"}), **problem_responses(404, 409)},
-)
-def pause_job(job_id: str, principal: PrincipalDep, session: SessionDep) -> JobObject:
-    """Pause a job: at once when queued, within a few batches when running; its progress is saved."""
-    return _shown(session, steering.pause(session, principal.project_id, job_id))
-
-
-@_jobs.post(
-    "/{job_id}/resume",
-    responses={**shown({**examples.JOB, "status": "queued"}), **problem_responses(404, 409)},
-)
-def resume_job(job_id: str, principal: PrincipalDep, session: SessionDep, settings: SettingsDep) -> JobObject:
-    """Queue a paused job again; it goes on from its last checkpoint."""
-    return _shown(session, steering.resume(session, settings, principal.project_id, job_id))
-
-
-@_jobs.post(
-    "/{job_id}/retry",
-    responses={**shown({**examples.JOB, "status": "queued"}), **problem_responses(404, 409)},
-)
-def retry_job(job_id: str, principal: PrincipalDep, session: SessionDep, settings: SettingsDep) -> JobObject:
-    """Queue a failed or cancelled job again; it goes on from its last checkpoint."""
-    return _shown(session, steering.retry(session, settings, principal.project_id, job_id))
-
-
 @_jobs.delete(
     "/{job_id}",
     responses={
@@ -249,110 +191,10 @@ def delete_job(
     return JobDeleted(id=job_id, models=gone, freed_bytes=freed)
 
 
-@_jobs.get(
-    "/{job_id}/events",
-    response_model=ListOf[EventObject],
-    responses={
-        200: {
-            "description": "A page of events, or a stream of them",
-            "content": {
-                "application/json": {"example": listed(examples.EVENT)},
-                watching.EVENT_STREAM: {
-                    "schema": {"type": "string"},
-                    "example": f"id: 2\nevent: job.status\ndata: {json.dumps(examples.EVENT)}\n\n",
-                },
-            },
-        },
-        204: {"description": "The stream has come to its end: do not connect again"},
-        **problem_responses(404, 422),
-    },
-)
-async def list_job_events(
-    job_id: str,
-    request: Request,
-    principal: PrincipalDep,
-    database: DatabaseDep,
-    *,
-    after: EventAfterQuery = None,
-    limit: LimitQuery = 100,
-    last_event_id: Annotated[
-        str | None, Header(max_length=64, description="For a stream: the event to go on after.")
-    ] = None,
-) -> Response:
-    """List what happened to a job, oldest first; with `Accept: text/event-stream`, follow it as it happens.
-
-    Sequence numbers have no gaps. A stream sends the same rows, goes on after `Last-Event-ID`, shows with
-    comments that it lives, and ends after the event with which the job ended; any other end is a cut.
-    """
-    vary = {"Vary": "Accept", "Cache-Control": "no-cache"}
-    if watching.EVENT_STREAM in request.headers.get("accept", ""):
-        project_id = principal.project_id
-        sequence, over = await watching.begin_stream(database, project_id, job_id, last_event_id, after)
-        if over:
-            return Response(status_code=204, headers=vary)
-        events = watching.stream_events(database, job_id, sequence)
-        headers = {**vary, "X-Accel-Buffering": "no"}
-        return StreamingResponse(events, media_type=watching.EVENT_STREAM, headers=headers)
-
-    def page() -> bytes:
-        with database.unit_of_work() as session:
-            rows, has_more = service.events(session, principal.project_id, job_id, after=after, limit=limit)
-            return list_of(rows, has_more, EventObject.of).model_dump_json().encode()
-
-    return Response(await run_in_threadpool(page), media_type="application/json", headers=vary)
-
-
-@_jobs.get("/{job_id}/metrics", responses={**shown(listed(examples.EPOCH)), **problem_responses(404, 422)})
-def list_job_metrics(
-    job_id: str,
-    principal: PrincipalDep,
-    session: SessionDep,
-    *,
-    after: AfterQuery = None,
-    limit: LimitQuery = 100,
-) -> ListOf[EpochObject]:
-    """List losses and validation metrics of every finished epoch, in the order in which they ended."""
-    rows, has_more = service.metrics(session, principal.project_id, job_id, after=after, limit=limit)
-    return list_of(rows, has_more, EpochObject.of)
-
-
-@_jobs.get(
-    "/{job_id}/checkpoints", responses={**shown(listed(examples.CHECKPOINT)), **problem_responses(404, 422)}
-)
-def list_job_checkpoints(
-    job_id: str, principal: PrincipalDep, session: SessionDep, page: PageDep
-) -> ListOf[CheckpointObject]:
-    """List the states that are kept of a job, newest first."""
-    rows, has_more = service.checkpoints(session, principal.project_id, job_id, page)
-    return list_of(rows, has_more, CheckpointObject.of)
-
-
-@_checkpoints.get("/{checkpoint_id}", responses={**shown(examples.CHECKPOINT), **problem_responses(404)})
-def get_checkpoint(checkpoint_id: str, principal: PrincipalDep, session: SessionDep) -> CheckpointObject:
-    """Show one checkpoint."""
-    return CheckpointObject.of(service.checkpoint(session, principal.project_id, checkpoint_id))
-
-
-@_checkpoints.get(
-    "/{checkpoint_id}/content",
-    response_class=Response,
-    responses={
-        **BLOB_RESPONSES,
-        **problem_responses(404, 416),
-    },
-)
-@_checkpoints.head("/{checkpoint_id}/content", include_in_schema=False)
-def get_checkpoint_content(
-    checkpoint_id: str, request: Request, principal: PrincipalDep, session: SessionDep, blobs: BlobsDep
-) -> Response:
-    """Download a checkpoint, a safetensors file; resumable by Range, ETag is its SHA-256."""
-    found = service.checkpoint(session, principal.project_id, checkpoint_id)
-    name = f"{found.kind}-{found.arm}-{found.seed}-{found.step}.safetensors"
-    return serve_blob(request, blobs, found.blob_id, filename=name)
-
-
 router = APIRouter()
 router.include_router(_jobs)
+router.include_router(steering_routes.router)
+router.include_router(history_routes.router)
 router.include_router(report_routes.router)
 router.include_router(log_routes.router)
-router.include_router(_checkpoints)
+router.include_router(checkpoint_routes.router)

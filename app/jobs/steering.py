@@ -1,4 +1,4 @@
-"""What a user may ask of a job that is there: pause, resume, try again, rename."""
+"""What a user may ask of a job that is there: cancel, pause, resume, try again, rename."""
 
 from __future__ import annotations
 
@@ -9,11 +9,43 @@ from app.config import Settings
 from app.db.models.job import Job
 from app.errors import ErrorItem, JobStateError, ValidationFailed
 from app.jobs import queries, service
-from app.jobs.life import Status, lock, move
+from app.jobs.life import TERMINAL, Status, lock, move
 from app.jobs.schemas import MOST_LABELS, JobChange
 
 _WAITING = frozenset({Status.QUEUED, Status.PAUSED})
+_CANCELLED = frozenset({Status.CANCELLING, Status.CANCELLED})
 _RETRYABLE = frozenset({Status.FAILED, Status.CANCELLED})
+
+
+def cancel(session: Session, project_id: str, job_id: str) -> Job:
+    """Cancel a queued or paused job at once; ask a running one to stop.
+
+    Raises:
+        NotFoundError: The project has no such job.
+        JobStateError: It was cancelled already (`job_already_cancelled`), or has ended otherwise
+            (`job_not_cancellable`).
+
+    """
+    job = lock(session, service.get(session, project_id, job_id).id)
+    status = Status(job.status)
+    if status in _CANCELLED:
+        raise JobStateError(
+            f"Job {job_id} is {status} already.",
+            code="job_already_cancelled",
+            hint=f"GET /v1/jobs/{job_id} shows how far it is.",
+            extra={"job_status": status.value},
+        )
+    if status in TERMINAL:
+        raise JobStateError(
+            f"Job {job_id} has {status} and cannot be cancelled.",
+            code="job_not_cancellable",
+            hint=f"DELETE /v1/jobs/{job_id} removes it.",
+            extra={"job_status": status.value},
+        )
+    if status in {Status.QUEUED, Status.PAUSED}:
+        job.cancel_requested = True
+        return move(session, job, Status.CANCELLED, message=f"The job was cancelled while it was {status}.")
+    return move(session, job, Status.CANCELLING, message="The job was asked to stop.")
 
 
 def pause(session: Session, project_id: str, job_id: str) -> Job:

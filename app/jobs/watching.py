@@ -20,10 +20,10 @@ from starlette.concurrency import run_in_threadpool
 from app.db.models.job_event import JobEvent
 from app.db.session import Database
 from app.errors import NotFoundError
-from app.jobs import service
+from app.jobs import history, service
 from app.jobs.life import TERMINAL, Status
 from app.jobs.queries import Standing
-from app.jobs.schemas import EventObject, JobObject
+from app.jobs.schemas import EventObject
 
 LONGEST_WAIT_SECONDS = 60
 LOOK_SECONDS = 0.5
@@ -53,7 +53,7 @@ def look(database: Database, project_id: str, job_id: str) -> Seen:
     """The job now. NotFoundError when the project has none with that id."""
     with database.unit_of_work() as session:
         job = service.get(session, project_id, job_id)
-        shown = JobObject.of(job, service.surroundings_of(session, [job])[job.id])
+        shown = service.object_of(session, job)
         standing = Standing(job.status, job.last_sequence, job.updated_at)
     body = shown.model_dump_json().encode()
     return Seen(body, f'"{hashlib.sha256(body).hexdigest()[:32]}"', standing)
@@ -100,7 +100,7 @@ async def wait_for_change(
 
 def _standing(database: Database, project_id: str, job_id: str) -> Standing:
     with database.unit_of_work() as session:
-        return service.standing(session, project_id, job_id)
+        return history.standing(session, project_id, job_id)
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class Batch:
 def next_events(database: Database, job_id: str, sequence: int) -> Batch:
     """The events after number `sequence`, at most a hundred. NotFoundError when the job was deleted."""
     with database.unit_of_work() as session:
-        found = service.events_and_end(session, job_id, sequence, _BATCH)
+        found = history.events_and_end(session, job_id, sequence, _BATCH)
         if found is None:
             raise NotFoundError.of("job", job_id)
         rows, last = found
@@ -137,7 +137,7 @@ async def begin_stream(
     def find() -> tuple[int, bool]:
         given, where = (last_event_id, "header:last-event-id") if last_event_id else (after, "?after")
         with database.unit_of_work() as session:
-            sequence = service.event_position(session, project_id, job_id, given, where=where)
+            sequence = history.event_position(session, project_id, job_id, given, where=where)
         batch = next_events(database, job_id, sequence)
         return sequence, batch.last and not batch.lines
 

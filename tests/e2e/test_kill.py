@@ -21,8 +21,7 @@ from app.db.models.job_metric import JobMetric
 from app.db.models.model import Model
 from app.db.models.model_file import ModelFile
 from app.jobs import logs
-from app.jobs.service import cancel
-from app.jobs.steering import pause, resume, retry
+from app.jobs.steering import cancel, pause, resume, retry
 from tests.e2e.conftest import Workshop, interactions, trainers_of
 from worker.training.experiment import run_experiment
 from worker.training.progress import EpochMetrics, MemoryCheckpoints, SilentProgress

@@ -10,8 +10,7 @@ from app.db.models.job import Job
 from app.db.models.job_attempt import JobAttempt
 from app.db.session import Database
 from app.jobs.claims import Claim, LeaseLost, claim, release
-from app.jobs.service import cancel
-from app.jobs.steering import pause
+from app.jobs.steering import cancel, pause
 from app.storage.database import DatabaseBlobStore
 from tests.factories import make_job, make_ready_dataset
 from worker.ending import Asked, settle

@@ -17,7 +17,7 @@ from app.db.models.blob import BlobChunk
 from app.db.models.project import DEFAULT_PROJECT, Project
 from app.db.session import Database
 from app.errors import QuotaExceeded
-from app.jobs import service as jobs
+from app.jobs import submitting
 from app.jobs.schemas import JobCreate
 from app.storage.database import DatabaseBlobStore
 from tests.factories import CSV, make_ready_dataset
@@ -150,7 +150,7 @@ def test_runtime_counts_ended_and_running_attempts(
         assert quotas.runtime_of_month(session, project, now) == pytest.approx(ended + 100)
         body = JobCreate(dataset=make_ready_dataset(session, blobs).id)
         with pytest.raises(quotas.QuotaUsedUp) as raised:
-            jobs.create(session, settings, project, body)
+            submitting.create(session, settings, project, body)
         wait = timedelta(seconds=int(raised.value.headers["Retry-After"]))
         assert timedelta(0) < wait <= timedelta(days=31)
 

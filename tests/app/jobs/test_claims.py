@@ -13,7 +13,7 @@ from app.db.session import Database
 from app.jobs.attempts import note_environment, seconds_used
 from app.jobs.claims import Claim, LeaseLost, claim, hold, lose_attempt, release, renew, wanted
 from app.jobs.life import Status, lock, move, record
-from app.jobs.service import cancel
+from app.jobs.steering import cancel
 from app.storage.database import DatabaseBlobStore
 from tests.factories import RecordingSender, make_job, make_ready_dataset
 

@@ -19,7 +19,7 @@ from app.db.models.job_event import JobEvent
 from app.db.session import Database
 from app.jobs.claims import claim
 from app.jobs.reaper import look, reap_expired, reap_once, resend_waiting
-from app.jobs.service import cancel
+from app.jobs.steering import cancel
 from app.queue import TRAIN_QUEUE, CeleryQueue, make_celery
 from app.storage.database import DatabaseBlobStore
 from tests.factories import RecordingSender, expire, make_job, make_ready_dataset

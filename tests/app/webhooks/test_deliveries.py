@@ -23,7 +23,7 @@ from app.db.models.webhook_endpoint import WebhookEndpoint
 from app.db.session import Database
 from app.jobs.claims import claim
 from app.jobs.life import Status, move
-from app.jobs.service import cancel
+from app.jobs.steering import cancel
 from app.storage.database import DatabaseBlobStore
 from app.webhooks.deliveries import claim_due, forget_deliveries, lease, queue_again, settle
 from app.webhooks.sending import Outcome

@@ -1,0 +1,136 @@
+"""Submitting a job: what it names is looked up, what it asks is checked, and it is queued."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy.orm import Session
+
+from app.accounts import quotas
+from app.config import Settings
+from app.db.models.dataset import Dataset
+from app.db.models.job import Job
+from app.db.models.model import Model
+from app.errors import DatasetNotReadyError, ErrorItem, NotFoundError, ValidationFailed
+from app.jobs import queries
+from app.jobs.estimates import estimate
+from app.jobs.life import enqueue
+from app.jobs.limits import limit_faults
+from app.jobs.schemas import JobCreate
+from app.models.queries import find as find_model
+from worker.training.spec import TrainSpec, start_misfits
+
+
+def check(
+    session: Session, settings: Settings, project_id: str, body: JobCreate
+) -> tuple[TrainSpec, Dataset]:
+    """The spec as it would be run, and its data set, held until the transaction ends.
+
+    Raises:
+        ValidationFailed: The spec is over this service's limits, or asks for what the data set has not.
+        NotFoundError: The project has no such data set, or no such model to start from.
+        DatasetNotReadyError: It is still being read (`dataset_not_ready`), or was rejected.
+
+    """
+    spec = TrainSpec.model_validate(body.model_dump(include=set(TrainSpec.model_fields)))
+    initial = _initial_model(session, project_id, spec)
+    if initial is not None:
+        spec = spec.model_copy(update={"init_from": initial.id})
+    dataset = queries.usable_dataset(session, project_id, body.dataset)
+    if dataset is None:
+        raise NotFoundError.of("dataset", body.dataset, pointer="/dataset")
+    if dataset.status == "rejected":
+        raise DatasetNotReadyError(
+            f"Data set {dataset.id} was rejected and cannot be trained on.",
+            code="dataset_rejected",
+            hint=f"GET /v1/datasets/{dataset.id}/report says why; mend the file and upload it again.",
+        )
+    if dataset.status != "ready":
+        raise DatasetNotReadyError(
+            f"Data set {dataset.id} is {dataset.status}.",
+            hint=f"Its status is {dataset.status}; poll GET /v1/datasets/{dataset.id} until it is ready.",
+        )
+    faults = [
+        *_faults(spec, dataset, settings),
+        *limit_faults(body, settings),
+        *_warm_start_faults(spec, initial),
+    ]
+    if faults:
+        raise ValidationFailed("; ".join(f"{item.pointer}: {item.message}" for item in faults), errors=faults)
+    return spec, dataset
+
+
+def create(session: Session, settings: Settings, project_id: str, body: JobCreate) -> Job:
+    """Queue a job; a worker is woken after the commit. Raises what `check` and `quotas.submit_job` raise."""
+    spec, dataset = check(session, settings, project_id, body)
+    quotas.submit_job(session, settings, project_id)
+    job = Job(
+        project_id=project_id,
+        name=body.name,
+        labels=dict(body.labels),
+        dataset_id=dataset.id,
+        dataset_facts={
+            "id": dataset.id,
+            "name": dataset.name,
+            "sha256": dataset.sha256,
+            "stats": dataset.stats,
+        },
+        spec=spec.model_dump(mode="json"),
+        priority=body.priority,
+        max_runtime=body.max_runtime,
+        max_pending=body.max_pending,
+        estimate=estimate(session, project_id, spec, dataset),
+        max_attempts=settings.max_attempts,
+    )
+    enqueue(session, job)
+    return job
+
+
+def _faults(spec: TrainSpec, dataset: Dataset, settings: Settings) -> Sequence[ErrorItem]:
+    faults = []
+    if spec.epochs > settings.max_epochs:
+        faults.append(
+            ErrorItem(
+                "/epochs",
+                "over_limit",
+                f"this service trains at most {settings.max_epochs} epochs",
+                spec.epochs,
+                f"Ask for at most {settings.max_epochs}; GET /v1/capabilities shows every limit.",
+            )
+        )
+    if spec.min_rating is not None and not (dataset.columns or {}).get("rating"):
+        faults.append(
+            ErrorItem(
+                "/min_rating",
+                "no_ratings",
+                "the data set has no rating column",
+                spec.min_rating,
+                "Leave min_rating out, or upload the file again with ?rating_column=.",
+            )
+        )
+    return faults
+
+
+def _initial_model(session: Session, project_id: str, spec: TrainSpec) -> Model | None:
+    """The model that training starts from, by id or reference (`name@3`); None starts afresh."""
+    if spec.init_from is None:
+        return None
+    model = find_model(session, project_id, spec.init_from)
+    if model is None:
+        raise NotFoundError.of("model", spec.init_from, pointer="/init_from")
+    return model
+
+
+def _warm_start_faults(spec: TrainSpec, initial: Model | None) -> Sequence[ErrorItem]:
+    misfits = start_misfits(spec, initial.job_facts.get("spec", {})) if initial is not None else []
+    if not misfits:
+        return []
+    return [
+        ErrorItem(
+            "/init_from",
+            "model_does_not_fit",
+            f"that model has other weights than this job's would have: {'; '.join(misfits)}",
+            spec.init_from,
+            "Set these as that model has them, or leave init_from out.",
+        )
+    ]
