@@ -28,7 +28,7 @@ from app.db.models.job import Job
 from app.db.session import Database
 from app.embedded.processes import ProcessSpec, start, stop
 from app.jobs import steering, submitting
-from app.jobs.schemas import JobCreate
+from app.jobs.request_schemas import JobCreate
 from app.main import create_app
 from app.queue import CeleryQueue, make_celery
 from app.sdk.client import SteadyRank

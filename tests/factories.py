@@ -15,7 +15,7 @@ from app.db.models.dataset import Dataset
 from app.db.models.job import Job
 from app.db.session import Message
 from app.jobs import submitting
-from app.jobs.schemas import JobCreate
+from app.jobs.request_schemas import JobCreate
 from app.storage.blobs import BlobStore
 
 CSV = b"user_id,item_id,timestamp\n" + b"".join(

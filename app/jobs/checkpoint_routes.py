@@ -7,9 +7,7 @@ from fastapi import APIRouter, Request, Response
 from app.deps import BlobsDep, PageDep, PrincipalDep, SessionDep
 from app.jobs import examples, service
 from app.jobs.examples import listed, shown
-from app.jobs.schemas import (
-    CheckpointObject,
-)
+from app.jobs.record_schemas import CheckpointObject
 from app.pagination import ListOf, list_of
 from app.problems import problem_responses
 from app.storage.serving import BLOB_RESPONSES, serve_blob

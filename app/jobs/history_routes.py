@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from app.deps import DatabaseDep, PrincipalDep, SessionDep
 from app.jobs import examples, history, watching
 from app.jobs.examples import listed, shown
-from app.jobs.schemas import EpochObject, EventObject
+from app.jobs.record_schemas import EpochObject, EventObject
 from app.pagination import ListOf, list_of
 from app.problems import problem_responses
 

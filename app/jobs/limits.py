@@ -12,7 +12,7 @@ from app.db.models.job import Job
 from app.errors import ErrorItem
 from app.jobs.claims import job_error
 from app.jobs.life import Status, move
-from app.jobs.schemas import JobCreate
+from app.jobs.request_schemas import JobCreate
 
 _LEAST_SECONDS_TO_MEASURE = 300.0
 _BATCH = 100

@@ -22,16 +22,12 @@ from app.jobs import (
     submitting,
     watching,
 )
+from app.jobs.estimate_schemas import Estimate, JobValidation
 from app.jobs.examples import listed, shown
 from app.jobs.life import Status
 from app.jobs.queries import Wanted
-from app.jobs.schemas import (
-    Estimate,
-    JobCreate,
-    JobDeleted,
-    JobObject,
-    JobValidation,
-)
+from app.jobs.request_schemas import JobCreate
+from app.jobs.schemas import JobDeleted, JobObject
 from app.moments import Moment
 from app.pagination import ListOf, list_of
 from app.problems import problem_responses

@@ -10,7 +10,7 @@ from app.db.models.job import Job
 from app.errors import ErrorItem, JobStateError, ValidationFailed
 from app.jobs import queries, service
 from app.jobs.life import TERMINAL, Status, lock, move
-from app.jobs.schemas import MOST_LABELS, JobChange
+from app.jobs.request_schemas import MOST_LABELS, JobChange
 
 _WAITING = frozenset({Status.QUEUED, Status.PAUSED})
 _CANCELLED = frozenset({Status.CANCELLING, Status.CANCELLED})

@@ -10,7 +10,8 @@ from app.deps import PrincipalDep, SessionDep, SettingsDep
 from app.idempotency import IdempotentRoute
 from app.jobs import examples, service, steering
 from app.jobs.examples import shown
-from app.jobs.schemas import JobChange, JobObject
+from app.jobs.request_schemas import JobChange
+from app.jobs.schemas import JobObject
 from app.problems import problem_responses
 
 router = APIRouter(prefix="/jobs", tags=["jobs"], route_class=IdempotentRoute)

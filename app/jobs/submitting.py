@@ -16,7 +16,7 @@ from app.jobs import queries
 from app.jobs.estimates import estimate
 from app.jobs.life import enqueue
 from app.jobs.limits import limit_faults
-from app.jobs.schemas import JobCreate
+from app.jobs.request_schemas import JobCreate
 from app.models.queries import find as find_model
 from worker.training.spec import TrainSpec, start_misfits
 

@@ -23,7 +23,7 @@ from app.errors import NotFoundError
 from app.jobs import history, service
 from app.jobs.life import TERMINAL, Status
 from app.jobs.queries import Standing
-from app.jobs.schemas import EventObject
+from app.jobs.record_schemas import EventObject
 
 LONGEST_WAIT_SECONDS = 60
 LOOK_SECONDS = 0.5

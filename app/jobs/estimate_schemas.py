@@ -1,0 +1,41 @@
+"""What a job is expected to take, as clients see it, with or without the job."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+
+class EstimatedSeconds(BaseModel):
+    """Seconds on a worker, all attempts together, without time in the queue."""
+
+    low: float
+    expected: float
+    high: float
+
+
+class Estimate(BaseModel):
+    """What a job is expected to take; when it has succeeded, what it took."""
+
+    seconds: EstimatedSeconds
+    peak_memory_bytes: int
+    stored_bytes: int
+    basis: str = Field(description="history: from finished jobs; model: a formula alone")
+    sample_jobs: int = Field(description="How many finished jobs it is from.")
+    models: int
+    epochs: int = Field(description="At most; early stopping ends an arm sooner.")
+    interactions_per_epoch: int
+    interactions: int
+    actual_seconds: float | None = None
+    ratio: float | None = Field(default=None, description="Actual seconds over expected ones.")
+
+
+class JobValidation(BaseModel):
+    """A job that would be accepted, as it would be run."""
+
+    object: Literal["job.validation"] = "job.validation"
+    valid: Literal[True] = True
+    dataset: str
+    spec: dict[str, Any]
+    estimate: Estimate
