@@ -184,7 +184,7 @@ def test_a_paused_job_goes_on_where_it_was_paused(workshop: Workshop, undisturbe
     workshop.wait(lambda: workshop.job(job_id).status == "paused", 10)
     assert trainers_of(job_id) == []
     with workshop.database.unit_of_work() as session:
-        assert resume(session, project, job_id).status == "queued"
+        assert resume(session, workshop.settings, project, job_id).status == "queued"
     workshop.wait(lambda: succeeded(workshop, job_id))
     assert resumed(workshop, job_id)
     assert outcomes(workshop, job_id) == ["paused", "succeeded"]
@@ -206,7 +206,8 @@ def test_a_killed_trainer_is_started_again_and_a_cancelled_one_leaves_nothing(wo
     kept = workshop.checkpoints(job_id)
     assert kept > 0
     with workshop.database.unit_of_work() as session:
-        assert retry(session, workshop.job(job_id).project_id, job_id).status == "queued"
+        project = workshop.job(job_id).project_id
+        assert retry(session, workshop.settings, project, job_id).status == "queued"
     workshop.wait(lambda: workshop.job(job_id).attempt == 3 and workshop.job(job_id).arm is not None)
     with workshop.database.unit_of_work() as session:
         told = select(JobEvent.data).where(JobEvent.job_id == job_id, JobEvent.type == "training.resumed")

@@ -44,7 +44,8 @@ def batch(resources: Resources) -> BatchRecommendation:
     frame.write_parquet(file)
     with resources.database.unit_of_work() as session:
         dataset = make_ready_dataset(session, resources.blobs, canonical=file.getvalue())
-        return create(session, dataset.project_id, model_id, BatchCreate(dataset=dataset.id, k=3))
+        asked = BatchCreate(dataset=dataset.id, k=3)
+        return create(session, resources.settings, dataset.project_id, model_id, asked)
 
 
 def again(resources: Resources, batch: BatchRecommendation) -> BatchRecommendation:

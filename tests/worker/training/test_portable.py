@@ -34,7 +34,7 @@ SEED = {
 REPORT = {
     "protocol_hash": "feed",
     "spec": TrainSpec(max_length=6).model_dump(mode="json"),
-    "dataset": {"items": N_ITEMS, "users": 9, "interactions": 99},
+    "dataset": {"items": N_ITEMS, "users": 9, "interactions": 99, "split": {"name": "leave_one_out"}},
     "arms": {"cascade": {**SEED, "seeds": [{**SEED, "seed": 0, "best_epoch": 3, "epochs": 4}]}},
     "baselines": {"popularity": SEED},
     "warnings": [{"code": "nothing_learnt", "arm": "cascade", "message": "cascade has learnt nothing"}],
