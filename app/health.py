@@ -8,7 +8,7 @@ from typing import Any, Literal
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from app.db import migrate
+from app.db import revision
 from app.db.session import Database
 from app.deps import DatabaseDep, QueueDep
 from app.errors import ServiceUnavailable
@@ -64,9 +64,9 @@ class _NotMigratedError(Exception):
 
 def _database_is_at_head(database: Database) -> None:
     with database.engine.connect() as connection:
-        revision = migrate.current(connection)
-    if revision != migrate.head():
-        raise _NotMigratedError(f"the schema is at {revision}, this version needs {migrate.head()}")
+        current = revision.current(connection)
+    if current != (needed := revision.head()):
+        raise _NotMigratedError(f"the schema is at {current}, this version needs {needed}")
 
 
 def _checked(check: Callable[[], None]) -> str:

@@ -19,7 +19,8 @@ def migrate(
     """Bring the database named by DATABASE_URL to the newest schema (`up` does it by itself)."""
     from sqlalchemy.exc import OperationalError
 
-    from app.db.migrate import head, upgrade
+    from app.db.migrate import upgrade
+    from app.db.revision import head
 
     try:
         upgrade(database_address(data_dir))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.comparisons.schemas import Kind
 from app.db.models.evaluation import Evaluation
 from app.db.models.job import Job
 from app.db.models.job_file import JobFile
@@ -27,7 +28,6 @@ from worker.training.evaluation.outcomes import (
 )
 
 Float64 = npt.NDArray[np.float64]
-Kind = Literal["job", "model", "evaluation"]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 
-from app.comparisons import service
 from app.comparisons.schemas import EXAMPLE, Comparison
 from app.comparisons.wording import markdown
 from app.deps import BlobsDep, PrincipalDep, SessionDep
@@ -60,6 +59,8 @@ def compare(
     ] = None,
 ) -> Comparison | Response:
     """Compare jobs, models or evaluations user by user: differences with bootstrap intervals."""
+    from app.comparisons import service  # noqa: PLC0415 - numpy only where something is compared
+
     asked = service.Asked(
         jobs=_ids(jobs),
         models=_ids(models),

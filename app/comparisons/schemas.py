@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from app.comparisons.gathering import Kind, Side
-from app.comparisons.service import Compared
 from app.comparisons.wording import verdict
 from app.jobs.examples import JOB_ID, SHA256
-from worker.training.evaluation.pairing import Difference
 
+if TYPE_CHECKING:
+    from app.comparisons.gathering import Side
+    from app.comparisons.service import Compared
+    from worker.training.evaluation.pairing import Difference
+
+Kind = Literal["job", "model", "evaluation"]
 _OTHER_JOB = "job_01k9z4fq8h2t6w0ynrbv5m3px7"
 EXAMPLE: dict[str, Any] = {
     "object": "comparison",

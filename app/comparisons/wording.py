@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from app.comparisons.gathering import Side
-from app.comparisons.service import Compared
-from worker.training.evaluation.pairing import Difference
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from app.comparisons.gathering import Side
+    from app.comparisons.service import Compared
+    from worker.training.evaluation.pairing import Difference
 
 NAMES = {
     "test.ndcg@10": "clean NDCG@10",

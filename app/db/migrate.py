@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
 import migrations
@@ -34,20 +32,8 @@ def downgrade(database_url: str, revision: str) -> None:
         command.downgrade(config, revision)
 
 
-def head() -> str:
-    """The newest revision that this installation knows."""
-    revision = ScriptDirectory.from_config(_config()).get_current_head()
-    if revision is None:
-        raise RuntimeError("the installation has no migrations")
-    return revision
-
-
-def current(connection: Connection) -> str | None:
-    """The revision that a database is at; None when it is empty."""
-    return MigrationContext.configure(connection).get_current_revision()
-
-
-def _config() -> Config:
+def configuration() -> Config:
+    """Where alembic finds the migrations."""
     config = Config()
     config.set_main_option("script_location", str(Path(migrations.__path__[0])).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
@@ -57,7 +43,7 @@ def _config() -> Config:
 @contextmanager
 def _configured(database_url: str) -> Iterator[Config]:
     engine = create_engine(database_url, poolclass=NullPool)
-    config = _config()
+    config = configuration()
     with engine.begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         config.attributes["connection"] = connection

@@ -15,6 +15,8 @@ from typing import Any, Protocol, cast
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.orm import Session, SessionTransaction, sessionmaker
 
+from app.db.liveness import check_on_checkout
+
 _OUTBOX = "steadyrank.outbox"
 _SENDER = "steadyrank.sender"
 _MARKS = "steadyrank.outbox_marks"
@@ -103,9 +105,9 @@ class Database:
             url,
             pool_size=pool_size,
             max_overflow=_OVERFLOW * pool_size,
-            pool_pre_ping=True,
             connect_args={"connect_timeout": 10, "application_name": "steadyrank"},
         )
+        check_on_checkout(self.engine)
         self.sessions: sessionmaker[ServiceSession] = sessionmaker(
             self.engine, class_=ServiceSession, expire_on_commit=False, info=_info(sender)
         )

@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from worker.training.portable import PortableModel, load_model
+if TYPE_CHECKING:
+    from worker.training.portable import PortableModel
 
 LARGEST_CACHE_BYTES = 512 * 1024 * 1024
 
@@ -29,6 +31,8 @@ class LoadedModels:
 
     def load(self, model_id: str, files: Mapping[str, bytes]) -> PortableModel:
         """Load a model from its files, and keep it; those used longest ago go. ModelUnreadableError."""
+        from worker.training.portable import load_model  # noqa: PLC0415 - numpy only where it is used
+
         model = load_model(files)
         size = sum(map(len, files.values()))
         with self._lock:

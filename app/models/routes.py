@@ -29,7 +29,9 @@ from app.models.schemas import (
 from app.pagination import ListOf, list_of
 from app.problems import problem_responses
 from app.storage.serving import BLOB_RESPONSES, serve_blob, serve_content
-from worker.training.portable import CARD_FILE
+
+CARD_FILE = "README.md"
+"""As `worker.training.portable` names it."""
 
 router = APIRouter(prefix="/models", tags=["models"], route_class=IdempotentRoute)
 
@@ -173,7 +175,9 @@ def recommend(
     loaded: LoadedDep,
 ) -> Recommendations:
     """Recommend what comes next after each history; `replace` asks 'what if an item were another'."""
-    answers = service.recommend(
+    from app.models import recommending  # noqa: PLC0415 - numpy only where somebody asks
+
+    answers = recommending.recommend(
         session, blobs, loaded, project_id=principal.project_id, model_id=model_id, asked=asked
     )
     return Recommendations(

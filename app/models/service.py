@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from sqlalchemy.orm import Session
 
 from app.db.models.model import Model
 from app.db.models.model_file import ModelFile
-from app.errors import ErrorItem, NotFoundError, SteadyRankError, ValidationFailed
+from app.errors import NotFoundError
 from app.models import queries
 from app.models.deleting import forget_batches, refuse_aliased, refuse_used
 from app.models.loaded import LoadedModels
 from app.models.names import next_version
-from app.models.schemas import ModelObject, RecommendRequest
+from app.models.schemas import ModelObject
 from app.pagination import Page
 from app.storage.blobs import BlobStore
-from worker.training.portable import (
-    CONFIG_FILE,
-    ITEMS_FILE,
-    WEIGHTS_FILE,
-    ModelUnreadableError,
-    PortableModel,
-    ReplacePositionError,
-    UnknownItemsError,
-)
-
-_READ = (CONFIG_FILE, ITEMS_FILE, WEIGHTS_FILE)
-_POINTED_AT = 20
 
 
 def get(session: Session, project_id: str, model_id: str) -> Model:
@@ -106,79 +94,3 @@ def _held(session: Session, project_id: str, model_id: str) -> Model:
     if model is None:
         raise NotFoundError.of("model", model_id)
     return model
-
-
-def recommend(
-    session: Session,
-    blobs: BlobStore,
-    loaded: LoadedModels,
-    *,
-    project_id: str,
-    model_id: str,
-    asked: RecommendRequest,
-) -> list[list[tuple[str, float]]]:
-    """The best next items, as (item id, score), for each history.
-
-    Raises:
-        NotFoundError: The project has no such model.
-        ValidationFailed: Items that the model does not know (`unknown_item`), or a position that a history
-            does not have (`no_such_position`); `errors` point at each.
-
-    """
-    model = get(session, project_id, model_id)
-    portable = loaded.get(model.id) or _load(session, blobs, loaded, model)
-    replace = {int(position): item for position, item in asked.replace.items()}
-    histories = asked.sequences if asked.history is None else [asked.history]
-    answers = []
-    for number, history in enumerate(histories or ()):
-        pointer = "/history" if asked.history is not None else f"/sequences/{number}"
-        answers.append(_answer(portable, history, replace, asked, pointer))
-    return answers
-
-
-def _load(session: Session, blobs: BlobStore, loaded: LoadedModels, model: Model) -> PortableModel:
-    files = {found.path: found.blob_id for found in queries.files_of(session, [model])[model.id]}
-    contents = {path: b"".join(blobs.read(files[path])) for path in _READ if path in files}
-    try:
-        return loaded.load(model.id, contents)
-    except ModelUnreadableError as error:
-        raise SteadyRankError(
-            f"Model {model.id} cannot be loaded: {error}", code="model_unreadable"
-        ) from error
-
-
-def _answer(
-    portable: PortableModel,
-    history: Sequence[str],
-    replace: Mapping[int, str],
-    asked: RecommendRequest,
-    pointer: str,
-) -> list[tuple[str, float]]:
-    try:
-        return portable.recommend(history, k=asked.k, exclude_seen=asked.exclude_seen, replace=replace)
-    except UnknownItemsError as error:
-        unknown = set(error.names)
-        at = [(f"{pointer}/{i}", item) for i, item in enumerate(history) if item in unknown]
-        at += [(f"/replace/{position}", item) for position, item in replace.items() if item in unknown]
-        items = [
-            ErrorItem(where, "unknown_item", "the model was not trained with this item", item)
-            for where, item in at[:_POINTED_AT]
-        ]
-        raise ValidationFailed(
-            f"The model does not know {', '.join(map(repr, error.names[:_POINTED_AT]))}.",
-            code="unknown_item",
-            errors=items,
-            hint=f"The model's {ITEMS_FILE} lists the items that it knows; leave the others out.",
-        ) from error
-    except ReplacePositionError as error:
-        items = [
-            ErrorItem(f"/replace/{position}", "no_such_position", str(error), position)
-            for position in replace
-            if not -len(history) <= position < len(history)
-        ]
-        raise ValidationFailed(
-            f"{pointer} has {len(history)} items: {error}.",
-            code="no_such_position",
-            errors=items,
-            hint="Positions count from 0, or from the end when negative.",
-        ) from error

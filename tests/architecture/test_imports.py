@@ -35,6 +35,11 @@ def test_no_part_of_the_service_loads_torch_or_polars() -> None:
     assert loaded_after_importing(modules, {"torch", "polars"}) == set()
 
 
+def test_an_api_process_starts_without_what_only_some_requests_need() -> None:
+    watched = {"numpy", "polars", "torch", "matplotlib", "safetensors", "alembic"}
+    assert loaded_after_importing(["app.main"], watched) == set()
+
+
 def test_the_sdk_loads_no_web_framework_and_no_database() -> None:
     assert (
         loaded_after_importing(modules_of("app.sdk"), {"fastapi", "sqlalchemy", "celery", "torch"}) == set()

@@ -7,11 +7,12 @@ import threading
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.pool import NullPool
 
-from app.db import migrate
+from app.db import migrate, revision
 from app.db.tables import metadata
 
 
@@ -28,7 +29,8 @@ def test_up_down_up(empty_database_url: str) -> None:
     migrate.upgrade(empty_database_url)
     assert _tables(empty_database_url) == {*metadata.tables, "alembic_version"}
     with create_engine(empty_database_url, poolclass=NullPool).connect() as connection:
-        assert migrate.current(connection) == migrate.head()
+        assert revision.current(connection) == revision.head()
+    assert ScriptDirectory.from_config(migrate.configuration()).get_current_head() == revision.head()
 
 
 def test_models_and_migrations_agree(database_url: str) -> None:
