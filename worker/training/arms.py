@@ -1,0 +1,86 @@
+"""The arms of a job, seed by seed: each trained, or read back, and measured clean and under attack."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from worker.training.data.split import Split
+from worker.training.evaluation.evaluate import model_scorer
+from worker.training.fitting.trainer import WARMUP, Outcome, Trainer
+from worker.training.heard import Heard
+from worker.training.models.build import build_model
+from worker.training.progress import CheckpointStore, OutOfTimeError
+from worker.training.reporting.cut_short import NotRun
+from worker.training.reporting.kept_results import keep_result, read_result
+from worker.training.reporting.results import ArmResult, measure
+from worker.training.spec import TrainSpec
+
+
+def train_arms(
+    trainer: Trainer,
+    spec: TrainSpec,
+    split: Split,
+    *,
+    heard: Heard,
+    checkpoints: CheckpointStore,
+    content: str,
+) -> tuple[list[Outcome], list[ArmResult], list[NotRun]]:
+    """Train and measure arm by arm; say too which were left out because the time was over.
+
+    content: of `content_hash`, to which kept figures belong. Raises OutOfTimeError when all were left out.
+    """
+    outcomes: list[Outcome] = []
+    results: list[ArmResult] = []
+    not_run: list[NotRun] = []
+    # Seed by seed, so that a seed's arms fork from one warm-up.
+    for seed in spec.seeds:
+        for arm in spec.arms:
+            try:
+                if heard.finishing and not trainer.has_begun(arm, seed):
+                    raise OutOfTimeError(f"arm {arm}, seed {seed} was not begun")
+                outcomes.append(trainer.train(arm, seed))
+            except OutOfTimeError:
+                not_run.append((arm, seed))
+                continue
+            result = read_result(checkpoints, arm, seed, content)
+            if result is None:
+                result = _measure_arm(outcomes[-1], spec, split, heard, trainer.device)
+                keep_result(checkpoints, result, content)
+            results.append(replace(result, history=outcomes[-1].history))
+            heard.reached(len(results) / (len(spec.seeds) * len(spec.arms)))
+        if not not_run:
+            checkpoints.discard("warmup", seed, WARMUP)
+    if not results:  # what was saved stays, for a run that is given more time
+        raise OutOfTimeError("The time was over before any arm had an epoch to choose a model from.")
+    for arm, seed in not_run:
+        checkpoints.discard("progress", seed, arm)
+        checkpoints.discard("progress", seed, WARMUP)
+        checkpoints.discard("warmup", seed, WARMUP)
+    return outcomes, results, not_run
+
+
+def _measure_arm(
+    outcome: Outcome, spec: TrainSpec, split: Split, heard: Heard, device: torch.device
+) -> ArmResult:
+    """Measure a chosen model on validation and test targets, clean and under attack."""
+    heard.phase("evaluating", arm=outcome.arm, seed=outcome.seed)
+    model = build_model(spec, split.n_items)
+    model.load_state_dict(outcome.weights)
+    measured = measure(
+        model_scorer(model.to(device), spec.max_length, device),
+        split,
+        spec,
+        tick=heard.between,
+        attacking=lambda: heard.phase("attacking", arm=outcome.arm, seed=outcome.seed),
+    )
+    return ArmResult(
+        arm=outcome.arm,
+        seed=outcome.seed,
+        best_epoch=outcome.best_epoch,
+        epochs=outcome.epochs,
+        seconds=outcome.seconds,
+        stop_reason=outcome.stop_reason,
+        measured=measured,
+    )
