@@ -10,16 +10,16 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
-from app.cli import job_documents, job_logs
-from app.cli.exits import INTERRUPTED, UsageProblemError, exit_code_of_job
+from app.cli import job_checkpoints, job_documents, job_logs
+from app.cli.exits import INTERRUPTED, exit_code_of_job
 from app.cli.job_documents import JobId
+from app.cli.job_labels import LABEL, LABEL_FILTER, labels_to_set, parted
+from app.cli.job_showing import event_line, say_status, show_job
 from app.cli.output import (
     AsJson,
     Limit,
     connect,
-    print_fields,
     print_json,
     print_rows,
     status_text,
@@ -28,11 +28,9 @@ from app.cli.output import (
 from app.cli.settings_file import read_assignments, read_spec, split_names
 from app.cli.watch import follow
 from app.sdk.client import SteadyRank
-from app.sdk.objects.jobs import Event, Job
+from app.sdk.objects.jobs import Job
 
 app = typer.Typer(no_args_is_help=True, help="Train the arms of a comparison, follow them, read the report.")
-LABEL = typer.Option("--label", metavar="KEY=VALUE", help="A label; may be repeated.")
-LABEL_FILTER = typer.Option("--label", metavar="KEY[=VALUE]", help="Only those with it; may be repeated.")
 
 
 @app.command()
@@ -80,7 +78,7 @@ def submit(
     named |= {"max_runtime": max_runtime, "max_pending": max_pending}
     settings |= {name: value for name, value in named.items() if value is not None}
     if labels:
-        settings["labels"] = {**settings.get("labels", {}), **_set(labels)}
+        settings["labels"] = {**settings.get("labels", {}), **labels_to_set(labels)}
     with connect(ctx) as client:
         if validate:
             print_json(client.jobs.validate(dataset, **settings))
@@ -111,7 +109,7 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List jobs, newest first."""
-    wanted = {key: value if equals else None for key, equals, value in _parted(labels)}
+    wanted = {key: value if equals else None for key, equals, value in parted(labels)}
     with connect(ctx) as client:
         fitting = client.jobs.list(
             status=status,
@@ -148,7 +146,7 @@ def list_(
 def show(ctx: typer.Context, job: JobId, as_json: AsJson = False) -> None:
     """Show one job."""
     with connect(ctx) as client:
-        _show(client.jobs.get(job), as_json)
+        show_job(client.jobs.get(job), as_json)
 
 
 @app.command()
@@ -175,7 +173,7 @@ def events(
         rows = client.jobs.stream(job, after=after) if follow_on else client.jobs.events(job, after=after)
         try:
             for event in rows:
-                typer.echo(json.dumps(event.raw, ensure_ascii=False) if as_json else _line(event))
+                typer.echo(json.dumps(event.raw, ensure_ascii=False) if as_json else event_line(event))
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
 
@@ -184,28 +182,28 @@ def events(
 def cancel(ctx: typer.Context, job: JobId, as_json: AsJson = False) -> None:
     """Cancel a job: at once when queued, within a few batches when running."""
     with connect(ctx) as client:
-        _say_status(client.jobs.cancel(job), as_json)
+        say_status(client.jobs.cancel(job), as_json)
 
 
 @app.command()
 def pause(ctx: typer.Context, job: JobId, as_json: AsJson = False) -> None:
     """Pause a job: at once when queued, within a few batches when running; its progress is saved."""
     with connect(ctx) as client:
-        _say_status(client.jobs.pause(job), as_json)
+        say_status(client.jobs.pause(job), as_json)
 
 
 @app.command()
 def resume(ctx: typer.Context, job: JobId, as_json: AsJson = False) -> None:
     """Queue a paused job again; it goes on where it was paused."""
     with connect(ctx) as client:
-        _say_status(client.jobs.resume(job), as_json)
+        say_status(client.jobs.resume(job), as_json)
 
 
 @app.command()
 def retry(ctx: typer.Context, job: JobId, as_json: AsJson = False) -> None:
     """Queue a failed or cancelled job again; it goes on from its last checkpoint."""
     with connect(ctx) as client:
-        _say_status(client.jobs.retry(job), as_json)
+        say_status(client.jobs.retry(job), as_json)
 
 
 @app.command()
@@ -223,15 +221,17 @@ def update(
     as_json: AsJson = False,
 ) -> None:
     """Change a job's name, labels and priority."""
-    changed: dict[str, str | None] = {**_set(labels), **dict.fromkeys(unlabel or ())}
+    changed: dict[str, str | None] = {**labels_to_set(labels), **dict.fromkeys(unlabel or ())}
     with connect(ctx) as client:
-        _show(client.jobs.update(job, name=name, labels=changed or None, priority=priority), as_json)
+        show_job(client.jobs.update(job, name=name, labels=changed or None, priority=priority), as_json)
 
 
 app.command("logs")(job_logs.logs)
 app.command("report")(job_documents.report)
 app.command("manifest")(job_documents.manifest)
 app.command("figures")(job_documents.figures)
+app.command("checkpoints")(job_checkpoints.checkpoints)
+app.command("checkpoint")(job_checkpoints.checkpoint)
 
 
 def _follow_to_the_end(client: SteadyRank, job: str | Job, as_json: bool) -> None:
@@ -243,62 +243,5 @@ def _follow_to_the_end(client: SteadyRank, job: str | Job, as_json: bool) -> Non
     except KeyboardInterrupt:
         console.print(f"{identity} goes on. Stop it with: steadyrank jobs cancel {identity}")
         raise typer.Exit(INTERRUPTED) from None
-    _show(ended, as_json)
+    show_job(ended, as_json)
     raise typer.Exit(exit_code_of_job(ended))
-
-
-def _parted(labels: list[str] | None) -> list[tuple[str, str, str]]:
-    return [label.partition("=") for label in labels or ()]
-
-
-def _set(labels: list[str] | None) -> dict[str, str]:
-    for label, (_, equals, _) in zip(labels or (), _parted(labels), strict=True):
-        if not equals:
-            raise UsageProblemError(f"--label {label} has no value.", hint="Write --label KEY=VALUE.")
-    return {key: value for key, _, value in _parted(labels)}
-
-
-def _say_status(job: Job, as_json: bool) -> None:
-    if as_json:
-        print_json(job.raw)
-    else:
-        Console(highlight=False).print(f"{job.id} is {status_text(job.status)}")
-
-
-def _place(job: Job) -> str:
-    return f"{job.queue['reason']}; number {job.queue['position']} in line" if job.queue else ""
-
-
-def _line(event: Event) -> str:
-    at = event.created_at.astimezone().strftime("%Y-%m-%d %H:%M:%S") if event.created_at else ""
-    level = "" if event.level == "info" else f"{event.level.upper()} "
-    return f"{at} {event.type} {level}{event.message}"
-
-
-def _show(job: Job, as_json: bool) -> None:
-    if as_json:
-        print_json(job.raw)
-        return
-    error = job.error
-    print_fields(
-        [
-            ("id", job.id),
-            ("name", escape(job.name or "")),
-            ("status", status_text(job.status) + (f" ({escape(job.phase)})" if job.phase else "")),
-            ("done", f"{100 * job.progress.fraction:.0f} %"),
-            ("error", f"[red]{escape(f'{error.code}: {error.message}')}[/]" if error else ""),
-            ("hint", escape(error.hint) if error else ""),
-            ("stopped", escape(job.stop_reason or "")),
-            ("data set", job.dataset),
-            ("model", job.model),
-            ("labels", escape(", ".join(f"{key}={value}" for key, value in job.labels.items()))),
-            ("arms", ", ".join(job.arms)),
-            ("priority", str(job.priority) if job.priority else ""),
-            ("waits", escape(_place(job))),
-            ("attempts", str(len(job.attempts)) if len(job.attempts) > 1 else ""),
-            ("created", time_text(job.created_at)),
-            ("started", time_text(job.started_at)),
-            ("ended", time_text(job.ended_at)),
-            ("models", "\n".join(job.models)),
-        ]
-    )
