@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli import datasets, evaluations, jobs, keys, migrate, models, projects, up, webhooks
+from app.cli import datasets, evaluations, jobs, keys, migrate, models, projects, up, uploads, webhooks
 from app.cli.demo import command as demo
 from app.cli.exits import ReportingGroup
 from app.cli.plugins import add_plugins
@@ -44,6 +44,7 @@ def root(
 app.command("up")(up.up)
 app.command("demo")(demo.demo)
 app.add_typer(datasets.app, name="datasets")
+app.add_typer(uploads.app, name="uploads")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(models.app, name="models")
 app.add_typer(webhooks.app, name="webhooks")

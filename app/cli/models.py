@@ -10,7 +10,9 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from app.cli import model_registry
 from app.cli.exits import UsageProblemError
+from app.cli.model_registry import ModelId
 from app.cli.output import AsJson, Limit, connect, print_json, print_rows, time_text
 from app.cli.settings_file import split_names
 from app.sdk.errors import SteadyRankError
@@ -18,9 +20,6 @@ from app.sdk.errors import SteadyRankError
 app = typer.Typer(
     no_args_is_help=True, help="List and download trained models, ask them for recommendations."
 )
-ModelId = Annotated[
-    str, typer.Argument(metavar="MODEL", help="A model's id (mdl_…), or NAME@VERSION, NAME@ALIAS.")
-]
 
 
 @app.command("list")
@@ -198,6 +197,12 @@ def recommend_batch(
             f"{stats['rows']} rows for {stats['recommended_users']} of {stats['users']} users, "
             f"{stats['unknown_items']} items unknown, in [bold]{escape(str(target))}[/]"
         )
+
+
+app.command("card")(model_registry.card)
+app.command("rename")(model_registry.rename)
+app.command("delete-alias")(model_registry.delete_alias)
+app.command("delete")(model_registry.delete)
 
 
 def _condition(text: str) -> dict[str, object]:

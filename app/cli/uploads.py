@@ -1,0 +1,62 @@
+"""`steadyrank uploads …`: large files that went up in parts and were broken off."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from app.cli.output import AsJson, Limit, connect, print_json, print_rows, size_text, time_text
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Look at uploads in parts, and abandon them; `datasets upload` makes them and goes on with them.",
+)
+
+
+@app.command("list")
+def list_(
+    ctx: typer.Context,
+    status: Annotated[str | None, typer.Option(help="Only open or completed ones.")] = None,
+    limit: Limit = 20,
+    as_json: AsJson = False,
+) -> None:
+    """List uploads, newest first."""
+    with connect(ctx) as client:
+        found = list(islice(client.uploads.list(status=status, page_size=min(limit, 100)), limit))
+    if as_json:
+        print_json([upload.raw for upload in found])
+        return
+    print_rows(
+        ("id", "status", "file", "arrived", "size", "data set", "expires"),
+        (
+            (
+                row.id,
+                row.status,
+                escape(row.filename or ""),
+                size_text(row.received_bytes),
+                "" if row.bytes is None else size_text(row.bytes),
+                row.dataset or "",
+                time_text(row.expires_at),
+            )
+            for row in found
+        ),
+        empty="No uploads in parts. `steadyrank datasets upload FILE` sends files over 64 MiB so.",
+    )
+
+
+@app.command()
+def abandon(
+    ctx: typer.Context,
+    upload: Annotated[str, typer.Argument(metavar="UPLOAD", help="An upload's id (up_…).")],
+    as_json: AsJson = False,
+) -> None:
+    """Forget an upload that is not complete, and free its bytes."""
+    with connect(ctx) as client:
+        answer = client.uploads.abandon(upload)
+    if as_json:
+        print_json(answer)
+    else:
+        typer.echo(f"Abandoned {upload}; {size_text(int(answer['freed_bytes']))} came free.")
