@@ -6,7 +6,7 @@ import logging
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
@@ -43,10 +43,14 @@ class Supervisor:
 
     Args:
         keep_open: file descriptors that every process inherits.
+        on_death: told the name of a process that died, once nothing of it is left and before it starts again.
     """
 
-    def __init__(self, keep_open: Sequence[int] = ()) -> None:
+    def __init__(
+        self, keep_open: Sequence[int] = (), on_death: Callable[[str], None] = lambda name: None
+    ) -> None:
         self._keep_open = tuple(keep_open)
+        self._on_death = on_death
         self._children: list[_Child] = []
         self.stopping = False
 
@@ -113,6 +117,7 @@ class Supervisor:
                     delay,
                     child.spec.log,
                 )
+                self._on_death(child.spec.name)
 
     def run(self, interval: float = 0.2) -> None:
         """Watch until a stop is asked for."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import sys
 import urllib.error
 import urllib.request
@@ -42,7 +43,7 @@ def service_table(
             "-Q",
             queue,
             "-n",
-            f"{name}@%h",
+            node_name(name),
         )
         return ProcessSpec(
             name=name,
@@ -84,6 +85,11 @@ def service_table(
     trainers = [worker(f"train{number}", "train") for number in range(1, workers + 1)]
     # the API first: what it takes in waits for the workers, who need the processor to start
     return [api, reaper, *trainers, worker("light", "light")]
+
+
+def node_name(name: str) -> str:
+    """What a worker of the table calls itself in the database."""
+    return f"{name}@{socket.gethostname()}"
 
 
 def local_url(host: str, port: int) -> str:

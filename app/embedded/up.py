@@ -16,7 +16,7 @@ import redis
 from pydantic import ValidationError
 from rich.console import Console
 from rich.logging import RichHandler
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from app.accounts.scopes import Scope
 from app.accounts.service import authenticate, create_key
@@ -32,6 +32,7 @@ from app.embedded.sockets import socket_folder
 from app.embedded.supervisor import Supervisor, logger
 from app.embedded.valkey import Valkey
 from app.errors import Unauthorized
+from app.jobs.claims import end_leases
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8753
@@ -84,10 +85,11 @@ class _Service:
         self.host = host
         self.port = _free_port(host, port)
         self.workers = workers
+        self.database_url: str | None = None
         self.console = console
         # a killed run's stays behind, and a client that finds it talks to nobody
         (self.folder / "url").unlink(missing_ok=True)
-        self.supervisor = Supervisor(keep_open=[hold.processes])
+        self.supervisor = Supervisor(keep_open=[hold.processes], on_death=self._end_leases)
 
     def run(self) -> int:
         if self.workers and find_spec("torch") is None:
@@ -134,6 +136,7 @@ class _Service:
         if self.supervisor.stopping:
             return
         url = table.local_url(self.host, self.port)
+        self.database_url = database_url
         self.hold.tell(Running(os.getpid(), url, database_url, redis_url))
         datafolder.write_private(self.folder / "url", url)
         self._greet(url, time.monotonic() - began)
@@ -164,6 +167,23 @@ class _Service:
             server.prepare()
             self.supervisor.start(server.spec())
         return server.url()
+
+    def _end_leases(self, name: str) -> None:
+        """Let the reaper take a dead worker's job at once; without this it waits for the lease."""
+        # In a database of others' too, a worker of another service may have the same name.
+        if self.database_url is None or self.settings.database_url is not None:
+            return
+        database = Database(self.database_url, pool_size=1)
+        try:
+            with database.unit_of_work() as session:
+                ended = end_leases(session, table.node_name(name))
+        except SQLAlchemyError as error:
+            logger.warning("the leases of %s run on until they end by themselves: %s", name, error)
+        else:
+            if ended:
+                logger.info("%s had %s: queued again by the reaper", name, ", ".join(ended))
+        finally:
+            database.dispose()
 
     def _greet(self, url: str, seconds: float) -> None:
         lines = {

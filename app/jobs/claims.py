@@ -6,7 +6,7 @@ that a worker whose lease was given to another one cannot write another word.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -15,6 +15,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from app.db.models.job import Job
+from app.db.models.job_attempt import JobAttempt
 from app.jobs.life import HELD, Status, lock, move
 
 LINE = (Job.priority.desc(), Job.queued_at, Job.id)
@@ -89,6 +90,24 @@ def renew(session: Session, claimed: Claim, *, lease: timedelta) -> None:
     ).scalar_one_or_none()
     if renewed is None:
         raise LeaseLost(f"attempt {claimed.attempt} at {claimed.job_id} is over")
+
+
+def end_leases(session: Session, worker: str) -> Sequence[str]:
+    """End now the leases of the jobs that a worker held which is known to be dead; returns the jobs' ids.
+
+    The reaper then takes the jobs at its next look. Were the worker alive after all, it would lose its
+    attempt and could write no more, as with any lease that ran out.
+    """
+    held = select(JobAttempt.job_id).where(
+        JobAttempt.job_id == Job.id, JobAttempt.attempt == Job.attempt, JobAttempt.worker == worker
+    )
+    ended = (
+        update(Job)
+        .where(Job.status.in_(HELD), held.exists())
+        .values(lease_until=func.clock_timestamp(), updated_at=Job.updated_at)
+        .returning(Job.id)
+    )
+    return session.execute(ended).scalars().all()
 
 
 def wanted(session: Session, claimed: Claim) -> Status:

@@ -21,6 +21,7 @@ from app.db.models.job_metric import JobMetric
 from app.db.models.model import Model
 from app.db.models.model_file import ModelFile
 from app.jobs import logs
+from app.jobs.claims import end_leases
 from app.jobs.steering import cancel, pause, resume, retry
 from tests.e2e.conftest import Workshop, interactions, trainers_of
 from worker.training.experiment import run_experiment
@@ -148,7 +149,10 @@ def test_a_killed_worker_loses_nothing(workshop: Workshop, undisturbed: dict[str
     first.send_signal(signal.SIGKILL)
     first.wait()
     workshop.wait(lambda: not trainers_of(job_id), 2)  # the training process dies with its parent
-    assert workshop.job(job_id).status == "running"  # nobody could tell; the lease will
+    assert workshop.job(job_id).status == "running"  # nobody could tell; the lease would
+    with workshop.database.unit_of_work() as session:  # as a supervisor does that sees it
+        assert end_leases(session, "first@test") == [job_id]
+    workshop.wait(lambda: workshop.job(job_id).status == "queued", 2)  # sooner than the lease of 3 s
     assert said(workshop, job_id, "arm warmup, seed 0: epoch 2 in")
     workshop.worker("second")
     workshop.wait(lambda: succeeded(workshop, job_id))

@@ -51,6 +51,20 @@ def test_a_killed_process_starts_again_after_its_delay_and_not_before(
     assert supervisor.pids()["worker"] != before
 
 
+def test_a_death_is_told_once_and_before_the_restart(tmp_path: Path) -> None:
+    told: list[str] = []
+    supervisor = Supervisor(on_death=told.append)
+    try:
+        supervisor.start(shell(tmp_path, "worker", "exit 1"))
+        until(lambda: not supervisor.pids())
+        now = time.monotonic()
+        supervisor.watch_once(now)
+        supervisor.watch_once(now + 0.5)
+        assert told == ["worker"]
+    finally:
+        supervisor.stop()
+
+
 def test_a_process_that_keeps_dying_waits_longer_until_it_lives_a_while(
     tmp_path: Path, supervisor: Supervisor, caplog: pytest.LogCaptureFixture
 ) -> None:
