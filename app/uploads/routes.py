@@ -15,7 +15,7 @@ from app.deps import BlobsDep, DatabaseDep, PageDep, PrincipalDep, SessionDep, S
 from app.idempotency import IdempotentRoute
 from app.pagination import ListOf, list_of
 from app.problems import problem_responses
-from app.uploads import schemas, service
+from app.uploads import completing, schemas, service
 from app.uploads.receiving import received_part
 from app.uploads.schemas import PartObject, Sha256, UploadComplete, UploadCreate, UploadDeleted, UploadObject
 
@@ -178,7 +178,7 @@ def complete_upload(
     All bytes are checked once more, which takes some seconds for each GB; nothing is copied.
     """
     sha256 = body.sha256 if body is not None else None
-    dataset, new = service.complete(
+    dataset, new = completing.complete(
         session, blobs, settings, principal.project_id, upload_id=upload_id, sha256=sha256
     )
     response.status_code = 201 if new else 200

@@ -1,12 +1,10 @@
-"""The life of an upload in parts: opened, filled in any order, completed into a data set, or abandoned.
+"""The life of an upload in parts: opened, filled in any order, abandoned; completing.py makes the data set.
 
-Every change holds the upload's row, so that parts, completion and abandonment come one after another. A part
-is a blob of its own; on completion its chunks become those of the data set's blob, without being copied.
+Every change holds the upload's row, so that parts, completion and abandonment come one after another.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -15,17 +13,13 @@ from sqlalchemy.orm import Session
 
 from app.accounts import quotas
 from app.config import Settings
-from app.datasets import service as datasets
-from app.datasets.checks import UploadCheck, too_large
-from app.datasets.schemas import UploadOptions
-from app.db.models.dataset import Dataset
+from app.datasets.checks import too_large
 from app.db.models.upload import Upload, UploadPart
 from app.errors import FILE, ErrorItem, NotFoundError, UploadStateError, ValidationFailed
 from app.pagination import Page
 from app.storage.blobs import BlobStore, BlobWriter
 from app.uploads import queries
-from app.uploads.digests import DigestMismatchError
-from app.uploads.layout import choose_part_bytes, expected_bytes, missing_parts, part_count
+from app.uploads.layout import choose_part_bytes, expected_bytes, part_count
 from app.uploads.schemas import UploadCreate
 
 _SWEPT_AT_ONCE = 100
@@ -108,7 +102,7 @@ def store_part(
         QuotaExceeded: The project has no room for it.
 
     """
-    upload = _held(session, project_id, upload_id)
+    upload = held(session, project_id, upload_id)
     _require_open(upload)
     if upload.bytes is not None:
         _require_size(received.size, expected_bytes(n, upload.bytes, upload.part_bytes))
@@ -133,57 +127,6 @@ def store_part(
     return part
 
 
-def complete(
-    session: Session,
-    blobs: BlobStore,
-    settings: Settings,
-    project_id: str,
-    *,
-    upload_id: str,
-    sha256: str | None,
-) -> tuple[Dataset, bool]:
-    """Make the data set, `validating`; of an upload that is complete already, return the one it became.
-
-    All bytes are read once more: each chunk is checked against its digest, the whole against its SHA-256,
-    and compressed ones are decompressed under the limit. The second value says whether it is new.
-
-    Raises:
-        NotFoundError: The project has no such upload.
-        UploadStateError: Parts are missing (`upload_incomplete`, their numbers in `missing`); it is being
-            completed (`upload_busy`); or its data set was deleted (`upload_closed`).
-        DigestMismatchError: The whole is not what was announced.
-        PayloadTooLarge, ValidationFailed: What `POST /v1/datasets` answers to such a file.
-
-    """
-    upload = _held(session, project_id, upload_id)
-    if upload.status == "completed":
-        if upload.dataset_id is None:
-            raise UploadStateError("This upload is complete, and its data set was deleted.")
-        dataset = datasets.get(session, project_id, upload.dataset_id)
-        _require_digest(dataset.sha256, (sha256,))
-        return dataset, False
-    parts = queries.parts_of(session, upload_id)
-    missing = missing_parts({part.n: part.bytes for part in parts}, upload.bytes, upload.part_bytes)
-    if missing:
-        raise UploadStateError(
-            f"{len(missing)} part(s) are missing, the first of them number {missing[0]}.",
-            code="upload_incomplete",
-            hint="Send the parts whose numbers stand in `missing`, then complete the upload again.",
-            extra={"missing": missing},
-        )
-    blob_ids = [part.blob_id for part in parts]
-    found = _check_whole(blobs, settings, blob_ids)
-    _require_digest(found, (upload.sha256, sha256))
-    session.execute(delete(UploadPart).where(UploadPart.upload_id == upload_id))
-    info = blobs.join(session, blob_ids, found)
-    dataset = datasets.create_of_blob(session, project_id, info, UploadOptions.model_validate(upload.options))
-    upload.status, upload.dataset_id = "completed", dataset.id
-    upload.bytes, upload.sha256 = info.size, info.sha256
-    upload.completed_at = upload.active_at = func.now()
-    session.flush()
-    return dataset, True
-
-
 def abandon(session: Session, blobs: BlobStore, project_id: str, upload_id: str) -> int:
     """Forget an upload and its parts; returns how many bytes that freed.
 
@@ -192,7 +135,7 @@ def abandon(session: Session, blobs: BlobStore, project_id: str, upload_id: str)
         UploadStateError: It is complete, or is just being completed.
 
     """
-    upload = _held(session, project_id, upload_id)
+    upload = held(session, project_id, upload_id)
     _require_open(upload)
     return _forget(session, blobs, upload)
 
@@ -212,7 +155,14 @@ class Received:
         self.sha256 = sha256
 
 
-def _held(session: Session, project_id: str, upload_id: str) -> Upload:
+def held(session: Session, project_id: str, upload_id: str) -> Upload:
+    """One upload, held until the transaction ends.
+
+    Raises:
+        NotFoundError: The project has no such upload.
+        UploadStateError: It is just being completed (`upload_busy`).
+
+    """
     try:
         upload = queries.find_locked(session, project_id, upload_id)
     except queries.Locked as locked:
@@ -241,31 +191,6 @@ def _require_size(size: int, expected: int) -> None:
         message = f"This part must have {expected} bytes, not {size}."
         hint = "Every part has `part_bytes` bytes, the last one what is left."
         raise ValidationFailed(message, code="wrong_part_size", hint=hint, pointer=FILE)
-
-
-def _require_digest(found: str, announced: Sequence[str | None]) -> None:
-    for sha256 in announced:
-        if sha256 is not None and sha256 != found:
-            raise DigestMismatchError(
-                f"The whole file has the SHA-256 {found}, not {sha256}.",
-                hint="GET /v1/uploads/{id} has the SHA-256 of every part: send those again that differ.",
-                pointer="/sha256",
-                retryable=False,
-            )
-
-
-def _check_whole(blobs: BlobStore, settings: Settings, blob_ids: Sequence[str]) -> str:
-    """SHA-256 of all the bytes together, after the checks that a file sent in one piece goes through."""
-    check = UploadCheck(
-        max_bytes=settings.max_upload_bytes, max_decompressed_bytes=settings.max_decompressed_bytes
-    )
-    whole = hashlib.sha256()
-    for blob_id in blob_ids:
-        for piece in blobs.read(blob_id):
-            check.feed(piece)
-            whole.update(piece)
-    check.finish()
-    return whole.hexdigest()
 
 
 def _forget(session: Session, blobs: BlobStore, upload: Upload) -> int:
