@@ -45,7 +45,10 @@ if __name__ == "__main__":
     parser.add_argument("history", nargs="+", metavar="ITEM", help="item ids, oldest first")
     parser.add_argument("-k", type=int, default=10, help="how many items")
     asked = parser.parse_args()
-    found = model.recommend(asked.history, asked.k)
+    try:
+        found = model.recommend(asked.history, asked.k)
+    except ValueError as wrong:  # an unknown item, or a number that cannot be
+        parser.error(str(wrong))
     print(json.dumps([{"item": item, "score": score} for item, score in found]))
 '''
 

@@ -59,6 +59,15 @@ def test_a_bundle_holds_all_and_recommends_as_the_service_does(
         [sys.executable, "-I", "-c", ALONE], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert ran.returncode == 0, ran.stderr
+    refused = subprocess.run(
+        [sys.executable, "-I", "-c", ALONE.replace('"i3"', '"nobody knows"')],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert refused.returncode == 2
+    assert refused.stderr.endswith("load.py: error: unknown items: 'nobody knows'\n")
     asked = client.post(f"/v1/models/{model_id}/recommend", json={"history": ["i1", "i2", "i3"], "k": 4})
     ours = asked.json()["data"][0]["items"]
     theirs = json.loads(ran.stdout)
