@@ -115,7 +115,10 @@ def _example(cells: pl.Series, bad: pl.Series) -> str:
 
 
 def stats_of(interactions: pl.DataFrame, problems: Sequence[Problem]) -> dict[str, Any]:
-    """Count (see `ReadResult.stats`), and refuse a log in which nobody has enough interactions to learn from and be tested on."""
+    """Count (see `ReadResult.stats`).
+
+    Refuses a log in which nobody has enough interactions to learn from and be tested on.
+    """
     users, items = interactions.select(pl.col("user", "item").n_unique()).row(0)
     # More than two rows a user on average: somebody has three, and nobody's rows need be counted.
     enough = len(interactions) > users * (MIN_INTERACTIONS - 1)
