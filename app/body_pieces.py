@@ -10,11 +10,11 @@ from starlette.requests import ClientDisconnect, Request
 
 from app.errors import UploadInterruptedError
 
-PIECE_BYTES = 1024 * 1024
+PIECE_BYTES = 256 * 1024
 
 
 async def body_pieces(request: Request, idle_seconds: float) -> AsyncIterator[bytes]:
-    """The body in pieces of about 1 MiB: a thread is entered once for each, not for every packet.
+    """The body in pieces of about 256 KiB: a thread is entered once for each, not for every packet.
 
     Raises:
         UploadInterruptedError: The client vanished, or sent nothing for `idle_seconds`.
