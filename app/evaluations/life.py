@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from app.config import Settings
+from app.db.clock import clock_time
+from app.db.light_work import abandoned
 from app.db.models.dataset import Dataset
 from app.db.models.evaluation import Evaluation
 from app.db.models.model import Model
@@ -118,7 +120,7 @@ def hold(session: Session, claimed: EvaluationClaim) -> Evaluation:
 def renew(session: Session, claimed: EvaluationClaim, *, lease_seconds: float) -> bool:
     """Push the lease's end away; returns whether a cancel was asked for. LeaseLost."""
     row = hold(session, claimed)
-    now = session.execute(select(func.clock_timestamp())).scalar_one()
+    now = clock_time(session)
     row.lease_until = now + timedelta(seconds=lease_seconds)
     return row.cancel_requested
 
@@ -168,15 +170,9 @@ def recover_evaluations(session: Session, settings: Settings) -> int:
 
     Called by the reaper; several at once are harmless. Returns how many were taken up.
     """
-    now = session.execute(select(func.clock_timestamp())).scalar_one()
+    now = clock_time(session)
     stale = now - timedelta(seconds=settings.resend_after_seconds)
-    statement = select(Evaluation).where(
-        or_(
-            (Evaluation.status == "running") & (Evaluation.lease_until < now),
-            (Evaluation.status == "queued") & (Evaluation.sent_at < stale),
-        )
-    )
-    found = session.execute(statement.with_for_update(skip_locked=True)).scalars().all()
+    found = abandoned(session, Evaluation, now=now, sent_before=stale)
     for row in found:
         if row.status == "running":
             message = f"The worker of attempt {row.attempts} was lost."
@@ -196,7 +192,7 @@ def _lose(session: Session, row: Evaluation, settings: Settings, *, code: str, m
         row.error = {"code": code, "message": message + tried, "hint": _LOST.get(code, _LOST["worker_lost"])}
         _end(session, row, "failed")
     else:
-        now = session.execute(select(func.clock_timestamp())).scalar_one()
+        now = clock_time(session)
         row.status, row.lease_until, row.sent_at = "queued", None, now
         wake(session, row)
 
@@ -204,7 +200,7 @@ def _lose(session: Session, row: Evaluation, settings: Settings, *, code: str, m
 def _end(session: Session, row: Evaluation, status: str) -> None:
     # One update: the table's checks see status, lease, end, report and error together.
     with session.no_autoflush:
-        now = session.execute(select(func.clock_timestamp())).scalar_one()
+        now = clock_time(session)
     row.status, row.lease_until, row.phase, row.ended_at = status, None, None, now
     session.flush()
     announce_evaluation(session, row, at=now)

@@ -17,10 +17,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal
 
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from app.accounts.quotas import add_runtime
+from app.db.clock import clock_time
 from app.db.models.job import Job
 from app.db.models.job_attempt import JobAttempt
 from app.db.models.job_event import JobEvent
@@ -152,7 +153,7 @@ def move(
     before = Status(job.status)
     if to not in MOVES[before]:
         raise JobStateError(f"A job that is {before} cannot become {to}.", extra={"status": before.value})
-    now = session.execute(select(func.clock_timestamp())).scalar_one()
+    now = clock_time(session)
     if to is Status.RUNNING:
         if worker is None or lease is None:
             raise ValueError("a job is run by a worker, under a lease")

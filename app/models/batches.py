@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from app.accounts import quotas
 from app.config import Settings
+from app.db.clock import clock_time
+from app.db.light_work import abandoned
 from app.db.models.batch_recommendation import BatchRecommendation
 from app.db.models.dataset import Dataset
 from app.db.models.model import Model
@@ -176,15 +178,9 @@ def recover_batches(session: Session, settings: Settings) -> int:
     Called by the reaper; several at once are harmless. Returns how many were taken up. One whose worker
     vanished `max_attempts` times has failed, since it most likely kills its worker.
     """
-    now = session.execute(select(func.clock_timestamp())).scalar_one()
+    now = clock_time(session)
     stale = now - timedelta(seconds=settings.resend_after_seconds)
-    statement = select(BatchRecommendation).where(
-        or_(
-            (BatchRecommendation.status == "running") & (BatchRecommendation.lease_until < now),
-            (BatchRecommendation.status == "queued") & (BatchRecommendation.sent_at < stale),
-        )
-    )
-    found = session.execute(statement.with_for_update(skip_locked=True)).scalars().all()
+    found = abandoned(session, BatchRecommendation, now=now, sent_before=stale)
     for batch in found:
         if batch.status == "running":
             batch.attempts_lost += 1
@@ -209,7 +205,7 @@ def _wake(session: Session, batch: BatchRecommendation) -> None:
 
 
 def _end(session: Session, claimed: Claim, **values: Any) -> bool:
-    now = session.execute(select(func.clock_timestamp())).scalar_one()
+    now = clock_time(session)
     batch = _write(session, claimed, lease_until=None, ended_at=now, **values)
     if batch is not None:
         announce_recommendations(session, batch, at=now)

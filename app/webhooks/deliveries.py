@@ -21,6 +21,7 @@ from sqlalchemy import delete, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased, undefer
 
 from app.config import Settings
+from app.db.clock import clock_time
 from app.db.ids import new_id
 from app.db.models.webhook_delivery import WebhookDelivery
 from app.db.models.webhook_endpoint import WebhookEndpoint
@@ -58,7 +59,7 @@ def claim_due(session: Session, settings: Settings) -> Claim | None:
 
     An endpoint gets one at a time: a slow receiver holds up itself and nobody else.
     """
-    now = session.execute(select(func.clock_timestamp())).scalar_one()
+    now = clock_time(session)
     other = aliased(WebhookDelivery)
     busy = exists().where(
         other.endpoint_id == WebhookDelivery.endpoint_id, other.status == "pending", other.lease_until > now
@@ -121,7 +122,7 @@ def settle(session: Session, claimed: Claim, outcome: Outcome, settings: Setting
     ).scalar_one_or_none()
     if endpoint is None or delivery is None:
         return False
-    now = session.execute(select(func.clock_timestamp())).scalar_one()
+    now = clock_time(session)
     delivery.lease_until = None
     delivery.attempts = [*delivery.attempts, _entry(claimed, outcome)][-LOGGED_ATTEMPTS:]
     if outcome.error is None:
@@ -148,7 +149,7 @@ def queue_again(session: Session, delivery: WebhookDelivery) -> None:
 
     The caller holds the row's lock.
     """
-    now = session.execute(select(func.clock_timestamp())).scalar_one()
+    now = clock_time(session)
     if delivery.lease_until is not None and delivery.lease_until > now:
         return
     delivery.status, delivery.next_attempt_at = "pending", now

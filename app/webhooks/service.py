@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.config import Settings
+from app.db.clock import clock_time
 from app.db.ids import new_id
 from app.db.models.webhook_delivery import WebhookDelivery
 from app.db.models.webhook_endpoint import WebhookEndpoint
@@ -121,7 +122,7 @@ def send_test(session: Session, project_id: str, endpoint_id: str) -> WebhookDel
     """Queue a `webhook.test` for one endpoint. NotFoundError; ConflictError when it is switched off."""
     endpoint = _switched_on(get(session, project_id, endpoint_id, lock=True))
     data = {"id": endpoint.id, "object": "webhook_endpoint", "status": "enabled"}
-    now = session.execute(select(func.clock_timestamp())).scalar_one()
+    now = clock_time(session)
     delivery = add_delivery(session, endpoint.id, TEST, data, event_id=new_id("evt"), at=now)
     session.refresh(delivery)
     return delivery

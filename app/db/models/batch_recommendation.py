@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, func
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base, CreatedAt, PrefixedId
+from app.db.light_work import LightWork
 
 
-class BatchRecommendation(PrefixedId, CreatedAt, Base):
+class BatchRecommendation(PrefixedId, CreatedAt, LightWork, Base):
     """One batch. Claimed as jobs are: `attempts` is the fencing token of the worker that has it."""
 
     __tablename__ = "batch_recommendations"
@@ -40,17 +40,9 @@ class BatchRecommendation(PrefixedId, CreatedAt, Base):
     """id, name and sha256 of the data set; outlives it."""
     options: Mapped[dict[str, Any]]
     """k, exclude_seen, replace."""
-    status: Mapped[str]
     stats: Mapped[dict[str, Any] | None]
     error: Mapped[dict[str, Any] | None]
     blob_id: Mapped[str | None] = mapped_column(ForeignKey("blobs.id"))
     bytes: Mapped[int | None] = mapped_column(BigInteger)
     sha256: Mapped[str | None]
     users_done: Mapped[int] = mapped_column(server_default="0")
-    attempts: Mapped[int] = mapped_column(server_default="0")
-    attempts_lost: Mapped[int] = mapped_column(server_default="0")
-    lease_until: Mapped[datetime | None]
-    sent_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    """When a wake-up was last sent; the reaper sends another when it is old."""
-    started_at: Mapped[datetime | None]
-    ended_at: Mapped[datetime | None]

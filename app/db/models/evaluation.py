@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, func
+from sqlalchemy import CheckConstraint, ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base, CreatedAt, PrefixedId
+from app.db.light_work import LightWork
 
 
-class Evaluation(PrefixedId, CreatedAt, Base):
+class Evaluation(PrefixedId, CreatedAt, LightWork, Base):
     """One evaluation. Claimed as jobs are: `attempts` is the fencing token of the worker that has it.
 
     It outlives its model and its data set; `model_facts` and `dataset_facts` say what they were.
@@ -44,7 +44,6 @@ class Evaluation(PrefixedId, CreatedAt, Base):
     """id, name and sha256 of the data set."""
     spec: Mapped[dict[str, Any]]
     """The model's training settings, those of data and evaluation as they were asked for."""
-    status: Mapped[str]
     phase: Mapped[str | None]
     progress: Mapped[float] = mapped_column(server_default="0")
     cancel_requested: Mapped[bool] = mapped_column(server_default="false")
@@ -53,10 +52,3 @@ class Evaluation(PrefixedId, CreatedAt, Base):
     report_markdown: Mapped[str | None]
     outcomes_blob: Mapped[str | None] = mapped_column(ForeignKey("blobs.id"))
     """Each user's figures, for comparisons."""
-    attempts: Mapped[int] = mapped_column(server_default="0")
-    attempts_lost: Mapped[int] = mapped_column(server_default="0")
-    lease_until: Mapped[datetime | None]
-    sent_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    """When a wake-up was last sent; the reaper sends another when it is old."""
-    started_at: Mapped[datetime | None]
-    ended_at: Mapped[datetime | None]
