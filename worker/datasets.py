@@ -24,7 +24,7 @@ from app.datasets.forgetting import delete_earlier, record
 from app.datasets.validation import Claim, Reading, accept, claim_validation, reject, renew
 from app.db.models.dataset import Dataset
 from app.errors import QuotaExceeded
-from app.storage.blobs import CHUNK_BYTES, BlobStore, BlobWriter
+from worker.blob_files import download, upload
 from worker.dataset_content import Content, content_of_file, content_of_parent
 from worker.resources import Resources
 from worker.training.data.readers.problems import Problem, UnreadableDataset
@@ -73,7 +73,7 @@ def _content(resources: Resources, claim: Claim, folder: Path) -> Content:
     """The content of an uploaded file, or of what is to be made of another data set."""
     source = folder / "source"
     if claim.original_blob is not None:
-        _download(resources.blobs, claim.original_blob, source)
+        download(resources.blobs, claim.original_blob, source)
         return content_of_file(source, _options(claim, resources), claim.filename)
     lineage = claim.lineage or {}
     with resources.database.unit_of_work() as session:
@@ -84,7 +84,7 @@ def _content(resources: Resources, claim: Claim, folder: Path) -> Content:
         refuse(
             "parent_deleted", f"the data set {lineage['parent']} is no longer there", hint, "/lineage/parent"
         )
-    _download(resources.blobs, blob_id, source)
+    download(resources.blobs, blob_id, source)
     return content_of_parent(pl.read_parquet(source), lineage["transforms"], claim.to_forget)
 
 
@@ -113,7 +113,7 @@ def _accepted(resources: Resources, claim: Claim, content: Content, canonical: P
     )
     writer = resources.blobs.open_writer(CANONICAL_CONTENT_TYPE)
     try:
-        _upload(canonical, writer)
+        upload(canonical, writer)
         with resources.database.unit_of_work() as session:
             _require_rows(session, resources, claim, content)
             if not accept(session, claim, reading, writer.blob_id):
@@ -168,18 +168,6 @@ def _told_of_forgotten(session: Session, resources: Resources, claim: Claim, con
 
 class _ClaimLostError(Exception):
     """The data set was deleted meanwhile, or another attempt has it."""
-
-
-def _download(blobs: BlobStore, blob_id: str, target: Path) -> None:
-    with target.open("wb") as file:
-        for piece in blobs.read(blob_id):
-            file.write(piece)
-
-
-def _upload(source: Path, writer: BlobWriter) -> None:
-    with source.open("rb") as file:
-        while piece := file.read(CHUNK_BYTES):
-            writer.write(piece)
 
 
 @contextmanager

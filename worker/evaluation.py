@@ -28,6 +28,7 @@ from app.evaluations.life import (
 from app.jobs.claims import Claim, LeaseLost
 from worker.pipe import STOP
 from worker.resources import Resources
+from worker.settling import settle_patiently
 from worker.trainer_process import TrainerProcess
 
 logger = logging.getLogger(__name__)
@@ -36,7 +37,6 @@ CHILD = "worker.evaluation_child"
 
 _TICK_SECONDS = 0.1
 _LARGEST_POLL_SECONDS = 1.0
-_SETTLE_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
 
 Asked = Literal["nothing", "cancel", "shutdown", "hung", "lease_lost"]
 
@@ -111,21 +111,12 @@ class _Watch:
 
 
 def _settle(watch: _Watch, code: int) -> None:
-    """Say how the attempt ended, patiently; if the database stays away, the reaper will find it."""
+    """Say how the attempt ended."""
     watch.process.kill()
-    for pause in (*_SETTLE_PAUSES, None):
-        try:
-            _say(watch, code)
-        except LeaseLost:
-            logger.info(
-                "evaluation %s: attempt %d is over", watch.claimed.evaluation_id, watch.claimed.attempt
-            )
-        except OperationalError as error:
-            logger.warning("evaluation %s: its end is not written: %s", watch.claimed.evaluation_id, error)
-            if pause is not None:
-                time.sleep(pause)
-                continue
-        return
+    claimed = watch.claimed
+    settle_patiently(
+        lambda: _say(watch, code), what=f"evaluation {claimed.evaluation_id}", attempt=claimed.attempt
+    )
 
 
 def _say(watch: _Watch, code: int) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from app.evaluations.life import EvaluationClaim, Inputs, inputs, show, succeed
+from worker.blob_files import read_interactions
 from worker.resources import Resources
 from worker.sinks import CHECKPOINT_TYPE, durably
 from worker.training.progress import Control, Phase, Stopped, TrainingError
@@ -54,7 +55,11 @@ def run_evaluation(
     trained = None
     if found.trained_interactions is not None and found.trained_spec is not None:
         own = found.trained_interactions == found.interactions
-        log = interactions if own else _read(resources, found.trained_interactions, folder / "trained", beat)
+        log = interactions
+        if not own:
+            log = read_interactions(
+                resources.blobs, found.trained_interactions, folder / "trained", beat=beat
+            )
         trained = Trained(log, TrainSpec.model_validate({**found.trained_spec, "init_from": None}))
     same = found.model_facts["trained_on"]["sha256"] == found.dataset_facts["sha256"]
     result = evaluate_stored(
@@ -126,13 +131,4 @@ def _needed(
     if not set(FILES) <= found.files.keys():
         raise ModelGoneError("The model was deleted.")
     files = {name: b"".join(resources.blobs.read(found.files[name])) for name in FILES}
-    return _read(resources, found.interactions, folder / "interactions", beat), files
-
-
-def _read(resources: Resources, blob_id: str, path: Path, beat: Callable[[], None]) -> pl.DataFrame:
-    """Stream interactions to a file, each chunk checked against its digest, and read them."""
-    with path.open("wb") as file:
-        for piece in resources.blobs.read(blob_id):
-            file.write(piece)
-            beat()
-    return pl.read_parquet(path)
+    return read_interactions(resources.blobs, found.interactions, folder / "interactions", beat=beat), files

@@ -18,7 +18,8 @@ from typing import Any, Final
 import polars as pl
 
 from app.models.batches import Claim, claim, fail, release, renew, succeed
-from app.storage.blobs import CHUNK_BYTES, BlobStore
+from app.storage.blobs import BlobStore
+from worker.blob_files import download, upload
 from worker.resources import Resources
 from worker.training.portable import (
     CONFIG_FILE,
@@ -59,7 +60,7 @@ def recommend_batch(batch_id: str, *, resources: Resources, stopping: threading.
         try:
             model = _model(resources.blobs, claimed.files)
             source = Path(folder) / "interactions.parquet"
-            _download(resources.blobs, claimed.interactions, source)
+            download(resources.blobs, claimed.interactions, source)
             run = _Run(resources, claimed, model, Path(folder), stopping)
             run.over(pl.read_parquet(source))
             _store(resources, claimed, run)
@@ -150,9 +151,7 @@ class _Run:
 def _store(resources: Resources, claimed: Claim, run: _Run) -> None:
     writer = resources.blobs.open_writer(CONTENT_TYPE)
     try:
-        with run.whole().open("rb") as file:
-            while piece := file.read(CHUNK_BYTES):
-                writer.write(piece)
+        upload(run.whole(), writer)
         with resources.database.unit_of_work() as session:
             blob = writer.finish(session)
             if not succeed(session, claimed, blob, run.stats()):
@@ -172,9 +171,3 @@ def _failed(resources: Resources, claimed: Claim, code: str, message: str, hint:
 def _model(blobs: BlobStore, files: Mapping[str, str]) -> PortableModel:
     needed = [path for path in (CONFIG_FILE, ITEMS_FILE, WEIGHTS_FILE) if path in files]
     return load_model({path: b"".join(blobs.read(files[path])) for path in needed})
-
-
-def _download(blobs: BlobStore, blob_id: str, target: Path) -> None:
-    with target.open("wb") as file:
-        for piece in blobs.read(blob_id):
-            file.write(piece)

@@ -29,13 +29,13 @@ from app.queue import RUN_JOB, TRAIN_QUEUE
 from worker.ending import Asked, settle
 from worker.pipe import FINISH, SAVE_AND_STOP, STOP
 from worker.resources import Resources
+from worker.settling import settle_patiently
 from worker.trainer_process import TrainerProcess
 
 logger = logging.getLogger(__name__)
 
 _TICK_SECONDS = 0.1
 _LARGEST_POLL_SECONDS = 1.0
-_SETTLE_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
 
 
 def run_job(job_id: str, *, resources: Resources, worker: str, stopping: threading.Event) -> Claim | None:
@@ -186,24 +186,12 @@ class _Watch:
 
 
 def _settle(resources: Resources, watch: _Watch, code: int) -> None:
-    """Say how the attempt ended, patiently; if the database stays away, the reaper will find the job."""
+    """Say how the attempt ended."""
     watch.process.kill()
-    for pause in (*_SETTLE_PAUSES, None):
-        try:
-            watch.keep_log()
-            with resources.database.unit_of_work() as session:
-                settle(
-                    session,
-                    watch.claimed,
-                    end=watch.process.end,
-                    asked=watch.asked,
-                    code=code,
-                )
-        except LeaseLost:
-            logger.info("job %s: attempt %d is over", watch.claimed.job_id, watch.claimed.attempt)
-        except OperationalError as error:
-            logger.warning("job %s: its end could not be written: %s", watch.claimed.job_id, error)
-            if pause is not None:
-                time.sleep(pause)
-                continue
-        return
+
+    def write() -> None:
+        watch.keep_log()
+        with resources.database.unit_of_work() as session:
+            settle(session, watch.claimed, end=watch.process.end, asked=watch.asked, code=code)
+
+    settle_patiently(write, what=f"job {watch.claimed.job_id}", attempt=watch.claimed.attempt)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -19,6 +18,7 @@ from app.db.models.model_file import ModelFile
 from app.jobs.claims import Claim, hold
 from app.jobs.results import FinishedModel, succeed
 from app.storage.blobs import BlobInfo, BlobStore, BlobWriter
+from worker.blob_files import read_interactions
 from worker.resources import Resources
 from worker.sinks import CHECKPOINT_TYPE, JobCheckpoints, JobProgress, durably
 from worker.training.experiment import ExperimentResult, TrainedModel, run_experiment
@@ -67,7 +67,7 @@ def run_training(
         spec = TrainSpec.model_validate(job.spec)
         blob_id = _interactions_of(session, job)
         initial_blobs = _initial_of(session, job, spec)
-    interactions = _read(resources.blobs, blob_id, folder / "interactions.parquet", beat)
+    interactions = read_interactions(resources.blobs, blob_id, folder / "interactions.parquet", beat=beat)
     initial = None
     if spec.init_from is not None:
         files = {name: b"".join(resources.blobs.read(blob)) for name, blob in initial_blobs.items()}
@@ -162,12 +162,3 @@ def _initial_of(session: Session, job: Job, spec: TrainSpec) -> dict[str, str]:
             hint="Submit the job again from another model, or without init_from.",
         )
     return {row.path: row.blob_id for row in rows}
-
-
-def _read(blobs: BlobStore, blob_id: str, path: Path, beat: Callable[[], None]) -> pl.DataFrame:
-    """Stream the interactions to a file, each chunk checked against its digest, and read them."""
-    with path.open("wb") as file:
-        for piece in blobs.read(blob_id):
-            file.write(piece)
-            beat()
-    return pl.read_parquet(path)

@@ -1,0 +1,35 @@
+"""Blobs as files and files as blobs, a chunk at a time; a chunk read is checked against its digest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+
+from app.storage.blobs import CHUNK_BYTES, BlobStore, BlobWriter
+
+
+def download(
+    blobs: BlobStore, blob_id: str, target: Path, *, beat: Callable[[], None] = lambda: None
+) -> None:
+    """Write a blob to a file; `beat` is called after each chunk."""
+    with target.open("wb") as file:
+        for piece in blobs.read(blob_id):
+            file.write(piece)
+            beat()
+
+
+def upload(source: Path, writer: BlobWriter) -> None:
+    """Write a file to a blob, which the caller finishes or aborts."""
+    with source.open("rb") as file:
+        while piece := file.read(CHUNK_BYTES):
+            writer.write(piece)
+
+
+def read_interactions(
+    blobs: BlobStore, blob_id: str, path: Path, *, beat: Callable[[], None]
+) -> pl.DataFrame:
+    """Stream stored interactions to a file and read them: a canonical frame."""
+    download(blobs, blob_id, path, beat=beat)
+    return pl.read_parquet(path)
