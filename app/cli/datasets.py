@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +15,7 @@ from app.cli.output import (
     AsJson,
     Limit,
     connect,
+    newest,
     print_fields,
     print_json,
     print_rows,
@@ -80,7 +80,7 @@ def upload(
 def list_(ctx: typer.Context, limit: Limit = 20, as_json: AsJson = False) -> None:
     """List data sets, newest first."""
     with connect(ctx) as client:
-        found = list(islice(client.datasets.list(page_size=min(limit, 100)), limit))
+        found = newest(client.datasets.list, limit=limit)
     if as_json:
         print_json([dataset.raw for dataset in found])
         return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from itertools import islice
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +14,7 @@ from app.cli.output import (
     AsJson,
     Limit,
     connect,
+    newest,
     print_fields,
     print_json,
     print_rows,
@@ -80,7 +80,7 @@ def list_(
 ) -> None:
     """List evaluations, newest first."""
     with connect(ctx) as client:
-        found = list(islice(client.evaluations.list(model=model, page_size=min(limit, 100)), limit))
+        found = newest(client.evaluations.list, limit=limit, model=model)
     if as_json:
         print_json([row.raw for row in found])
         return

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +19,7 @@ from app.cli.output import (
     AsJson,
     Limit,
     connect,
+    newest,
     print_json,
     print_rows,
     status_text,
@@ -111,16 +111,16 @@ def list_(
     """List jobs, newest first."""
     wanted = {key: value if equals else None for key, equals, value in parted(labels)}
     with connect(ctx) as client:
-        fitting = client.jobs.list(
+        found = newest(
+            client.jobs.list,
+            limit=limit,
             status=status,
             dataset=dataset,
             model=model,
             created_after=created_after,
             created_before=created_before,
             labels=wanted,
-            page_size=min(limit, 100),
         )
-        found = list(islice(fitting, limit))
     if as_json:
         print_json([job.raw for job in found])
         return

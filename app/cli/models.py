@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +12,7 @@ from rich.markup import escape
 from app.cli import model_registry
 from app.cli.exits import UsageProblemError
 from app.cli.model_registry import ModelId
-from app.cli.output import AsJson, Limit, connect, print_json, print_rows, time_text
+from app.cli.output import AsJson, Limit, connect, newest, print_json, print_rows, time_text
 from app.cli.settings_file import split_names
 from app.sdk.errors import SteadyRankError
 
@@ -31,7 +30,7 @@ def list_(
 ) -> None:
     """List models, newest first."""
     with connect(ctx) as client:
-        found = list(islice(client.models.list(job=job, page_size=min(limit, 100)), limit))
+        found = newest(client.models.list, limit=limit, job=job)
     if as_json:
         print_json([model.raw for model in found])
         return

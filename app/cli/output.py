@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from itertools import islice
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -19,6 +20,9 @@ from app.sdk.client import SteadyRank
 AsJson = Annotated[bool, typer.Option("--json", help="Print the service's JSON instead of a table.")]
 Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="Show at most this many.")]
 
+T = TypeVar("T")
+
+_LARGEST_PAGE = 100
 _STATUS_COLOURS = {
     "ready": "green",
     "succeeded": "green",
@@ -35,6 +39,11 @@ _STATUS_COLOURS = {
 def connect(ctx: typer.Context) -> SteadyRank:
     """A client of the service that the command line names, or that is found."""
     return SteadyRank(ctx.find_root().params.get("url"))
+
+
+def newest(listing: Callable[..., Iterator[T]], *given: Any, limit: int, **query: Any) -> list[T]:
+    """The first `limit` of a listing of the SDK, asked for in pages no larger than needed."""
+    return list(islice(listing(*given, **query, page_size=min(limit, _LARGEST_PAGE)), limit))
 
 
 def print_json(value: Any) -> None:

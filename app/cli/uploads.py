@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
-from app.cli.output import AsJson, Limit, connect, print_json, print_rows, size_text, time_text
+from app.cli.output import AsJson, Limit, connect, newest, print_json, print_rows, size_text, time_text
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -25,7 +24,7 @@ def list_(
 ) -> None:
     """List uploads, newest first."""
     with connect(ctx) as client:
-        found = list(islice(client.uploads.list(status=status, page_size=min(limit, 100)), limit))
+        found = newest(client.uploads.list, limit=limit, status=status)
     if as_json:
         print_json([upload.raw for upload in found])
         return

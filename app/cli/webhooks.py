@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 
 from app.cli.exits import UsageProblemError
-from app.cli.output import AsJson, Limit, connect, print_fields, print_json, print_rows, time_text
+from app.cli.output import AsJson, Limit, connect, newest, print_fields, print_json, print_rows, time_text
 from app.sdk.webhook_endpoints import WebhookDelivery, WebhookEndpoint
 
 app = typer.Typer(no_args_is_help=True, help="Say where events are sent, and look at what came of it.")
@@ -40,7 +39,7 @@ def create(
 def list_(ctx: typer.Context, limit: Limit = 20, as_json: AsJson = False) -> None:
     """List endpoints, newest first."""
     with connect(ctx) as client:
-        found = list(islice(client.webhook_endpoints.list(page_size=min(limit, 100)), limit))
+        found = newest(client.webhook_endpoints.list, limit=limit)
     if as_json:
         print_json([endpoint.raw for endpoint in found])
         return
@@ -123,8 +122,7 @@ def deliveries(
 ) -> None:
     """List what was sent to an endpoint, or waits, newest first."""
     with connect(ctx) as client:
-        rows = client.webhook_endpoints.deliveries(endpoint, status=status, page_size=min(limit, 100))
-        found = list(islice(rows, limit))
+        found = newest(client.webhook_endpoints.deliveries, endpoint, limit=limit, status=status)
     if as_json:
         print_json([delivery.raw for delivery in found])
         return

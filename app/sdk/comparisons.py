@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.sdk.evaluations import Evaluation
-from app.sdk.objects.fields import JSON
+from app.sdk.objects.fields import JSON, id_of
 from app.sdk.objects.jobs import Job
 from app.sdk.objects.models import Model
 from app.sdk.transport import Transport
@@ -80,10 +80,7 @@ def query_of(
 ) -> dict[str, Any]:
     """The query of `GET /v1/compare`; ids may be given as objects."""
     lists = {"jobs": jobs, "models": models, "evaluations": evaluations}
-    ids = {
-        name: ",".join(one if isinstance(one, str) else one.id for one in things) or None
-        for name, things in lists.items()
-    }
+    ids = {name: ",".join(id_of(one) for one in things) or None for name, things in lists.items()}
     return {**ids, **settings}
 
 

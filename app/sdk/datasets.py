@@ -12,6 +12,7 @@ from app.sdk.bodies import Sent, Source, body_of
 from app.sdk.downloads import download
 from app.sdk.errors import DatasetRejectedError, WaitTimeoutError
 from app.sdk.objects.datasets import Dataset
+from app.sdk.objects.fields import id_of
 from app.sdk.transport import Transport
 from app.sdk.uploads import PARTS_ABOVE_BYTES, Uploads
 
@@ -193,7 +194,7 @@ def forgotten_unknown(made: Dataset, users: Sequence[str]) -> list[str]:
 
 
 def _path(dataset: str | Dataset) -> str:
-    return f"/v1/datasets/{dataset if isinstance(dataset, str) else dataset.id}"
+    return f"/v1/datasets/{id_of(dataset)}"
 
 
 def _filename(source: Source) -> str | None:

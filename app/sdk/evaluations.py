@@ -10,7 +10,7 @@ from typing import Any
 
 from app.sdk.errors import WaitTimeoutError
 from app.sdk.objects.datasets import Dataset
-from app.sdk.objects.fields import JSON, TERMINAL_STATUSES, read_time
+from app.sdk.objects.fields import JSON, TERMINAL_STATUSES, id_of, read_time
 from app.sdk.objects.models import Model
 from app.sdk.transport import Transport
 
@@ -73,8 +73,8 @@ class Evaluations:
         left out is as in the model's job.
         """
         body = {
-            "model": model if isinstance(model, str) else model.id,
-            "dataset": dataset if isinstance(dataset, str) else dataset.id,
+            "model": id_of(model),
+            "dataset": id_of(dataset),
             **({} if name is None else {"name": name}),
             **settings,
         }
@@ -139,4 +139,4 @@ class Evaluations:
 
 
 def _path(evaluation: str | Evaluation) -> str:
-    return f"/v1/evaluations/{evaluation if isinstance(evaluation, str) else evaluation.id}"
+    return f"/v1/evaluations/{id_of(evaluation)}"

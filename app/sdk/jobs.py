@@ -20,6 +20,7 @@ from app.sdk.errors import (
 from app.sdk.following import follow_events
 from app.sdk.logs import LogLine, follow_lines, read_lines
 from app.sdk.objects.datasets import Dataset
+from app.sdk.objects.fields import id_of
 from app.sdk.objects.jobs import Event, Job
 from app.sdk.objects.training import Checkpoint, EpochMetrics
 from app.sdk.transport import Transport
@@ -39,12 +40,12 @@ class Jobs:
         `client.jobs.create("ds_…")` is a full job. ValidationFailedError points at each wrong setting,
         DatasetNotReadyError says that the data set is still being read or was rejected.
         """
-        body = {"dataset": _id(dataset), **settings}
+        body = {"dataset": id_of(dataset), **settings}
         return Job.from_json(self._transport.json("POST", "/v1/jobs", body=body))
 
     def validate(self, dataset: str | Dataset, **settings: Any) -> dict[str, Any]:
         """Check a job without submitting it: every setting as it would be run, and an estimate."""
-        body = {"dataset": _id(dataset), **settings}
+        body = {"dataset": id_of(dataset), **settings}
         query = {"validate_only": "true"}
         return self._transport.json("POST", "/v1/jobs", params=query, body=body, repeatable=True)
 
@@ -67,7 +68,7 @@ class Jobs:
         wanted = [key if value is None else f"{key}={value}" for key, value in (labels or {}).items()]
         query = {
             "status": status,
-            "dataset": None if dataset is None else _id(dataset),
+            "dataset": None if dataset is None else id_of(dataset),
             "model": model,
             "created_after": None if created_after is None else created_after.astimezone().isoformat(),
             "created_before": None if created_before is None else created_before.astimezone().isoformat(),
@@ -260,9 +261,5 @@ class Jobs:
             self._transport.sleep(interval)
 
 
-def _id(thing: str | Dataset) -> str:
-    return thing if isinstance(thing, str) else thing.id
-
-
 def _path(job: str | Job) -> str:
-    return f"/v1/jobs/{job if isinstance(job, str) else job.id}"
+    return f"/v1/jobs/{id_of(job)}"

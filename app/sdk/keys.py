@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
+from app.sdk.objects.fields import id_of
 from app.sdk.objects.keys import ApiKey
 from app.sdk.transport import Transport
 
@@ -46,4 +47,4 @@ class ApiKeys:
 
 
 def _path(key: str | ApiKey) -> str:
-    return f"/v1/api_keys/{key if isinstance(key, str) else key.id}"
+    return f"/v1/api_keys/{id_of(key)}"

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from app.sdk.downloads import download, safe_target
 from app.sdk.errors import WaitTimeoutError
 from app.sdk.objects.datasets import Dataset
-from app.sdk.objects.fields import TERMINAL_STATUSES
+from app.sdk.objects.fields import TERMINAL_STATUSES, id_of
 from app.sdk.objects.jobs import Job
 from app.sdk.objects.models import Alias, Model, Recommendation, RecommendationBatch
 from app.sdk.transport import Transport
@@ -131,7 +131,7 @@ class Models:
         `at_least_of_current`, `at_most_of_current`. ConflictError (`gate_refused`) says what misses by how
         much, and then nothing has moved. `keep_gates` has later moves meet these conditions, too.
         """
-        target = {"version": model} if isinstance(model, int) else {"model": _id(model)}
+        target = {"version": model} if isinstance(model, int) else {"model": id_of(model)}
         body = {
             **target,
             "promote_if": [dict(condition) for condition in promote_if],
@@ -175,7 +175,7 @@ class Models:
         self, model: str | Model, dataset: str | Dataset, *, k: int = 10, exclude_seen: bool = True
     ) -> RecommendationBatch:
         """Recommend to every user of a data set, in the background; `wait_for_batch` waits for the end."""
-        body = {"dataset": dataset if isinstance(dataset, str) else dataset.id, "k": k}
+        body = {"dataset": id_of(dataset), "k": k}
         answer = self._transport.json(
             "POST", f"{_path(model)}/recommendations", body={**body, "exclude_seen": exclude_seen}
         )
@@ -218,12 +218,8 @@ class Models:
         return self._transport.json("DELETE", _path(model))
 
 
-def _id(model: str | Model) -> str:
-    return model if isinstance(model, str) else model.id
-
-
 def _path(model: str | Model) -> str:
-    return f"/v1/models/{quote(_id(model), safe='@')}"
+    return f"/v1/models/{quote(id_of(model), safe='@')}"
 
 
 def _batch_path(batch: RecommendationBatch) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from app.sdk.objects.fields import JSON
+from app.sdk.objects.fields import JSON, id_of, read_time
 from app.sdk.objects.keys import ApiKey
 from app.sdk.transport import Transport
 
@@ -140,10 +140,9 @@ class Projects:
 
 
 def _quota(body: JSON) -> Quota:
-    at = body.get("resets_at")
-    resets_at = datetime.fromisoformat(at) if at else None
+    resets_at = read_time(body.get("resets_at"))
     return Quota(int(body["used"]), body.get("limit"), body.get("remaining"), resets_at)
 
 
 def _path(project: str | Project) -> str:
-    return f"/v1/projects/{project if isinstance(project, str) else project.id}"
+    return f"/v1/projects/{id_of(project)}"

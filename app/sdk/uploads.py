@@ -19,6 +19,7 @@ from typing import Any
 from app.sdk.bodies import READ_BYTES, Sent
 from app.sdk.errors import ConflictError, IntegrityError, ProblemError, WaitTimeoutError
 from app.sdk.objects.datasets import Dataset, Upload
+from app.sdk.objects.fields import id_of
 from app.sdk.transport import Body, Transport
 
 PARTS_ABOVE_BYTES = 64 << 20
@@ -237,4 +238,4 @@ class _Sending:
 
 
 def _path(upload: str | Upload) -> str:
-    return f"/v1/uploads/{upload if isinstance(upload, str) else upload.id}"
+    return f"/v1/uploads/{id_of(upload)}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from app.sdk.objects.fields import JSON, read_time
+from app.sdk.objects.fields import JSON, id_of, read_time
 from app.sdk.transport import Transport
 
 _ALL = ("*",)
@@ -166,7 +166,7 @@ class WebhookEndpoints:
 
 
 def _path(endpoint: str | WebhookEndpoint) -> str:
-    return f"/v1/webhook_endpoints/{endpoint if isinstance(endpoint, str) else endpoint.id}"
+    return f"/v1/webhook_endpoints/{id_of(endpoint)}"
 
 
 def _delivery_path(delivery: WebhookDelivery) -> str:
