@@ -20,6 +20,10 @@ class LightWork:
     status: Mapped[str]
     attempts: Mapped[int] = mapped_column(server_default="0")
     attempts_lost: Mapped[int] = mapped_column(server_default="0")
+    takes: Mapped[int] = mapped_column(server_default="0")
+    """How often a worker heard its wake-up since the last claim, and has not come to claim it."""
+    take_error: Mapped[str | None]
+    """Why the last of them did not, if it could say so."""
     lease_until: Mapped[datetime | None]
     sent_at: Mapped[datetime] = mapped_column(server_default=func.now())
     """When a wake-up was last sent; the reaper sends another when it is old."""

@@ -15,7 +15,10 @@ class Worker(Base):
     """One worker process on one of its queues: `id` is node name/queue. Alive while `seen_at` is recent."""
 
     __tablename__ = "workers"
-    __table_args__ = (CheckConstraint("queue IN ('light', 'train')", name="queue"), Index(None, "seen_at"))
+    __table_args__ = (
+        CheckConstraint("queue IN ('light', 'measure', 'train')", name="queue"),
+        Index(None, "seen_at"),
+    )
 
     id: Mapped[str] = mapped_column(primary_key=True)
     queue: Mapped[str]
