@@ -96,6 +96,14 @@ class SteadyRank:
         """What the key's project uses, its limits, and when they are counted anew."""
         return Usage.from_json(self._transport.json("GET", "/v1/usage"))
 
+    def metrics(self) -> str:
+        """The service's figures in Prometheus' text format; needs a key with the scope `operator`."""
+        return self._transport.text("/metrics", accept="*/*")
+
+    def alive(self) -> dict[str, Any]:
+        """Whether the API process answers, whatever its database does; needs no key."""
+        return self._transport.json("GET", "/healthz")
+
     def health(self) -> dict[str, Any]:
         """Whether the service and what it depends on are up; ServiceUnavailableError names what is down."""
         return self._transport.json("GET", "/readyz")

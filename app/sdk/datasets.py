@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -172,12 +172,18 @@ class Datasets:
         made = Dataset.from_json(body)
         return self.wait(made.id, timeout=timeout) if wait else made
 
-    def content(self, dataset: str | Dataset, target: str | os.PathLike[str]) -> Path:
+    def content(
+        self,
+        dataset: str | Dataset,
+        target: str | os.PathLike[str],
+        *,
+        on_bytes: Callable[[int], None] | None = None,
+    ) -> Path:
         """Download the file as it was uploaded; resumes, and checks its SHA-256."""
-        found = self.get(dataset)
-        path = Path(target)
-        download(self._transport, f"{_path(found)}/content", path, size=found.bytes, sha256=found.sha256)
-        return path
+        found, file = self.get(dataset), Path(target)
+        path = f"{_path(found)}/content"
+        download(self._transport, path, file, size=found.bytes, sha256=found.sha256, on_bytes=on_bytes)
+        return file
 
     def delete(self, dataset: str | Dataset) -> dict[str, Any]:
         """Delete it; InUseError lists the jobs that still need it. Says how many bytes came free."""

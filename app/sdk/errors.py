@@ -11,26 +11,30 @@
         ├── BadRequestError         400
         ├── UnauthorizedError       401
         ├── ForbiddenError          403
+        │   └── QuotaExceededError  the project has no room; `.extra` says how much is used and wanted
         ├── NotFoundError           404, also for another project's ids
         ├── ConflictError           409
         │   ├── InUseError          it is used; `.used_by` lists the ids
         │   ├── DatasetNotReadyError  it is still being read, or was rejected
-        │   └── JobStateError       the job's state does not allow it
+        │   ├── JobStateError       the job's state does not allow it
+        │   └── UploadStateError    the upload's state does not allow it; `.extra` has what is missing
         ├── PayloadTooLargeError    413
+        ├── RangeNotSatisfiableError  416
         ├── ValidationFailedError   422: `.errors` points at each field
         ├── RateLimitedError        429
+        │   └── QuotaUsedUpError    what the project may use at once, a day or a month is used up
         └── ServerError             5xx
             └── ServiceUnavailableError  503
 
-Branch on `code` (stable), never on `detail` (prose).
+Branch on `code` (stable), never on `detail` (prose). `extra` has what else the service said of this one code:
+the `checks` of a refused promotion, the `differences` of figures that do not compare.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-import httpx
 
 if TYPE_CHECKING:
     from app.sdk.objects.datasets import Dataset
@@ -112,6 +116,7 @@ class ProblemError(SteadyRankError):
         errors: tuple[FieldError, ...] = (),
         used_by: tuple[str, ...] = (),
         retry_after: float | None = None,
+        extra: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(detail, hint=hint)
         self.status = status
@@ -122,6 +127,7 @@ class ProblemError(SteadyRankError):
         self.errors = errors
         self.used_by = used_by
         self.retry_after = retry_after
+        self.extra = dict(extra or {})
 
     def __str__(self) -> str:
         """Status, code, detail and request id on one line."""
@@ -139,6 +145,10 @@ class UnauthorizedError(ProblemError):
 
 class ForbiddenError(ProblemError):
     """403: the key may not do this."""
+
+
+class QuotaExceededError(ForbiddenError):
+    """403: the project has no room for it; waiting does not help."""
 
 
 class NotFoundError(ProblemError):
@@ -161,8 +171,16 @@ class JobStateError(ConflictError):
     """409: the job's state does not allow this, such as a second cancel."""
 
 
+class UploadStateError(ConflictError):
+    """409: the upload's state does not allow this, such as completing it while parts are missing."""
+
+
 class PayloadTooLargeError(ProblemError):
     """413."""
+
+
+class RangeNotSatisfiableError(ProblemError):
+    """416: a Range that begins after the end."""
 
 
 class ValidationFailedError(ProblemError):
@@ -173,64 +191,13 @@ class RateLimitedError(ProblemError):
     """429."""
 
 
+class QuotaUsedUpError(RateLimitedError):
+    """429: it comes back by itself, at the end of a day or a month, or when a job ends."""
+
+
 class ServerError(ProblemError):
     """5xx."""
 
 
 class ServiceUnavailableError(ServerError):
     """503: a dependency of the service is down, or it is starting or stopping."""
-
-
-_DATASET_NOT_READY = frozenset({"dataset_not_ready", "dataset_rejected"})
-_BY_STATUS: dict[int, type[ProblemError]] = {
-    400: BadRequestError,
-    401: UnauthorizedError,
-    403: ForbiddenError,
-    404: NotFoundError,
-    409: ConflictError,
-    413: PayloadTooLargeError,
-    422: ValidationFailedError,
-    429: RateLimitedError,
-    503: ServiceUnavailableError,
-}
-
-
-def problem_from(response: httpx.Response, *, retry_after: float | None = None) -> ProblemError:
-    """Turn an error response, whose body has been read, into the exception of its status.
-
-    A body that is not problem+json (a proxy's HTML page, say) still gives the right class, with code
-    `http_<status>`.
-    """
-    try:
-        parsed = response.json()
-    except ValueError:
-        parsed = None
-    body: dict[str, Any] = parsed if isinstance(parsed, dict) else {}
-    status = response.status_code
-    code = str(body.get("code") or f"http_{status}")
-    used_by = body.get("used_by")
-    errors = body.get("errors")
-    return _kind(status, code, body)(
-        status=status,
-        code=code,
-        title=str(body.get("title") or response.reason_phrase or "Error"),
-        detail=str(body.get("detail") or body.get("title") or f"the service answered {status}"),
-        hint=str(body.get("hint") or ""),
-        request_id=body.get("request_id") or response.headers.get("X-Request-Id"),
-        retryable=bool(body.get("retryable", status in {429, 502, 503, 504})),
-        errors=tuple(FieldError.from_json(e) for e in errors if isinstance(e, dict))
-        if isinstance(errors, list)
-        else (),
-        used_by=tuple(str(identity) for identity in used_by) if isinstance(used_by, list) else (),
-        retry_after=retry_after,
-    )
-
-
-def _kind(status: int, code: str, body: dict[str, Any]) -> type[ProblemError]:
-    if status == 409:
-        if "used_by" in body:
-            return InUseError
-        if "job_status" in body:
-            return JobStateError
-        return DatasetNotReadyError if code in _DATASET_NOT_READY else ConflictError
-    return _BY_STATUS.get(status) or (ServerError if status >= 500 else ProblemError)

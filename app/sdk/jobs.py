@@ -11,12 +11,7 @@ from typing import Any, Literal, overload
 from urllib.parse import quote
 
 from app.sdk.downloads import download
-from app.sdk.errors import (
-    RateLimitedError,
-    ServerError,
-    ServiceUnreachableError,
-    WaitTimeoutError,
-)
+from app.sdk.errors import RateLimitedError, ServerError, ServiceUnreachableError, WaitTimeoutError
 from app.sdk.following import follow_events
 from app.sdk.logs import LogLine, follow_lines, read_lines
 from app.sdk.objects.datasets import Dataset
@@ -206,6 +201,10 @@ class Jobs:
         """The training states that are kept."""
         return map(Checkpoint.from_json, self._transport.pages(f"{_path(job)}/checkpoints"))
 
+    def checkpoint(self, checkpoint: str | Checkpoint) -> Checkpoint:
+        """One of them."""
+        return Checkpoint.from_json(self._transport.json("GET", f"/v1/checkpoints/{id_of(checkpoint)}"))
+
     def download_checkpoint(
         self,
         checkpoint: str | Checkpoint,
@@ -214,12 +213,9 @@ class Jobs:
         on_bytes: Callable[[int], None] | None = None,
     ) -> Path:
         """Download a training state, a safetensors file, into the file `target`; resumes, and checks it."""
-        if isinstance(checkpoint, str):
-            checkpoint = Checkpoint.from_json(self._transport.json("GET", f"/v1/checkpoints/{checkpoint}"))
-        path, file = f"/v1/checkpoints/{checkpoint.id}/content", Path(target)
-        download(
-            self._transport, path, file, size=checkpoint.bytes, sha256=checkpoint.sha256, on_bytes=on_bytes
-        )
+        found = self.checkpoint(checkpoint) if isinstance(checkpoint, str) else checkpoint
+        path, file = f"/v1/checkpoints/{found.id}/content", Path(target)
+        download(self._transport, path, file, size=found.bytes, sha256=found.sha256, on_bytes=on_bytes)
         return file
 
     def wait(

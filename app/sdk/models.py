@@ -9,20 +9,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from app.sdk.aliases import ModelAliases
 from app.sdk.downloads import download, safe_target
 from app.sdk.errors import WaitTimeoutError
 from app.sdk.objects.datasets import Dataset
 from app.sdk.objects.fields import TERMINAL_STATUSES, id_of
 from app.sdk.objects.jobs import Job
-from app.sdk.objects.models import Alias, Model, Recommendation, RecommendationBatch
-from app.sdk.transport import Transport
+from app.sdk.objects.models import Model, Recommendation, RecommendationBatch
 
 
-class Models:
+class Models(ModelAliases):
     """`client.models`."""
-
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
 
     def list(
         self,
@@ -30,15 +27,17 @@ class Models:
         job: str | Job | None = None,
         arm: str | None = None,
         name: str | None = None,
+        version: int | None = None,
         alias: str | None = None,
         page_size: int | None = None,
     ) -> Iterator[Model]:
-        """All models, or those of a job, arm, name or alias, newest first, page after page as you read on."""
+        """All models, or those of a job, arm, name, version or alias, newest first, page after page."""
         query = {
             "limit": page_size,
             "job": job.id if isinstance(job, Job) else job,
             "arm": arm,
             "name": name,
+            "version": version,
             "alias": alias,
         }
         return map(Model.from_json, self._transport.pages("/v1/models", params=query))
@@ -105,46 +104,6 @@ class Models:
         download(self._transport, path, file, size=size, sha256=sha256, on_bytes=on_bytes)
         return file
 
-    def aliases(self, name: str) -> tuple[Alias, ...]:
-        """The aliases of a name."""
-        answer = self._transport.json("GET", f"/v1/models/{quote(name, safe='')}/aliases")
-        return tuple(Alias.from_json(row) for row in answer["data"])
-
-    def alias(self, name: str, alias: str) -> Alias:
-        """Where an alias points, its gates and its history."""
-        return Alias.from_json(self._transport.json("GET", _alias_path(name, alias)))
-
-    def set_alias(
-        self,
-        name: str,
-        alias: str,
-        model: int | str | Model,
-        *,
-        promote_if: Sequence[Mapping[str, Any]] = (),
-        keep_gates: bool = False,
-        allow_mixed_protocol: bool = False,
-        force: bool = False,
-    ) -> Alias:
-        """Let an alias point at a version (a number), or a model, if it meets every condition.
-
-        Each condition is `{"metric": "test.ndcg@10", "at_least": 0.05}`, or with `at_most`,
-        `at_least_of_current`, `at_most_of_current`. ConflictError (`gate_refused`) says what misses by how
-        much, and then nothing has moved. `keep_gates` has later moves meet these conditions, too.
-        """
-        target = {"version": model} if isinstance(model, int) else {"model": id_of(model)}
-        body = {
-            **target,
-            "promote_if": [dict(condition) for condition in promote_if],
-            "keep_gates": keep_gates,
-            "allow_mixed_protocol": allow_mixed_protocol,
-            "force": force,
-        }
-        return Alias.from_json(self._transport.json("PUT", _alias_path(name, alias), body=body))
-
-    def delete_alias(self, name: str, alias: str) -> dict[str, Any]:
-        """Take an alias away; the service keeps its history."""
-        return self._transport.json("DELETE", _alias_path(name, alias))
-
     def recommend(
         self,
         model: str | Model,
@@ -185,9 +144,11 @@ class Models:
         """A model's batches of recommendations, newest first."""
         return map(RecommendationBatch.from_json, self._transport.pages(f"{_path(model)}/recommendations"))
 
-    def batch(self, batch: RecommendationBatch) -> RecommendationBatch:
-        """A batch as it is now."""
-        return RecommendationBatch.from_json(self._transport.json("GET", _batch_path(batch)))
+    def batch(
+        self, batch: str | RecommendationBatch, *, model: str | Model | None = None
+    ) -> RecommendationBatch:
+        """A batch as it is now; one given by its id needs the model, which has to be given by its id, too."""
+        return RecommendationBatch.from_json(self._transport.json("GET", _batch_path(batch, model)))
 
     def wait_for_batch(
         self, batch: RecommendationBatch, *, timeout: float | None = None, interval: float = 1.0
@@ -222,9 +183,9 @@ def _path(model: str | Model) -> str:
     return f"/v1/models/{quote(id_of(model), safe='@')}"
 
 
-def _batch_path(batch: RecommendationBatch) -> str:
-    return f"/v1/models/{batch.model}/recommendations/{batch.id}"
-
-
-def _alias_path(name: str, alias: str) -> str:
-    return f"/v1/models/{quote(name, safe='')}/aliases/{quote(alias, safe='')}"
+def _batch_path(batch: str | RecommendationBatch, model: str | Model | None = None) -> str:
+    if isinstance(batch, RecommendationBatch):
+        model = batch.model
+    elif model is None:
+        raise TypeError("a batch given by its id needs its model")
+    return f"{_path(model)}/recommendations/{id_of(batch)}"

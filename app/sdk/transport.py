@@ -20,7 +20,8 @@ from typing import Any
 import httpx
 
 from app.sdk.discovery import Connection
-from app.sdk.errors import ServiceUnreachableError, problem_from
+from app.sdk.errors import ServiceUnreachableError
+from app.sdk.problems import problem_from
 
 RETRIED_STATUSES = frozenset({429, 502, 503, 504})
 IN_PROGRESS = "idempotency_in_progress"

@@ -148,29 +148,31 @@ class WebhookEndpoints:
         pages = self._transport.pages(f"{_path(endpoint)}/deliveries", params=query)
         return map(WebhookDelivery.from_json, pages)
 
-    def delivery(self, delivery: WebhookDelivery) -> WebhookDelivery:
-        """A delivery as it is now."""
-        return WebhookDelivery.from_json(self._transport.json("GET", _delivery_path(delivery)))
+    def delivery(
+        self, delivery: str | WebhookDelivery, *, endpoint: str | WebhookEndpoint | None = None
+    ) -> WebhookDelivery:
+        """A delivery as it is now; one given by its id needs the endpoint."""
+        path = _delivery_path(delivery, endpoint)
+        return WebhookDelivery.from_json(self._transport.json("GET", path))
 
     def redeliver(
         self, delivery: str | WebhookDelivery, *, endpoint: str | WebhookEndpoint | None = None
     ) -> WebhookDelivery:
         """Send a delivery again, now, under the same webhook-id; one given by its id needs the endpoint."""
-        if isinstance(delivery, WebhookDelivery):
-            path = _delivery_path(delivery)
-        elif endpoint is not None:
-            path = f"{_path(endpoint)}/deliveries/{delivery}"
-        else:
-            raise TypeError("a delivery given by its id needs its endpoint")
-        return WebhookDelivery.from_json(self._transport.json("POST", f"{path}/redeliver"))
+        path = f"{_delivery_path(delivery, endpoint)}/redeliver"
+        return WebhookDelivery.from_json(self._transport.json("POST", path))
 
 
 def _path(endpoint: str | WebhookEndpoint) -> str:
     return f"/v1/webhook_endpoints/{id_of(endpoint)}"
 
 
-def _delivery_path(delivery: WebhookDelivery) -> str:
-    return f"{_path(delivery.webhook_endpoint)}/deliveries/{delivery.id}"
+def _delivery_path(delivery: str | WebhookDelivery, endpoint: str | WebhookEndpoint | None) -> str:
+    if isinstance(delivery, WebhookDelivery):
+        endpoint = delivery.webhook_endpoint
+    elif endpoint is None:
+        raise TypeError("a delivery given by its id needs its endpoint")
+    return f"{_path(endpoint)}/deliveries/{id_of(delivery)}"
 
 
 def _attempt(body: JSON) -> DeliveryAttempt:

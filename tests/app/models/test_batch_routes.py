@@ -66,6 +66,7 @@ def test_a_batch_from_the_request_to_the_file(
         direct = service.models.recommend(model_id, [["i1", "i3"], ["i2"]], k=2)
         assert found["item"].to_list() == [row.item for answer in direct for row in answer]
         assert found["user"].to_list() == ["a", "a", "b", "b"]
+        assert service.models.batch(queued.id, model=model_id) == done
         assert service.models.delete_batch(done)["freed_bytes"] == done.bytes
         assert list(service.models.batches(model_id)) == []
 

@@ -38,18 +38,22 @@ def test_aliases_move_and_bundles_come_down(
     service: SteadyRank, database: Database, blobs: DatabaseBlobStore, tmp_path: Path
 ) -> None:
     first, second = (store_models(database, blobs)[0] for _ in range(2))
+    assert service.models.check_alias(NAME, "production", 1)["valid"] is True
+    assert service.models.aliases(NAME) == ()
     assert service.models.set_alias(NAME, "production", 1).model == first
     with pytest.raises(ConflictError) as refused:
         service.models.set_alias(
             NAME, "production", second, promote_if=[{"metric": "test.ndcg@10", "at_least": 0.5}]
         )
     assert refused.value.code == "gate_refused"
+    assert refused.value.extra["checks"][0]["missing_by"] == pytest.approx(0.3)
     assert service.models.set_alias(NAME, "production", second).version == 2
     assert [alias.alias for alias in service.models.aliases(NAME)] == ["production"]
     assert len(service.models.alias(NAME, "production").history) == 2
     reference = f"{NAME}@production"
     assert service.models.get(reference).id == second
     assert [model.id for model in service.models.list(name=NAME, alias="production")] == [second]
+    assert [model.id for model in service.models.list(name=NAME, version=1)] == [first]
     assert service.models.card(reference) == CARD
     target = service.models.download_bundle(reference, tmp_path / "model.zip")
     whole = target.read_bytes()
@@ -71,6 +75,7 @@ def test_a_checkpoint_comes_down(
         kept = {"attempt": 1, "kind": "best", "seed": 0, "arm": "standard", "epoch": 3, "step": 9}
         session.add(Checkpoint(job_id=job.id, blob_id=blob.id, bytes=blob.size, sha256=blob.sha256, **kept))
     (found,) = service.jobs.checkpoints(job.id)
+    assert service.jobs.checkpoint(found.id) == found
     (tmp_path / "a.part").write_bytes(data[:70_000])
     assert service.jobs.download_checkpoint(found, tmp_path / "a").read_bytes() == data
     assert service.jobs.download_checkpoint(found.id, tmp_path / "b").read_bytes() == data

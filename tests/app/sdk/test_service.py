@@ -9,6 +9,7 @@ import pytest
 from app.sdk.client import SteadyRank
 from app.sdk.errors import (
     DatasetNotReadyError,
+    ForbiddenError,
     NotFoundError,
     PayloadTooLargeError,
     UnauthorizedError,
@@ -98,4 +99,8 @@ def test_a_job_on_a_data_set_that_is_still_being_read_is_refused(service):
 
 def test_health_and_capabilities(service):
     assert service.health()
+    assert service.alive()
+    with pytest.raises(ForbiddenError) as refused:
+        service.metrics()
+    assert refused.value.extra == {"needed_scope": "operator"}
     assert "sasrec" in str(service.capabilities())

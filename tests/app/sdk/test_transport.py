@@ -17,11 +17,15 @@ from app.sdk.errors import (
     NotFoundError,
     PayloadTooLargeError,
     ProblemError,
+    QuotaExceededError,
+    QuotaUsedUpError,
+    RangeNotSatisfiableError,
     RateLimitedError,
     ServerError,
     ServiceUnavailableError,
     ServiceUnreachableError,
     UnauthorizedError,
+    UploadStateError,
     ValidationFailedError,
 )
 
@@ -124,14 +128,17 @@ def test_an_upload_that_cannot_be_read_again_is_not_retried(script, client):
     ("status", "code", "more", "expected"),
     [
         (401, "unauthorized", {}, UnauthorizedError),
-        (403, "forbidden", {}, ForbiddenError),
+        (403, "insufficient_scope", {"needed_scope": "admin"}, ForbiddenError),
+        (403, "quota_exceeded", {"quota": "rows", "used": 1, "wanted": 2, "limit": 2}, QuotaExceededError),
         (404, "job_not_found", {}, NotFoundError),
-        (409, "conflict", {}, ConflictError),
+        (409, "gate_refused", {"checks": [{"missing_by": 0.1}]}, ConflictError),
+        (409, "upload_incomplete", {"missing": [2]}, UploadStateError),
         (409, "dataset_in_use", {"used_by": ["job_7"]}, InUseError),
         (409, "dataset_not_ready", {}, DatasetNotReadyError),
         (409, "dataset_rejected", {}, DatasetNotReadyError),
         (409, "job_in_use", {"job_status": "running"}, JobStateError),
         (413, "payload_too_large", {}, PayloadTooLargeError),
+        (416, "range_not_satisfiable", {}, RangeNotSatisfiableError),
         (422, "invalid_request", {}, ValidationFailedError),
         (500, "internal", {}, ServerError),
         (418, "teapot", {}, ProblemError),
@@ -159,8 +166,17 @@ def test_problems_become_their_exception(script, client, *, status, code, more, 
     assert type(error) is expected
     assert (error.status, error.code, error.request_id) == (status, code, "req_9")
     assert (error.errors[0].pointer, error.errors[0].got, error.errors[0].hint) == ("/epochs", 9, "fewer")
-    assert error.used_by == (("job_7",) if expected is InUseError else ())
+    assert error.used_by == tuple(more.pop("used_by", ()))
+    assert error.extra == more
     assert str(error) == f"{status} {code}: It is not so. (request req_9)"
+
+
+def test_a_quota_that_is_used_up_says_which(script, client):
+    problem = {"code": "quota_used_up", "quota": "jobs_a_day", "used": 3, "limit": 3}
+    script.answers = [httpx.Response(429, json=problem, headers={"Retry-After": "3600"})]
+    with pytest.raises(QuotaUsedUpError) as caught:
+        client.jobs.create("ds_1")
+    assert caught.value.extra == {"quota": "jobs_a_day", "used": 3, "limit": 3}
 
 
 def test_a_rate_limit_that_stays_says_when_to_come_back(script, client):
