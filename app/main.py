@@ -24,10 +24,11 @@ from app.db.session import Database
 from app.evaluations import routes as evaluations
 from app.idempotency import REPLAYED, add_idempotency
 from app.jobs import routes as jobs
+from app.log_lines import configure_logging
 from app.metrics import Metrics
 from app.metrics import router as metrics_router
 from app.models import routes as models
-from app.observability import RequestContextMiddleware, configure_logging
+from app.observability import RequestContextMiddleware
 from app.openapi import describe_openapi
 from app.problems import add_problem_handlers
 from app.queue import CeleryQueue, make_celery

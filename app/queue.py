@@ -1,4 +1,4 @@
-"""The Celery application, and sending by task name. Task names are fixed strings: both sides import these.
+"""The Celery application, and sending by task name.
 
 A message is only a wake-up; the row in the database is the truth. So a broker that is down loses nothing: the
 send is logged and the reaper sends again.
@@ -14,13 +14,14 @@ from kombu.exceptions import OperationalError
 
 from app.config import Settings
 from app.db.session import Message
-
-VALIDATE_DATASET = "steadyrank.validate_dataset"
-RUN_JOB = "steadyrank.run_job"
-RECOMMEND_BATCH = "steadyrank.recommend_batch"
-EVALUATE_MODEL = "steadyrank.evaluate_model"
-LIGHT_QUEUE = "light"
-TRAIN_QUEUE = "train"
+from app.task_names import (
+    EVALUATE_MODEL,
+    LIGHT_QUEUE,
+    RECOMMEND_BATCH,
+    RUN_JOB,
+    TRAIN_QUEUE,
+    VALIDATE_DATASET,
+)
 
 _VISIBILITY_SECONDS = 30 * 24 * 3600
 

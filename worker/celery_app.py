@@ -12,8 +12,9 @@ from celery import Celery, signals
 from kombu.entity import Exchange, Queue
 
 from app.config import get_settings
-from app.observability import configure_logging
-from app.queue import LIGHT_QUEUE, TRAIN_QUEUE, make_celery
+from app.log_lines import configure_logging
+from app.queue import make_celery
+from app.task_names import LIGHT_QUEUE, TRAIN_QUEUE
 from worker.presence import Presence
 from worker.resources import process_resources
 from worker.shutdown import stopping

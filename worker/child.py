@@ -22,7 +22,7 @@ from sqlalchemy.exc import OperationalError
 from app.config import get_settings
 from app.errors import BlobDamagedError
 from app.jobs.claims import Claim, LeaseLost
-from app.observability import configure_logging, job_id_var
+from app.log_lines import configure_logging, job_id_var
 from worker.pipe import FINISH, SAVE_AND_STOP, STOP, End, Upward
 from worker.resources import open_resources
 from worker.training.progress import Control, Stopped, TrainingError

@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 from app.config import Settings
 from app.jobs.logs import KEPT_LINES, Line
-from app.observability import redact
+from app.log_lines import redact
 
 _LONGEST_LINE = 4000
 _LEAST_SECRET = 4

@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.db.models.worker import Worker
 from app.jobs.workers import SEEN_EVERY_SECONDS
-from app.queue import TRAIN_QUEUE
+from app.task_names import TRAIN_QUEUE
 from worker.resources import Resources
 
 logger = logging.getLogger(__name__)

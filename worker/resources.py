@@ -7,8 +7,7 @@ from functools import lru_cache
 
 import app.db.tables  # noqa: F401 - foreign keys by name need every table
 from app.config import Settings, get_settings
-from app.db.session import Database
-from app.queue import CeleryQueue, make_celery
+from app.db.session import Database, Sender
 from app.storage.blobs import BlobStore
 from app.storage.database import DatabaseBlobStore
 
@@ -24,9 +23,14 @@ class Resources:
 
 def open_resources(settings: Settings, *, sends: bool = True, pool_size: int = 3) -> Resources:
     """Connect lazily. A process that never wakes another one (`sends=False`) needs no broker."""
-    sender = CeleryQueue(make_celery(settings)) if sends else None
-    database = Database(settings.database, sender=sender, pool_size=pool_size)
+    database = Database(settings.database, sender=_queue(settings) if sends else None, pool_size=pool_size)
     return Resources(settings, database, DatabaseBlobStore(database.engine))
+
+
+def _queue(settings: Settings) -> Sender:
+    from app.queue import CeleryQueue, make_celery  # noqa: PLC0415 - Celery only where something is sent
+
+    return CeleryQueue(make_celery(settings))
 
 
 @lru_cache(maxsize=1)

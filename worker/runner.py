@@ -24,8 +24,8 @@ from app.jobs.claims import Claim, LeaseLost, claim_next, renew, wanted
 from app.jobs.life import Status
 from app.jobs.limits import runtime_limits
 from app.jobs.logs import append
-from app.observability import job_id_var
-from app.queue import RUN_JOB, TRAIN_QUEUE
+from app.log_lines import job_id_var
+from app.task_names import RUN_JOB, TRAIN_QUEUE
 from worker.ending import Asked, settle
 from worker.pipe import FINISH, SAVE_AND_STOP, STOP
 from worker.resources import Resources

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.queue import EVALUATE_MODEL, RECOMMEND_BATCH, RUN_JOB, VALIDATE_DATASET
+from app.task_names import EVALUATE_MODEL, RECOMMEND_BATCH, RUN_JOB, VALIDATE_DATASET
 from worker.celery_app import app
 from worker.evaluation import evaluate_model
 from worker.resources import process_resources

@@ -14,7 +14,7 @@ from app.datasets.version_schemas import ForgetRequest, TransformRequest
 from app.db.models.dataset import Dataset
 from app.db.session import send_after_commit
 from app.errors import DatasetNotReadyError, InUseError, NotFoundError
-from app.queue import LIGHT_QUEUE, VALIDATE_DATASET
+from app.task_names import LIGHT_QUEUE, VALIDATE_DATASET
 
 
 def transform(session: Session, project_id: str, dataset_id: str, wanted: TransformRequest) -> Dataset:

@@ -16,8 +16,8 @@ from app.db.models.dataset import Dataset
 from app.db.session import send_after_commit
 from app.errors import DatasetNotReadyError, InUseError, NotFoundError
 from app.pagination import Page
-from app.queue import LIGHT_QUEUE, VALIDATE_DATASET
 from app.storage.blobs import BlobInfo, BlobStore, BlobWriter
+from app.task_names import LIGHT_QUEUE, VALIDATE_DATASET
 
 __all__ = [
     "create",

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from app.config import Settings
 from app.db.models.dataset import Dataset
 from app.db.session import send_after_commit
-from app.queue import LIGHT_QUEUE, VALIDATE_DATASET
+from app.task_names import LIGHT_QUEUE, VALIDATE_DATASET
 from app.webhooks.outbox import announce_dataset
 
 

@@ -23,7 +23,7 @@ from app.db.models.model import Model
 from app.db.models.model_file import ModelFile
 from app.db.session import send_after_commit
 from app.jobs.claims import LeaseLost
-from app.queue import EVALUATE_MODEL, LIGHT_QUEUE
+from app.task_names import EVALUATE_MODEL, LIGHT_QUEUE
 from app.webhooks.outbox import announce_evaluation
 
 _LOST = {

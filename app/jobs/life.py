@@ -27,7 +27,7 @@ from app.db.models.job_attempt import JobAttempt
 from app.db.models.job_event import JobEvent
 from app.db.session import send_after_commit
 from app.errors import JobStateError, NotFoundError
-from app.queue import RUN_JOB, TRAIN_QUEUE
+from app.task_names import RUN_JOB, TRAIN_QUEUE
 from app.webhooks.outbox import announce_job
 
 Level = Literal["info", "warning", "error"]

@@ -12,7 +12,7 @@ from app.db.models.job import Job
 from app.jobs.claims import LINE
 from app.jobs.life import HELD, Status
 from app.jobs.workers import count_alive
-from app.queue import TRAIN_QUEUE
+from app.task_names import TRAIN_QUEUE
 
 
 @dataclass(frozen=True)

@@ -28,12 +28,13 @@ from app.jobs.claims import lose_attempt
 from app.jobs.life import HELD, Status
 from app.jobs.limits import fail_those_that_waited_too_long
 from app.jobs.workers import forget_gone
+from app.log_lines import configure_logging
 from app.models.batches import recover_batches
-from app.observability import configure_logging
-from app.queue import RUN_JOB, TRAIN_QUEUE, CeleryQueue, make_celery
+from app.queue import CeleryQueue, make_celery
 from app.retention import sweep
 from app.storage.blobs import BlobStore
 from app.storage.database import DatabaseBlobStore
+from app.task_names import RUN_JOB, TRAIN_QUEUE
 from app.uploads.service import sweep_expired
 from app.webhooks.deliverer import Deliverer
 from app.webhooks.deliveries import forget_deliveries

@@ -26,8 +26,8 @@ from app.errors import ConflictError, DatasetNotReadyError, NotFoundError
 from app.models import queries
 from app.models.batch_schemas import BatchCreate
 from app.pagination import Page, paginate
-from app.queue import LIGHT_QUEUE, RECOMMEND_BATCH
 from app.storage.blobs import BlobInfo, BlobStore
+from app.task_names import LIGHT_QUEUE, RECOMMEND_BATCH
 from app.webhooks.outbox import announce_recommendations
 
 

@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 import app.db.tables  # noqa: F401 - foreign keys by name need every table
 from app.config import Settings, get_settings
 from app.db.session import Database
-from app.observability import configure_logging
+from app.log_lines import configure_logging
 from app.webhooks.deliveries import Claim, claim_due, settle
 from app.webhooks.sending import post
 from app.webhooks.signing import signed_headers

@@ -15,8 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.config import Settings
 from app.deps import SessionDep
 from app.errors import SteadyRankError
+from app.log_lines import JsonFormatter, job_id_var
 from app.main import create_app
-from app.observability import JsonFormatter, job_id_var
 from app.problems import Problem, problem_response
 from tests.serving import served
 

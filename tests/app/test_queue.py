@@ -10,7 +10,8 @@ from kombu.exceptions import OperationalError
 
 from app.config import Settings
 from app.db.session import Message
-from app.queue import LIGHT_QUEUE, TRAIN_QUEUE, CeleryQueue, make_celery
+from app.queue import CeleryQueue, make_celery
+from app.task_names import LIGHT_QUEUE, TRAIN_QUEUE
 
 
 def test_messages_carry_ids_to_their_queue(broker_url: str) -> None:

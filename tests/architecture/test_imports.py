@@ -40,6 +40,12 @@ def test_an_api_process_starts_without_what_only_some_requests_need() -> None:
     assert loaded_after_importing(["app.main"], watched) == set()
 
 
+def test_a_training_process_does_not_wait_for_the_web_and_the_broker_before_it_loads_torch() -> None:
+    never = {"fastapi", "starlette", "celery", "kombu", "redis", "matplotlib"}
+    assert loaded_after_importing(["worker.child"], never | {"torch", "polars"}) == set()
+    assert loaded_after_importing(["worker.child", "worker.training_run"], never) == set()
+
+
 def test_the_sdk_loads_no_web_framework_and_no_database() -> None:
     assert (
         loaded_after_importing(modules_of("app.sdk"), {"fastapi", "sqlalchemy", "celery", "torch"}) == set()

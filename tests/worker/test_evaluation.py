@@ -28,8 +28,8 @@ from app.evaluations import service
 from app.evaluations.life import claim, recover_evaluations
 from app.evaluations.schemas import EvaluationCreate
 from app.jobs.claims import LeaseLost
-from app.queue import EVALUATE_MODEL, LIGHT_QUEUE
 from app.storage.database import DatabaseBlobStore
+from app.task_names import EVALUATE_MODEL, LIGHT_QUEUE
 from tests.factories import RecordingSender
 from tests.trained_jobs import log_of, store_log, train_job
 from worker.evaluation import evaluate_model

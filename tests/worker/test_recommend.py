@@ -19,8 +19,8 @@ from app.db.models.dataset import Dataset
 from app.db.session import Database
 from app.models.batch_schemas import BatchCreate
 from app.models.batches import claim, create, delete, get, recover_batches
-from app.queue import LIGHT_QUEUE, RECOMMEND_BATCH
 from app.storage.database import DatabaseBlobStore
+from app.task_names import LIGHT_QUEUE, RECOMMEND_BATCH
 from tests.factories import RecordingSender, make_ready_dataset
 from tests.stored_models import model_files, store_models
 from worker.recommend import recommend_batch

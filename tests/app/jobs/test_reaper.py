@@ -20,8 +20,9 @@ from app.db.session import Database
 from app.jobs.claims import claim
 from app.jobs.reaper import look, reap_expired, reap_once, resend_waiting
 from app.jobs.steering import cancel
-from app.queue import TRAIN_QUEUE, CeleryQueue, make_celery
+from app.queue import CeleryQueue, make_celery
 from app.storage.database import DatabaseBlobStore
+from app.task_names import TRAIN_QUEUE
 from tests.factories import RecordingSender, expire, make_job, make_ready_dataset
 from worker.trainer_process import as_environment
 

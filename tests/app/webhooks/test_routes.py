@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from app.cli import main
 from app.db.models.webhook_endpoint import WebhookEndpoint
 from app.db.session import Database
-from app.observability import redact
+from app.log_lines import redact
 from app.sdk.client import SteadyRank
 from app.sdk.errors import ConflictError, NotFoundError, ValidationFailedError
 from app.webhooks import service as webhooks

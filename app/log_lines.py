@@ -1,0 +1,71 @@
+"""Log lines as JSON or as short text, with the request's or the job's id in each, and without secrets.
+
+Every process writes them; the training process, too, which loads nothing of the web.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any
+
+from app.config import Settings
+
+request_id_var: ContextVar[str | None] = ContextVar("request_id", default=None)
+job_id_var: ContextVar[str | None] = ContextVar("job_id", default=None)
+
+_SECRETS = re.compile(r"(sr_[A-Za-z0-9_-]{4}|whsec_)[A-Za-z0-9_+/=-]{16,}|(://[^\s/:@]*:)[^\s/@]+(?=@)")
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}
+
+
+def redact(text: str) -> str:
+    """The text without API keys, webhooks' secrets, and the passwords of URLs."""
+    return _SECRETS.sub(lambda match: f"{match.group(1) or match.group(2)}***", text)
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time, level, logger, message, request_id, job_id, extras, traceback."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as one line, secrets removed."""
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        for name, known in (("request_id", request_id_var.get()), ("job_id", job_id_var.get())):
+            if known is not None:
+                line[name] = known
+        line.update({name: value for name, value in vars(record).items() if name not in _STANDARD})
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return redact(json.dumps(line, default=str, ensure_ascii=False))
+
+
+class TextFormatter(logging.Formatter):
+    """Short lines for a terminal."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record, secrets removed."""
+        return redact(super().format(record))
+
+
+def configure_logging(settings: Settings) -> None:
+    """Send every log line of this process to standard error in the chosen format."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter() if settings.log_format == "json" else TextFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(settings.log_level.upper())
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = name != "uvicorn.access"  # the middleware writes the access lines
