@@ -1,8 +1,9 @@
 """Real servers for every test that needs one.
 
 Postgres and Valkey come out of their wheels, in a short temporary folder, and die with this process however
-it ends. TEST_DATABASE_URL and TEST_REDIS_URL point the suite at other servers: the first at a database whose
-user may create databases, the second at a database number that is flushed before each test that uses it.
+it ends; of several pytest processes (`-n`) each has its own. TEST_DATABASE_URL and TEST_REDIS_URL point the
+suite at other servers: the first at a database whose user may create databases, the second at a database
+number that is flushed before each test that uses it. With `-n`, the next processes take the next numbers.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import redis
@@ -22,9 +24,13 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import NullPool
 
+from app.db.migrate import upgrade
+from app.db.session import Database
 from app.embedded.postgres import Postgres
 from app.embedded.processes import ProcessSpec, start, stop, wait_ready
 from app.embedded.valkey import Valkey
+from app.storage.database import DatabaseBlobStore
+from tests.factories import RecordingSender
 
 
 def pytest_configure() -> None:
@@ -42,6 +48,17 @@ def server_folder() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(dir="/tmp", prefix="sr-"))
     yield folder
     shutil.rmtree(folder)
+
+
+def broker_of_worker(given: str, worker_id: str) -> str:
+    """The address with the database number of a pytest process: `gw2` takes the second after it."""
+    index = int(worker_id.removeprefix("gw")) if worker_id != "master" else 0
+    if index == 0:
+        return given
+    parts = urlsplit(given)
+    if parts.scheme == "unix":
+        raise pytest.UsageError("TEST_REDIS_URL with a socket is for one pytest process: add ARGS='-n 0'.")
+    return parts._replace(path=f"/{int(parts.path.strip('/') or 0) + index}").geturl()
 
 
 @contextmanager
@@ -68,11 +85,11 @@ def postgres_url(server_folder: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def redis_url(server_folder: Path) -> Iterator[str]:
-    """Address of a broker, in redis-py's form."""
+def redis_url(server_folder: Path, worker_id: str) -> Iterator[str]:
+    """Address of a broker that no other process of this run uses, in redis-py's form."""
     given = os.environ.get("TEST_REDIS_URL")
     if given:
-        yield given
+        yield broker_of_worker(given, worker_id)
         return
     server = Valkey(server_folder / "valkey", server_folder, server_folder / "valkey.log", durable=False)
     server.prepare()
@@ -100,8 +117,6 @@ def _database(server: str, template: str) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def migrated_template(postgres_url: str) -> Iterator[str]:
     """Name of a database that the migrations have built and nobody writes to."""
-    from app.db.migrate import upgrade  # noqa: PLC0415 - tests of the pure library need no database code
-
     with _database(postgres_url, "template0") as url:
         upgrade(url)
         yield str(make_url(url).database)
@@ -128,3 +143,23 @@ def broker_url(redis_url: str) -> str:
     client.flushdb()
     client.close()
     return redis_url
+
+
+@pytest.fixture
+def sender() -> RecordingSender:
+    """What the test's own sessions sent."""
+    return RecordingSender()
+
+
+@pytest.fixture
+def database(database_url: str, sender: RecordingSender) -> Iterator[Database]:
+    """The test's own way to its database, beside that of an application or a worker."""
+    database = Database(database_url, sender=sender)
+    yield database
+    database.dispose()
+
+
+@pytest.fixture
+def blobs(database: Database) -> DatabaseBlobStore:
+    """The blobs in the test's database."""
+    return DatabaseBlobStore(database.engine)

@@ -21,8 +21,6 @@ from app.config import Settings
 from app.db.session import Database
 from app.db.tables import metadata
 from app.main import create_app
-from app.storage.database import DatabaseBlobStore
-from tests.factories import RecordingSender
 from tests.serving import served
 
 
@@ -47,26 +45,6 @@ def database_url(shared_database_url: str) -> str:
         for table in reversed(metadata.sorted_tables):
             connection.execute(table.delete())
     return shared_database_url
-
-
-@pytest.fixture
-def sender() -> RecordingSender:
-    """What the test's own sessions sent."""
-    return RecordingSender()
-
-
-@pytest.fixture
-def database(database_url: str, sender: RecordingSender) -> Iterator[Database]:
-    """The test's own way to the database, beside the application's."""
-    database = Database(database_url, sender=sender)
-    yield database
-    database.dispose()
-
-
-@pytest.fixture
-def blobs(database: Database) -> DatabaseBlobStore:
-    """The blobs in the test's database."""
-    return DatabaseBlobStore(database.engine)
 
 
 @pytest.fixture

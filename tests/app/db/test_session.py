@@ -111,3 +111,15 @@ def test_a_database_without_sender_says_so(database_url: str) -> None:
         session.commit()
     session.close()
     database.dispose()
+
+
+def test_a_connection_that_comes_back_after_the_end_is_closed(database_url: str) -> None:
+    database = Database(database_url)
+    with database.sessions() as session:
+        held = session.connection().connection.dbapi_connection
+        database.dispose()
+        assert held is not None
+        assert not held.closed  # type: ignore[attr-defined]
+    assert held.closed  # type: ignore[attr-defined]
+    assert _names(database) == []  # and the database can be used again
+    database.dispose()
