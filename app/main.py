@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from anyio import to_thread
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi.routing import APIRoute
 from starlette.middleware.cors import CORSMiddleware
 
@@ -33,6 +33,7 @@ from app.openapi import describe_openapi
 from app.problems import add_problem_handlers
 from app.queue import CeleryQueue, make_celery
 from app.rate_limits import Buckets, RateLimitMiddleware
+from app.repeats import refuse_repeats
 from app.storage.database import DatabaseBlobStore
 from app.uploads import routes as uploads
 from app.webhooks import routes as webhooks
@@ -117,7 +118,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     add_idempotency(application)
     describe_openapi(application)
 
-    version_1 = APIRouter(prefix="/v1")
+    version_1 = APIRouter(prefix="/v1", dependencies=[Depends(refuse_repeats)])
     version_1.include_router(datasets.router)
     version_1.include_router(dataset_versions.router)
     version_1.include_router(uploads.router)

@@ -145,8 +145,11 @@ def _known(error: Exception) -> SteadyRankError:
         case SteadyRankError():
             known = error
         case RequestValidationError():
-            items = error_items(error.errors())
+            faults = error.errors()
+            items = error_items(faults)
             detail = "; ".join(f"{item.pointer or 'body'}: {item.message}" for item in items[:3])
+            if len(faults) > len(items):
+                detail += f"; {len(faults)} faults, of which the first {len(items)} are shown"
             known = ValidationFailed(detail or "The request is not valid.", errors=items)
         case HTTPException(status_code=HTTPStatus.NOT_FOUND):
             known = NotFoundError("There is nothing at this path.", hint="GET /docs shows every path.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any
 
 from app.errors import ErrorItem
@@ -35,14 +36,16 @@ _HINTS = {
 }
 _ANYWAY = "/docs says what it may be; GET /v1/capabilities has every training setting."
 _LONGEST_GOT = 200
+MOST_ITEMS = 100
+"""Most faults that one answer shows: a body of 1 MB can have 200,000, and to tell them would take 47 MB."""
 
 
 def error_items(errors: Iterable[Mapping[str, Any]]) -> list[ErrorItem]:
-    """Items for the errors of a pydantic ValidationError or a FastAPI RequestValidationError.
+    """Items for the first errors of a pydantic ValidationError or a FastAPI RequestValidationError.
 
     A fault of the body has a JSON pointer ("/epochs", "" for the whole body), one of the query "?limit".
     """
-    return [_item(error) for error in errors]
+    return [_item(error) for error in islice(errors, MOST_ITEMS)]
 
 
 def _item(error: Mapping[str, Any]) -> ErrorItem:

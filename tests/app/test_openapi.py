@@ -180,3 +180,14 @@ def test_the_data_set_example_is_one() -> None:
 
 def test_formats_are_those_of_the_readers() -> None:
     assert set(get_args(Format)) == set(FORMATS)
+
+
+def test_lists_of_settings_name_no_value_twice(document: dict[str, Any]) -> None:
+    of_attacks = ("attack_positions", "attack_counts", "attack_replacements")
+    schemas = document["components"]["schemas"]
+    for schema, names in {
+        "JobCreate": ("arms", "seeds", *of_attacks),
+        "EvaluationCreate": of_attacks,
+    }.items():
+        for name in names:
+            assert schemas[schema]["properties"][name]["uniqueItems"] is True, (schema, name)

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from worker.training.presets import PresetName, expanded
+from worker.training.setting_types import Distinct, Fraction, Seed
 
 ModelName = Literal["sasrec", "gru4rec"]
 Arm = Literal["standard", "adversarial", "cascade", "cascade_replacement"]
@@ -30,9 +31,6 @@ HistoryReplacement = Literal["uniform", "popularity", "gradient"]
 AttackReplacement = Literal["uniform", "popularity", "nearest", "gradient"]
 
 DEFAULT_WARMUP_EPOCHS = 10
-
-Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
-Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 
 class _Settings(BaseModel):
@@ -139,14 +137,14 @@ class OptimiserSettings(_Settings):
     """Minutes between two checkpoints of a running arm; 0 writes one at every epoch's end."""
     seed: Seed = 0
     """Seed of initialisation, batch order, negatives and dropout, when one seed is enough."""
-    seeds: tuple[Seed, ...] = Field(default=(0,), max_length=32)
+    seeds: Distinct[Seed] = Field(default=(0,), max_length=32)
     """Several seeds, each trained in every arm; left out it is just `seed`, which is always its first."""
 
 
 class AdversarySettings(_Settings):
     """Cascade-guided adversarial training (docs/method.md)."""
 
-    arms: tuple[Arm, ...] = Field(default=("standard", "adversarial", "cascade"), min_length=1, max_length=4)
+    arms: Distinct[Arm] = Field(default=("standard", "adversarial", "cascade"), min_length=1, max_length=4)
     """Training procedures to compare: plain, generic adversarial (γ = 0), cascade-guided, and on request
     `cascade_replacement` (not the paper's)."""
     warmup_epochs: int = Field(default=DEFAULT_WARMUP_EPOCHS, ge=0, le=100_000)
@@ -186,11 +184,11 @@ class EvaluationSettings(_Settings):
 
     exclude_seen: bool = True
     """Leave all of a user's earlier items out of the ranking (not only those in the window)."""
-    attack_positions: tuple[AttackPosition, ...] = ("end", "start", "random")
+    attack_positions: Distinct[AttackPosition] = ("end", "start", "random")
     """Where in the window items are replaced; `highest_cascade` takes those of the highest cascade effect."""
-    attack_counts: tuple[Annotated[int, Field(ge=1, le=100)], ...] = (1, 2, 5)
+    attack_counts: Distinct[Annotated[int, Field(ge=1, le=100)]] = (1, 2, 5)
     """How many items are replaced; only users with a longer history take part."""
-    attack_replacements: tuple[AttackReplacement, ...] = ("uniform", "popularity")
+    attack_replacements: Distinct[AttackReplacement] = ("uniform", "popularity")
     """What replaces an item: any item alike (`uniform`), drawn by training `popularity`, the `nearest` by
     co-occurrence, or the worst for the model to first order (`gradient`)."""
     attack_repeats: int = Field(default=3, ge=1, le=100)

@@ -1,0 +1,28 @@
+"""Requests that nobody makes by mistake: each gets a problem, soon, and a short one."""
+
+from __future__ import annotations
+
+import json
+
+import httpx
+
+
+def test_countless_faults_are_counted_and_the_first_shown(client: httpx.Client) -> None:
+    body = json.dumps({"dataset": "ds_x", "arms": ["a"] * 100_000}).encode()
+    answer = client.post("/v1/jobs", content=body, headers={"Content-Type": "application/json"})
+    problem = answer.json()
+    assert (answer.status_code, problem["code"]) == (422, "invalid_request")
+    assert len(problem["errors"]) == 100
+    assert "100001 faults, of which the first 100 are shown" in problem["detail"]
+    assert len(answer.content) < len(body) / 10
+
+
+def test_a_query_parameter_is_given_once(client: httpx.Client) -> None:
+    answer = client.get("/v1/jobs?dataset=ds_a&limit=1&dataset=ds_b&label=a&label=b")
+    (item,) = answer.json()["errors"]
+    assert (answer.status_code, item["pointer"], item["code"]) == (422, "?dataset", "repeated")
+    assert client.get("/v1/jobs?label=a&label=b&unknown=1&unknown=2").status_code == 200
+    uploaded = client.post("/v1/datasets?filename=a.csv&filename=b.csv", content=b"user_id,item_id\n1,2\n")
+    assert uploaded.json()["errors"][0]["pointer"] == "?filename"
+    repeated = client.head("/v1/datasets/ds_x/content?filename=a&filename=b")
+    assert repeated.status_code == 404
