@@ -82,6 +82,7 @@ class JobProgress:
         self._control = control
         self._written_at = 0.0
         self._began: tuple[float, float] | None = None
+        self._told: tuple[str, str | None, int | None] | None = None
 
     def phase(self, phase: Phase, *, arm: str | None = None, seed: int | None = None) -> None:
         """Show the phase, and keep an event of its begin."""
@@ -91,12 +92,13 @@ class JobProgress:
             job = hold(session, self._claimed)
             if (job.phase, job.arm, job.seed) != (phase, arm, seed):
                 job.phase, job.arm, job.seed = phase, arm, seed
-                of_arm = f", arm {arm}, seed {seed}" if arm is not None else ""
                 data = {"phase": phase, "arm": arm, "seed": seed, "attempt": self._claimed.attempt}
-                record(session, job, "job.phase", f"Phase {phase}{of_arm}.", data)
+                record(session, job, "job.phase", f"Phase {phase}{_of(arm, seed)}.", data)
 
         durably(self._database, write)
-        logger.info("phase %s%s", phase, f", arm {arm}, seed {seed}" if arm is not None else "")
+        if (phase, arm, seed) != self._told:
+            self._told = (phase, arm, seed)
+            logger.info("phase %s%s", phase, _of(arm, seed))
 
     def step(self, at: StepProgress) -> Control:
         """Show where the run is, at most twice a second, and say what is wanted of it."""
@@ -164,6 +166,13 @@ class JobProgress:
             "examples_per_second": at.targets_per_second,
             "eta_at": eta,
         }
+
+
+def _of(arm: str | None, seed: int | None) -> str:
+    """What a phase is about; the baselines are no arm and have no seed."""
+    if arm is None:
+        return ""
+    return f", {arm}" if seed is None else f", arm {arm}, seed {seed}"
 
 
 class JobCheckpoints:

@@ -9,9 +9,8 @@ from fastapi import APIRouter, Query, Request, Response
 from app.comparisons.schemas import EXAMPLE, Comparison
 from app.comparisons.wording import markdown
 from app.deps import BlobsDep, PrincipalDep, SessionDep
+from app.negotiation import MARKDOWN, wants_markdown
 from app.problems import problem_responses
-
-MARKDOWN = "text/markdown"
 
 router = APIRouter(prefix="/compare", tags=["evaluations"])
 
@@ -32,6 +31,7 @@ router = APIRouter(prefix="/compare", tags=["evaluations"])
 )
 def compare(
     request: Request,
+    response: Response,
     *,
     principal: PrincipalDep,
     session: SessionDep,
@@ -70,8 +70,9 @@ def compare(
         allow_mixed=allow_mixed,
     )
     found = service.compare(session, blobs, principal.project_id, asked)
-    if format == "md" or (format is None and MARKDOWN in request.headers.get("accept", "")):
+    if wants_markdown(request, format):
         return Response(markdown(found), media_type=f"{MARKDOWN}; charset=utf-8", headers={"Vary": "Accept"})
+    response.headers["Vary"] = "Accept"
     return Comparison.of(found)
 
 

@@ -145,8 +145,8 @@ def _measure(
 def _mixed(baseline: Side, mixed: Sequence[Mixed]) -> ConflictError:
     first = mixed[0]
     return ConflictError(
-        f"{first.id} was not measured as {baseline.id} was: {first.field} is {first.value!r} there and "
-        f"{first.baseline!r} here. Such figures do not compare.",
+        f"{first.id} and {baseline.id} were not measured alike: {first.field} is {first.value!r} in the one "
+        f"and {first.baseline!r} in the other. Such figures do not compare.",
         code="mixed_protocol",
         pointer="?allow_mixed",
         hint="Measure both alike with POST /v1/evaluations; or say allow_mixed=true, and take what comes for "

@@ -27,7 +27,7 @@ def verdict(compared: Compared) -> str:
         if same:
             parts.append(f"no measurable difference in {' and '.join(same)}")
         found = "; ".join(parts) or "nothing that both were measured by"
-        sentences.append(f"{_capital(side.label)} against {baseline.label}: {found}.")
+        sentences.append(f"{_begun(side)} against {baseline.label}: {found}.")
     if compared.mixed:
         first = compared.mixed[0]
         sentences.append(
@@ -83,5 +83,6 @@ def _few_seeds(compared: Compared) -> bool:
     return min(len(side.seeds) for side in sides) < 3
 
 
-def _capital(text: str) -> str:
-    return text[0].upper() + text[1:]
+def _begun(side: Side) -> str:
+    """A side at the beginning of a sentence; the names of models and evaluations are their owner's."""
+    return side.label[0].upper() + side.label[1:] if side.kind == "job" else side.label

@@ -15,6 +15,7 @@ from app.datasets.schemas import EXAMPLE, DatasetDeleted, DatasetObject, Dataset
 from app.datasets.version_schemas import FINDING_EXAMPLE
 from app.deps import BlobsDep, DatabaseDep, PageDep, PrincipalDep, SessionDep, SettingsDep
 from app.idempotency import IdempotentRoute, identify_body
+from app.negotiation import MARKDOWN, wants_markdown
 from app.pagination import ListOf, list_of
 from app.problems import problem_responses
 from app.storage.serving import BLOB_RESPONSES, serve_blob
@@ -147,20 +148,29 @@ def get_dataset(
                 ],
                 "findings": [FINDING_EXAMPLE],
             },
-            {"text/markdown": {"schema": {"type": "string"}, "example": "# Data set log.csv\n"}},
+            {MARKDOWN: {"schema": {"type": "string"}, "example": "# Data set log.csv\n"}},
         ),
         **problem_responses(404, 422),
     },
 )
 def get_dataset_report(
     dataset_id: str,
+    request: Request,
+    response: Response,
+    *,
     principal: PrincipalDep,
     session: SessionDep,
-    format: Annotated[Literal["json", "md"], Query(description="JSON, or Markdown to read.")] = "json",
+    format: Annotated[
+        Literal["json", "md"] | None,
+        Query(description="By default as `Accept` asks for; JSON if it does not."),
+    ] = None,
 ) -> Any:
     """Show what reading the data set found, and what the doctor says of it: with line numbers and fixes."""
     report = DatasetReport.of(service.get(session, principal.project_id, dataset_id))
-    return Response(as_markdown(report), media_type="text/markdown") if format == "md" else report
+    response.headers["Vary"] = "Accept"
+    if wants_markdown(request, format):
+        return Response(as_markdown(report), media_type=MARKDOWN, headers={"Vary": "Accept"})
+    return report
 
 
 @router.get(

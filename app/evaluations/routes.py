@@ -21,10 +21,9 @@ from app.evaluations.schemas import (
 )
 from app.idempotency import IdempotentRoute
 from app.jobs.examples import listed, shown
+from app.negotiation import MARKDOWN, wants_markdown
 from app.pagination import ListOf, list_of
 from app.problems import problem_responses
-
-MARKDOWN = "text/markdown"
 
 router = APIRouter(prefix="/evaluations", tags=["evaluations"], route_class=IdempotentRoute)
 
@@ -100,7 +99,7 @@ def get_evaluation_report(
     """Show all figures of an evaluation that succeeded: clean, under attack, beside baselines."""
     row = service.ready(session, principal.project_id, evaluation_id)
     response: Response
-    if format == "md" or (format is None and MARKDOWN in request.headers.get("accept", "")):
+    if wants_markdown(request, format):
         response = Response(row.report_markdown, media_type=f"{MARKDOWN}; charset=utf-8")
     else:
         response = JSONResponse(row.report)

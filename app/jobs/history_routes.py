@@ -13,6 +13,7 @@ from app.deps import DatabaseDep, PrincipalDep, SessionDep
 from app.jobs import examples, history, watching
 from app.jobs.examples import listed, shown
 from app.jobs.record_schemas import EpochObject, EventObject
+from app.negotiation import EVENT_STREAM, JSON, preferred
 from app.pagination import ListOf, list_of
 from app.problems import problem_responses
 
@@ -33,7 +34,7 @@ LimitQuery = Annotated[int, Query(ge=1, le=1000, description="At most this many.
             "description": "A page of events, or a stream of them",
             "content": {
                 "application/json": {"example": listed(examples.EVENT)},
-                watching.EVENT_STREAM: {
+                EVENT_STREAM: {
                     "schema": {"type": "string"},
                     "example": f"id: 2\nevent: job.status\ndata: {json.dumps(examples.EVENT)}\n\n",
                 },
@@ -61,21 +62,21 @@ async def list_job_events(
     comments that it lives, and ends after the event with which the job ended; any other end is a cut.
     """
     vary = {"Vary": "Accept", "Cache-Control": "no-cache"}
-    if watching.EVENT_STREAM in request.headers.get("accept", ""):
+    if preferred(request, (JSON, EVENT_STREAM)) == EVENT_STREAM:
         project_id = principal.project_id
         sequence, over = await watching.begin_stream(database, project_id, job_id, last_event_id, after)
         if over:
             return Response(status_code=204, headers=vary)
         events = watching.stream_events(database, job_id, sequence)
         headers = {**vary, "X-Accel-Buffering": "no"}
-        return StreamingResponse(events, media_type=watching.EVENT_STREAM, headers=headers)
+        return StreamingResponse(events, media_type=EVENT_STREAM, headers=headers)
 
     def page() -> bytes:
         with database.unit_of_work() as session:
             rows, has_more = history.events(session, principal.project_id, job_id, after=after, limit=limit)
             return list_of(rows, has_more, EventObject.of).model_dump_json().encode()
 
-    return Response(await run_in_threadpool(page), media_type="application/json", headers=vary)
+    return Response(await run_in_threadpool(page), media_type=JSON, headers=vary)
 
 
 @router.get("/{job_id}/metrics", responses={**shown(listed(examples.EPOCH)), **problem_responses(404, 422)})

@@ -12,10 +12,10 @@ from app.db.models.job_log import JobLog
 from app.deps import PrincipalDep, SessionDep
 from app.jobs import logs
 from app.jobs.examples import listed
+from app.negotiation import JSON, TEXT, preferred
 from app.pagination import ListOf, list_of
 from app.problems import problem_responses
 
-TEXT = "text/plain"
 _EXAMPLE: dict[str, Any] = {
     "id": "1-57",
     "object": "log_line",
@@ -67,7 +67,7 @@ class LogLines(ListOf[LogLine]):
         200: {
             "description": "A page of lines, or all of them as text",
             "content": {
-                "application/json": {"example": {**listed(_EXAMPLE), "dropped": 0}},
+                JSON: {"example": {**listed(_EXAMPLE), "dropped": 0}},
                 TEXT: {
                     "schema": {"type": "string"},
                     "example": "2025-11-23T13:51:40Z [1] INFO    worker.sinks: epoch 21\n",
@@ -96,7 +96,7 @@ def list_job_logs(
 
     They are kept after the worker is gone, at most 5,000 lines of each attempt, the newest.
     """
-    as_text = TEXT in request.headers.get("accept", "")
+    as_text = preferred(request, (JSON, TEXT)) == TEXT
     found = logs.page(
         session,
         principal.project_id,
@@ -111,4 +111,4 @@ def list_job_logs(
         return Response(logs.as_text(found), media_type=f"{TEXT}; charset=utf-8", headers=headers)
     rows = list_of(found.lines, found.has_more, LogLine.of)
     body = LogLines(**vars(rows), dropped=found.dropped)
-    return Response(body.model_dump_json(), media_type="application/json", headers=headers)
+    return Response(body.model_dump_json(), media_type=JSON, headers=headers)

@@ -11,13 +11,14 @@ from app.db.models.job_file import JobFile
 from app.deps import BlobsDep, PrincipalDep, SessionDep
 from app.jobs import examples, reports
 from app.jobs.examples import listed, shown
+from app.negotiation import HTML, JSON, MARKDOWN, preferred
 from app.pagination import ListOf, list_of
 from app.problems import problem_responses
 from app.storage.serving import serve_blob
 
 ReportFormat = Literal["json", "html", "md"]
 
-HTML, MARKDOWN, JSON, SVG = "text/html", "text/markdown", "application/json", "image/svg+xml"
+SVG = "image/svg+xml"
 _FORMATS: dict[str, ReportFormat] = {JSON: "json", HTML: "html", MARKDOWN: "md"}
 _MEDIA_TYPES: dict[str, str] = {
     "json": JSON,
@@ -96,7 +97,7 @@ def get_job_report(
     ] = None,
 ) -> Response:
     """Compare the arms of a succeeded job: clean, under attack, beside baselines; JSON, HTML or Markdown."""
-    wanted = format or _accepted(request.headers.get("accept", ""))
+    wanted = format or _FORMATS[preferred(request, tuple(_FORMATS))]
     media_type = _MEDIA_TYPES[wanted]
     found = reports.document(session, principal.project_id, job_id, reports.REPORTS[wanted])
     if found is None:
@@ -162,18 +163,3 @@ def get_job_figure(
     response = serve_blob(request, blobs, found.blob_id, content_type=SVG)
     response.headers.update(_INERT)
     return response
-
-
-def _accepted(accept: str) -> ReportFormat:
-    """The format of the first media type asked for, by weight and then by order; JSON by default."""
-    asked = []
-    for part in accept.split(","):
-        media_type, *parameters = (piece.strip().lower() for piece in part.split(";"))
-        weights = [piece[2:] for piece in parameters if piece.startswith("q=")]
-        try:
-            weight = float(weights[0]) if weights else 1.0
-        except ValueError:
-            weight = 0.0
-        if media_type in _FORMATS and weight > 0:
-            asked.append((weight, _FORMATS[media_type]))
-    return max(asked, key=lambda one: one[0])[1] if asked else "json"

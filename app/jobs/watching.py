@@ -28,7 +28,6 @@ from app.jobs.record_schemas import EventObject
 LONGEST_WAIT_SECONDS = 60
 LOOK_SECONDS = 0.5
 HEARTBEAT_SECONDS = 15.0
-EVENT_STREAM = "text/event-stream"
 
 _RECONNECT_MILLISECONDS = 2000
 _BATCH = 100

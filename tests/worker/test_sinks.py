@@ -83,9 +83,14 @@ def test_a_step_beats_always_writes_seldom_and_answers(database: Database, run: 
     assert progress["examples_per_second"] == 1234.5
 
 
-def test_a_phase_is_shown_and_told_once(database: Database, run: Run) -> None:
+def test_a_phase_is_shown_and_told_once(
+    database: Database, run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "worker.sinks")
+    run.progress.phase("attacking", arm="baselines")
     run.progress.phase("training", arm="cascade", seed=3)
     run.progress.phase("training", arm="cascade", seed=3)
+    assert caplog.messages == ["phase attacking, baselines", "phase training, arm cascade, seed 3"]
     run.progress.event("nothing_learnt", "no better than popularity", {"arm": "cascade"})
     with database.unit_of_work() as session:
         job = session.get_one(Job, run.claimed.job_id)
@@ -93,9 +98,11 @@ def test_a_phase_is_shown_and_told_once(database: Database, run: Run) -> None:
         events = session.execute(select(JobEvent).order_by(JobEvent.sequence)).scalars().all()[2:]
         assert [(e.type, e.level) for e in events] == [
             ("job.phase", "info"),
+            ("job.phase", "info"),
             ("training.nothing_learnt", "warning"),
         ]
-        assert events[1].data == {"arm": "cascade"}
+        assert events[0].message == "Phase attacking, baselines."
+        assert events[2].data == {"arm": "cascade"}
 
 
 def test_an_epoch_reported_again_replaces_its_row_in_place(

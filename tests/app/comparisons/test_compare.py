@@ -130,7 +130,7 @@ def test_what_was_not_measured_alike_is_refused_by_name(
     query = {"jobs": f"{trained.a},{shorter}", "arm": "standard"}
     refused = client.get("/v1/compare", params=query)
     assert (refused.status_code, refused.json()["code"]) == (409, "mixed_protocol")
-    assert "protocol.max_length is 5 there and 6 here" in refused.json()["detail"]
+    assert "protocol.max_length is 5 in the one and 6 in the other" in refused.json()["detail"]
     assert [row["field"] for row in refused.json()["differences"]] == ["protocol.max_length"]
     body = compared(client, **query, allow_mixed="true")
     assert (body["paired"], body["protocol_hash"]) == (False, None)

@@ -28,24 +28,29 @@ def bodies(report: Report) -> list[tuple[str, Mapping[str, Any]]]:
 
 def side_by_side(report: Report) -> Table:
     """Clean figures beside what is left of them with the last items replaced at random."""
-    rows = []
-    for name, body in bodies(report):
-        cells = {
+    cells_of = {
+        name: {
             row["count"]: row
             for row in body["attacks"]
             if row["position"] == "end" and row["replacement"] == "uniform"
         }
+        for name, body in bodies(report)
+    }
+    counts = [count for count in COUNTS if any(count in cells for cells in cells_of.values())]
+    rows = []
+    for name, body in bodies(report):
+        cells = cells_of[name]
         rows.append(
             (
                 name,
                 number(body["test"]["hr@10"]),
                 _ranged(body["test"], body["test_intervals"], "ndcg@10"),
-                *(number(cells[count]["kept"], 2) if count in cells else NONE for count in COUNTS),
-                *(number(cells[count]["overlap"], 2) if count in cells else NONE for count in COUNTS),
+                *(number(cells[count]["kept"], 2) if count in cells else NONE for count in counts),
+                *(number(cells[count]["overlap"], 2) if count in cells else NONE for count in counts),
                 number(body.get("seconds"), 0),
             )
         )
-    labels = [f"last {count}" for count in COUNTS]
+    labels = [f"last {count}" for count in counts]
     kept, overlap = ([f"{figure}, {label}" for label in labels] for figure in ("kept", "overlap"))
     return Table(("", "HR@10", "NDCG@10", *kept, *overlap, "seconds"), rows)
 

@@ -275,9 +275,9 @@ def test_the_protocol_hash_follows_what_makes_figures_comparable() -> None:
 
 def test_the_page() -> None:
     page = render_markdown(report_of(arm("standard", 0, measured(0.05)), arm("cascade", 0, measured(0.06))))
-    assert "|  | HR@10 | NDCG@10 | kept, last 1 | kept, last 2 | kept, last 5 |" in page
-    assert "| cascade | 0.1200 | 0.0600 | 0.50 | – | – | 0.30 | – | – | 10 |" in page
-    assert "| popularity | 0.0600 | 0.0300 | 0.50 | – | – | 0.30 | – | – | – |" in page
+    assert "|  | HR@10 | NDCG@10 | kept, last 1 | overlap, last 1 | seconds |" in page
+    assert "| cascade | 0.1200 | 0.0600 | 0.50 | 0.30 | 10 |" in page
+    assert "| popularity | 0.0600 | 0.0300 | 0.50 | 0.30 | – |" in page
     assert "| users whose last two interactions carry the same time | 44% |" in page
     assert "| activity | 3 to 9 | 200 | 0.0400 | 0.0100 | – |" in page
     assert "nan" not in page.lower()
