@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
+from app.cli import dataset_content
+from app.cli.dataset_content import DatasetId
 from app.cli.exits import UsageProblemError, show_problem
 from app.cli.output import (
     AsJson,
@@ -28,7 +30,6 @@ from app.sdk.objects.datasets import Dataset
 
 app = typer.Typer(no_args_is_help=True, help="Upload logs of interactions and see what was found in them.")
 ROLES = ("user", "item", "time", "rating")
-DatasetId = Annotated[str, typer.Argument(metavar="DATASET", help="A data set's id (ds_…).")]
 
 
 @app.command()
@@ -202,15 +203,8 @@ def forget(
         typer.echo(f"not in the data set: {user}", err=True)
 
 
-@app.command()
-def delete(ctx: typer.Context, dataset: DatasetId, as_json: AsJson = False) -> None:
-    """Delete a data set; what was trained on it keeps its hashes."""
-    with connect(ctx) as client:
-        answer = client.datasets.delete(dataset)
-    if as_json:
-        print_json(answer)
-    else:
-        typer.echo(f"Deleted {dataset}; {size_text(int(answer['freed_bytes']))} came free.")
+app.command("download")(dataset_content.download)
+app.command("delete")(dataset_content.delete)
 
 
 def _show(dataset: Dataset, as_json: bool) -> None:

@@ -75,12 +75,14 @@ def run(
 def list_(
     ctx: typer.Context,
     model: Annotated[str | None, typer.Option(help="Only those of this model's id.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Only those on this data set.")] = None,
+    status: Annotated[str | None, typer.Option(help="Only those with this status.")] = None,
     limit: Limit = 20,
     as_json: AsJson = False,
 ) -> None:
     """List evaluations, newest first."""
     with connect(ctx) as client:
-        found = newest(client.evaluations.list, limit=limit, model=model)
+        found = newest(client.evaluations.list, limit=limit, model=model, dataset=dataset, status=status)
     if as_json:
         print_json([row.raw for row in found])
         return

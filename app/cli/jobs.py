@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from app.cli import job_checkpoints, job_documents, job_logs
+from app.cli import job_checkpoints, job_documents, job_logs, job_records
 from app.cli.exits import INTERRUPTED, exit_code_of_job
 from app.cli.job_documents import JobId
 from app.cli.job_labels import LABEL, LABEL_FILTER, labels_to_set, parted
@@ -227,6 +227,8 @@ def update(
 
 
 app.command("logs")(job_logs.logs)
+app.command("metrics")(job_records.metrics)
+app.command("delete")(job_records.delete)
 app.command("report")(job_documents.report)
 app.command("manifest")(job_documents.manifest)
 app.command("figures")(job_documents.figures)

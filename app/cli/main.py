@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from app.cli import datasets, evaluations, jobs, keys, migrate, models, projects, up, uploads, webhooks
+from app.cli import (
+    datasets,
+    evaluations,
+    jobs,
+    keys,
+    migrate,
+    models,
+    projects,
+    service,
+    up,
+    uploads,
+    webhooks,
+)
 from app.cli.demo import command as demo
 from app.cli.exits import ReportingGroup
 from app.cli.plugins import add_plugins
@@ -53,6 +65,8 @@ app.command("compare")(evaluations.compare)
 app.add_typer(keys.app, name="keys")
 app.add_typer(projects.app, name="projects")
 app.command("usage")(projects.usage)
+app.command("capabilities")(service.capabilities)
+app.command("health")(service.health)
 app.command("migrate")(migrate.migrate)
 add_plugins(app)
 

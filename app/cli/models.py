@@ -9,9 +9,9 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from app.cli import model_registry
+from app.cli import model_aliases, model_batches, model_registry
 from app.cli.exits import UsageProblemError
-from app.cli.model_registry import ModelId
+from app.cli.model_registry import ModelId, ndcg
 from app.cli.output import AsJson, Limit, connect, newest, print_json, print_rows, time_text
 from app.cli.settings_file import split_names
 from app.sdk.errors import SteadyRankError
@@ -25,12 +25,15 @@ app = typer.Typer(
 def list_(
     ctx: typer.Context,
     job: Annotated[str | None, typer.Option(help="Only this job's models.")] = None,
+    arm: Annotated[str | None, typer.Option(help="Only those of this arm.")] = None,
+    name: Annotated[str | None, typer.Option(help="Only versions of this name.")] = None,
+    alias: Annotated[str | None, typer.Option(help="Only those that have this alias.")] = None,
     limit: Limit = 20,
     as_json: AsJson = False,
 ) -> None:
     """List models, newest first."""
     with connect(ctx) as client:
-        found = newest(client.models.list, limit=limit, job=job)
+        found = newest(client.models.list, limit=limit, job=job, arm=arm, name=name, alias=alias)
     if as_json:
         print_json([model.raw for model in found])
         return
@@ -42,7 +45,7 @@ def list_(
                 escape(model.name) + (f" v{model.version}" if model.version is not None else ""),
                 model.arm,
                 str(model.seed),
-                _ndcg(model.metrics),
+                ndcg(model.metrics),
                 model.job,
                 time_text(model.created_at),
             )
@@ -90,59 +93,6 @@ def bundle(
         print_json({"file": str(target), "bytes": target.stat().st_size})
     else:
         Console(highlight=False, soft_wrap=True).print(f"{model} is in [bold]{escape(str(target))}[/]")
-
-
-@app.command()
-def promote(
-    ctx: typer.Context,
-    name: Annotated[str, typer.Argument(help="The name under which the model is registered.")],
-    version: Annotated[int, typer.Argument(min=1, help="The version that is to have the alias.")],
-    alias: Annotated[str, typer.Argument(help="Such as production.")],
-    promote_if: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="METRIC:RULE:VALUE",
-            help="Only if this holds, e.g. test.ndcg@10:at_least_of_current:0.98. Can be repeated.",
-        ),
-    ] = None,
-    keep_gates: Annotated[bool, typer.Option(help="Have later moves meet the conditions, too.")] = False,
-    force: Annotated[bool, typer.Option(help="Move all the same; needs an admin's key.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Let an alias of a name point at a version, if that meets every condition."""
-    conditions = [_condition(text) for text in promote_if or ()]
-    with connect(ctx) as client:
-        moved = client.models.set_alias(
-            name, alias, version, promote_if=conditions, keep_gates=keep_gates, force=force
-        )
-    if as_json:
-        print_json(moved.raw)
-    else:
-        Console(highlight=False, soft_wrap=True).print(
-            f"{escape(moved.name)}@{moved.alias} is version {moved.version}, {moved.model}"
-        )
-
-
-@app.command()
-def aliases(
-    ctx: typer.Context,
-    name: Annotated[str, typer.Argument(help="The name under which the models are registered.")],
-    as_json: AsJson = False,
-) -> None:
-    """List the aliases of a name."""
-    with connect(ctx) as client:
-        found = client.models.aliases(name)
-    if as_json:
-        print_json([alias.raw for alias in found])
-        return
-    print_rows(
-        ("alias", "version", "model", "gates", "moved"),
-        (
-            (row.alias, str(row.version), row.model, str(len(row.gates)), time_text(row.moved_at))
-            for row in found
-        ),
-        empty="No aliases yet: steadyrank models promote NAME VERSION ALIAS makes one.",
-    )
 
 
 @app.command()
@@ -198,24 +148,17 @@ def recommend_batch(
         )
 
 
+app.command("batches")(model_batches.batches)
+app.command("batch")(model_batches.batch)
+app.command("delete-batch")(model_batches.delete_batch)
+app.command("show")(model_registry.show)
 app.command("card")(model_registry.card)
 app.command("rename")(model_registry.rename)
-app.command("delete-alias")(model_registry.delete_alias)
 app.command("delete")(model_registry.delete)
-
-
-def _condition(text: str) -> dict[str, object]:
-    metric, _, rest = text.partition(":")
-    rule, _, value = rest.partition(":")
-    try:
-        if metric and rule:
-            return {"metric": metric, rule: float(value)}
-    except ValueError:
-        pass
-    raise UsageProblemError(
-        f"--promote-if {text!r}: not of the form METRIC:RULE:VALUE",
-        hint="For example: --promote-if test.ndcg@10:at_least:0.05",
-    )
+app.command("promote")(model_aliases.promote)
+app.command("aliases")(model_aliases.aliases)
+app.command("alias")(model_aliases.alias)
+app.command("delete-alias")(model_aliases.delete_alias)
 
 
 def _replacement(text: str) -> tuple[int, str]:
@@ -228,10 +171,3 @@ def _replacement(text: str) -> tuple[int, str]:
     raise UsageProblemError(
         f"--replace {text!r}: not of the form POSITION=ITEM", hint="For example: --replace -1=50"
     )
-
-
-def _ndcg(metrics: dict[str, object]) -> str:
-    """The test NDCG@10, wherever the service puts it."""
-    test = metrics.get("test")
-    value = (test if isinstance(test, dict) else metrics).get("ndcg@10")
-    return f"{value:.4f}" if isinstance(value, float) else ""

@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from app.cli.exits import UsageProblemError
 from app.cli.output import AsJson, connect, print_fields, print_json, print_rows, size_text, time_text
+from app.sdk.projects import Project
 
 app = typer.Typer(no_args_is_help=True, help="Make, limit and delete projects (needs an operator's key).")
 
@@ -67,6 +68,13 @@ def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def show(ctx: typer.Context, project: Identity, as_json: AsJson = False) -> None:
+    """Show one project with its limits."""
+    with connect(ctx) as client:
+        _show(client.projects.get(project), as_json)
+
+
+@app.command()
 def change(
     ctx: typer.Context,
     project: Identity,
@@ -78,20 +86,18 @@ def change(
     """Change a project's name, limits and retention; what is not named stays."""
     with connect(ctx) as client:
         changed = client.projects.change(project, name=name, limits=_numbers(limit), retention=_numbers(keep))
-    if as_json:
-        print_json(changed.raw)
-    else:
-        print_fields(
-            (("id", changed.id), ("limits", _set(changed.limits)), ("keeps", _set(changed.retention)))
-        )
+    _show(changed, as_json)
 
 
 @app.command()
-def delete(ctx: typer.Context, project: Identity) -> None:
+def delete(ctx: typer.Context, project: Identity, as_json: AsJson = False) -> None:
     """Delete an empty project with its keys."""
     with connect(ctx) as client:
         keys = client.projects.delete(project)
-    typer.echo(f"{project} is gone, and {keys} key(s) with it.")
+    if as_json:
+        print_json({"id": project, "deleted": True, "deleted_keys": keys})
+    else:
+        typer.echo(f"{project} is gone, and {keys} key(s) with it.")
 
 
 def usage(ctx: typer.Context, as_json: AsJson = False) -> None:
@@ -116,6 +122,21 @@ def usage(ctx: typer.Context, as_json: AsJson = False) -> None:
     )
     kinds = {kind: size for kind, size in found.stored_bytes_by_kind.items() if size}
     print_rows(("stored", "bytes"), ((kind, size_text(size)) for kind, size in kinds.items()), empty="")
+
+
+def _show(project: Project, as_json: bool) -> None:
+    if as_json:
+        print_json(project.raw)
+        return
+    print_fields(
+        (
+            ("id", project.id),
+            ("name", escape(project.name)),
+            ("limits", _set(project.limits)),
+            ("keeps", _set(project.retention)),
+            ("created", time_text(project.created_at)),
+        )
+    )
 
 
 def _numbers(given: Sequence[str] | None) -> dict[str, int | None]:

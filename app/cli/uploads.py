@@ -7,12 +7,24 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from app.cli.output import AsJson, Limit, connect, newest, print_json, print_rows, size_text, time_text
+from app.cli.output import (
+    AsJson,
+    Limit,
+    connect,
+    newest,
+    print_fields,
+    print_json,
+    print_rows,
+    size_text,
+    status_text,
+    time_text,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
     help="Look at uploads in parts, and abandon them; `datasets upload` makes them and goes on with them.",
 )
+UploadId = Annotated[str, typer.Argument(metavar="UPLOAD", help="An upload's id (up_…).")]
 
 
 @app.command("list")
@@ -47,11 +59,29 @@ def list_(
 
 
 @app.command()
-def abandon(
-    ctx: typer.Context,
-    upload: Annotated[str, typer.Argument(metavar="UPLOAD", help="An upload's id (up_…).")],
-    as_json: AsJson = False,
-) -> None:
+def show(ctx: typer.Context, upload: UploadId, as_json: AsJson = False) -> None:
+    """Show an upload: what has arrived, and which parts are missing."""
+    with connect(ctx) as client:
+        found = client.uploads.get(upload)
+    if as_json:
+        print_json(found.raw)
+        return
+    print_fields(
+        [
+            ("id", found.id),
+            ("status", status_text(found.status)),
+            ("file", escape(found.filename or "")),
+            ("size", "" if found.bytes is None else size_text(found.bytes)),
+            ("arrived", f"{size_text(found.received_bytes)} in {len(found.parts)} parts"),
+            ("missing", ", ".join(str(n) for n in found.missing)),
+            ("data set", found.dataset or ""),
+            ("expires", time_text(found.expires_at)),
+        ]
+    )
+
+
+@app.command()
+def abandon(ctx: typer.Context, upload: UploadId, as_json: AsJson = False) -> None:
     """Forget an upload that is not complete, and free its bytes."""
     with connect(ctx) as client:
         answer = client.uploads.abandon(upload)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any
 
 import typer
@@ -117,12 +118,14 @@ def deliveries(
     ctx: typer.Context,
     endpoint: EndpointId,
     status: Annotated[str | None, typer.Option(help="Only pending, succeeded or failed ones.")] = None,
+    event: Annotated[str | None, typer.Option("--event", help="Only those of this event.")] = None,
     limit: Limit = 20,
     as_json: AsJson = False,
 ) -> None:
     """List what was sent to an endpoint, or waits, newest first."""
     with connect(ctx) as client:
-        found = newest(client.webhook_endpoints.deliveries, endpoint, limit=limit, status=status)
+        listing = client.webhook_endpoints.deliveries
+        found = newest(listing, endpoint, limit=limit, status=status, type=event)
     if as_json:
         print_json([delivery.raw for delivery in found])
         return
@@ -141,6 +144,39 @@ def deliveries(
             for row in found
         ),
         empty="Nothing was sent to it so far.",
+    )
+
+
+@app.command()
+def delivery(ctx: typer.Context, endpoint: EndpointId, delivery: DeliveryId, as_json: AsJson = False) -> None:
+    """Show one delivery: what was sent, and every answer."""
+    with connect(ctx) as client:
+        found = client.webhook_endpoints.delivery(delivery, endpoint=endpoint)
+    if as_json:
+        print_json(found.raw)
+        return
+    print_fields(
+        (
+            ("id", found.id),
+            ("event", escape(f"{found.type}, webhook-id {found.webhook_id}")),
+            ("status", found.status),
+            ("body", escape(json.dumps(found.body, ensure_ascii=False))),
+            ("next attempt", time_text(found.next_attempt_at)),
+        )
+    )
+    print_rows(
+        ("attempt", "at", "ms", "status", "answer"),
+        (
+            (
+                str(one.n),
+                time_text(one.at),
+                str(one.milliseconds),
+                str(one.status_code or ""),
+                escape(one.error or one.response),
+            )
+            for one in found.attempts
+        ),
+        empty="It was not sent yet.",
     )
 
 
