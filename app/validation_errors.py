@@ -96,6 +96,8 @@ def _shown(got: Any) -> Any:
     """`got` as short JSON: long or unserialisable values are cut to text."""
     try:
         text = json.dumps(got, allow_nan=False)
+    except RecursionError:  # it could just be read, and cannot be written
+        return f"a {type(got).__name__}, nested too deeply to be shown"
     except (TypeError, ValueError):
         text = repr(got)
         return text[:_LONGEST_GOT]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import httpx
+import pytest
 
 
 def test_countless_faults_are_counted_and_the_first_shown(client: httpx.Client) -> None:
@@ -26,3 +28,20 @@ def test_a_query_parameter_is_given_once(client: httpx.Client) -> None:
     assert uploaded.json()["errors"][0]["pointer"] == "?filename"
     repeated = client.head("/v1/datasets/ds_x/content?filename=a&filename=b")
     assert repeated.status_code == 404
+
+
+@pytest.mark.parametrize(("opened", "closed"), [("[", "]"), ('{"a":', "}")])
+def test_json_at_the_edge_of_what_can_be_read(client: httpx.Client, opened: str, closed: str) -> None:
+    """To write takes a little more stack than to read: what could just be read is told all the same."""
+
+    def refused(depth: int) -> str:
+        body = '{"dataset":' + opened * depth + "1" + closed * depth + "}"
+        answer = client.post("/v1/jobs", content=body, headers={"Content-Type": "application/json"})
+        assert answer.status_code == 422, (depth, answer.text)
+        return str(answer.json()["errors"][0]["code"])
+
+    read, unread = 1, sys.getrecursionlimit()
+    while unread - read > 1:
+        middle = (read + unread) // 2
+        read, unread = (read, middle) if refused(middle) == "invalid_json" else (middle, unread)
+    assert {refused(read - less) for less in range(12)} == {"wrong_type"}
