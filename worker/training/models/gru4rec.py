@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from worker.training.draws import Draws
 from worker.training.models.base import SequenceModel
 from worker.training.models.dropout import dropout
+from worker.training.models.recurrence import gated_recurrence
 from worker.training.models.sasrec import NORM_EPSILON
 
 
@@ -72,11 +73,11 @@ class GRU4Rec(SequenceModel):
         x_BLD = dropout(e_BLD * math.sqrt(self.hidden_size), self.embedding_dropout, generator)
         if self.pre_norm:
             for layer, norm in zip(self.layers, self.norms, strict=True):
-                x_BLD = x_BLD + dropout(layer(norm(x_BLD))[0], self.dropout, generator)
+                x_BLD = x_BLD + dropout(gated_recurrence(layer, norm(x_BLD)), self.dropout, generator)
             x_BLD = self.final_norm(x_BLD)
         else:
             for layer in self.layers:
-                x_BLD = dropout(layer(x_BLD)[0], self.dropout, generator)
+                x_BLD = dropout(gated_recurrence(layer, x_BLD), self.dropout, generator)
         h_BLD: Tensor = self.output(x_BLD)
         return h_BLD
 
