@@ -1,6 +1,7 @@
 """A limit on request bodies that are read whole, that is JSON; uploads stream and count for themselves.
 
-Starlette's own limit answers in plain text, and every error here is a problem.
+A body in a coding that nobody decodes is refused here too, before it is read. Starlette's own limit answers
+in plain text, and every error here is a problem.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.content_codings import refused_coding
 from app.errors import PayloadTooLarge
 from app.problems import problem_response
 
@@ -42,11 +44,20 @@ class BodyLimitMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
-        if scope["type"] != "http" or self._streamed.fullmatch(scope["path"]):
-            scope.setdefault("state", {})[_STREAMED] = scope["type"] == "http"
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        declared = Headers(scope=scope).get("content-length", "")
+        headers = Headers(scope=scope)
+        streamed = self._streamed.fullmatch(scope["path"]) is not None
+        scope.setdefault("state", {})[_STREAMED] = streamed
+        coding = refused_coding(headers, is_file=streamed)
+        if coding is not None:
+            await problem_response(scope, coding)(scope, receive, send)
+            return
+        if streamed:
+            await self._app(scope, receive, send)
+            return
+        declared = headers.get("content-length", "")
         if declared.isdigit() and int(declared) > self._max_bytes:
             error = PayloadTooLarge(f"A body of this path has at most {self._max_bytes} bytes.")
             await problem_response(scope, error)(scope, receive, send)

@@ -100,11 +100,12 @@ class IdempotentRoute(APIRoute):
             return handle
 
         async def handle_once(request: Request) -> Response:
-            key = request.headers.get(HEADER)
-            if key is None:
+            keys = request.headers.getlist(HEADER)
+            if not keys:
                 return await handle(request)
-            if not _KEY.fullmatch(key):
-                message = "1 to 255 printable ASCII characters without spaces"
+            key = keys[0]
+            if len(keys) > 1 or not _KEY.fullmatch(key):
+                message = "one key of 1 to 255 printable ASCII characters without spaces"
                 item = ErrorItem(f"header:{HEADER.lower()}", "not_a_key", message)
                 raise ValidationFailed(f"{HEADER} is not valid.", code="invalid_request", errors=[item])
             once = Once(request, key)

@@ -34,10 +34,11 @@ _OF_PATHS = {
     "alias": "Such as `production`.",
 }
 _EVERYWHERE = (401, 403, 500, 503)
-_WITH_BODY = (413, 422)
+_WITH_BODY = (413, 415, 422)
 _HEADERS: dict[str, dict[str, Any]] = {
     "X-Request-Id": {"description": "Names this request in the log.", "schema": {"type": "string"}},
     "WWW-Authenticate": {"description": "How to show a key.", "schema": {"type": "string"}},
+    "Accept-Encoding": {"description": "What is decoded here.", "schema": {"type": "string"}},
     "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "string"}},
 }
 _RANGE_PARAMETERS = {
@@ -53,6 +54,7 @@ _RANGE_HEADERS = {
 _HEADERS_OF = {
     "401": "WWW-Authenticate",
     "403": "WWW-Authenticate",
+    "415": "Accept-Encoding",
     "429": "Retry-After",
     "503": "Retry-After",
 }

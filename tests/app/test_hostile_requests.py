@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import sys
 
 import httpx
 import pytest
+
+from tests.factories import CSV
 
 
 def test_countless_faults_are_counted_and_the_first_shown(client: httpx.Client) -> None:
@@ -45,3 +48,30 @@ def test_json_at_the_edge_of_what_can_be_read(client: httpx.Client, opened: str,
         middle = (read + unread) // 2
         read, unread = (read, middle) if refused(middle) == "invalid_json" else (middle, unread)
     assert {refused(read - less) for less in range(12)} == {"wrong_type"}
+
+
+@pytest.mark.parametrize(
+    ("path", "coding", "status"),
+    [
+        ("/v1/jobs", "gzip", 415),
+        ("/v1/jobs", "identity", 422),
+        ("/v1/datasets?filename=a.csv", "br", 415),
+        ("/v1/datasets?filename=a.csv", "gzip, br", 415),
+        ("/v1/datasets?filename=a.csv", "GZIP", 201),
+    ],
+)
+def test_codings_of_a_body(client: httpx.Client, path: str, coding: str, status: int) -> None:
+    body = CSV if "datasets" in path else b"{}"
+    headers = {"Content-Type": "application/json", "Content-Encoding": coding}
+    answer = client.post(path, content=gzip.compress(body) if status == 201 else body, headers=headers)
+    assert answer.status_code == status, answer.text
+    if status == 415:
+        assert answer.json()["errors"][0]["pointer"] == "header:content-encoding"
+        assert ("gzip" in answer.headers["accept-encoding"]) is ("datasets" in path)
+
+
+def test_two_idempotency_keys_are_none(client: httpx.Client) -> None:
+    twice = [("Idempotency-Key", "a"), ("Idempotency-Key", "b")]
+    answer = client.post("/v1/uploads", json={"filename": "a.csv"}, headers=twice)
+    assert answer.json()["errors"][0]["pointer"] == "header:idempotency-key"
+    assert client.get("/v1/uploads").json()["data"] == []

@@ -107,7 +107,7 @@ def test_every_operation_has_all_its_errors(named: dict[str, dict[str, Any]]) ->
         needed = {"401", "403", "429", "500", "503"}
         needed |= {"404"} if "{" in path else set()
         needed |= {"409", "422"} if method == "POST" else set()
-        needed |= {"413", "422"} if "requestBody" in operation else set()
+        needed |= {"413", "415", "422"} if "requestBody" in operation else set()
         needed |= {"422"} if any(p["in"] == "query" for p in operation.get("parameters", ())) else set()
         assert needed <= set(operation["responses"]), (name, needed - set(operation["responses"]))
         assert operation["security"] == [{"HTTPBearer": []}], name
@@ -119,6 +119,8 @@ def test_headers_that_errors_come_with(named: dict[str, dict[str, Any]], documen
         for status, response in operation["responses"].items():
             assert "X-Request-Id" in response["headers"], (name, status)
             for header in ("WWW-Authenticate",) if status == "401" else ():
+                assert header in response["headers"], (name, status)
+            for header in ("Accept-Encoding",) if status == "415" else ():
                 assert header in response["headers"], (name, status)
             for header in ("Retry-After",) if status in {"429", "503"} else ():
                 assert header in response["headers"], (name, status)

@@ -43,7 +43,7 @@ def configured(stock: Stock) -> str:
     # asking to wait for a job is answered late on purpose
     ids.append("waits = {values = [0, 1]}")
     paths.append('"query.wait" = {dictionary = "waits", probability = 1.0}')
-    refused = ", ".join(f'"{status}"' for status in (401, 403, 404, 405, 409, 413, 422, 429))
+    refused = ", ".join(f'"{status}"' for status in (401, 403, 404, 405, 409, 413, 415, 422, 429))
     checks = [
         "[checks]",
         "max_response_time = 65",
