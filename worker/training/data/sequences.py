@@ -98,9 +98,7 @@ def build_sequences(
             f"no interaction is left (min_rating {min_rating}, k_core {k_core})",
             hint="Lower k_core or min_rating.",
         )
-    # polars' stable sort takes half the time of numpy's here.
-    by_user = pl.Series("user", users).to_frame().select(pl.arg_sort_by("user", maintain_order=True))
-    order = by_user["user"].to_numpy()
+    order = _stable_order(users)
     offsets = np.zeros(len(user_ids) + 1, dtype=np.int64)
     np.cumsum(np.bincount(users, minlength=len(user_ids)), out=offsets[1:])
     return Sequences(
@@ -114,10 +112,31 @@ def build_sequences(
 
 def number_ids(ids: pl.Series) -> tuple[Int64, list[str]]:
     """Number ids by first appearance: the number (0-based) of each row, and the id of each number."""
+    # By their hashes, in half the time; then every row is held against the id that it was numbered as.
+    hashes = ids.hash()
+    firsts = hashes.is_first_distinct()
+    names = ids.filter(firsts)
+    numbers = pl.int_range(len(names), dtype=pl.UInt32, eager=True)
+    codes = hashes.replace_strict(hashes.filter(firsts), numbers, return_dtype=pl.UInt32)
+    if (names.gather(codes) == ids).all():
+        return codes.to_numpy().astype(np.int64), names.to_list()
+    return _number_by_categories(ids)  # two ids have one hash
+
+
+def _number_by_categories(ids: pl.Series) -> tuple[Int64, list[str]]:
     # Categories of their own: polars' global ones would go on growing in a worker that lives for weeks.
     codes = ids.cast(pl.Categorical(pl.Categories.random())).to_physical().to_numpy().astype(np.int64)
     numbers, first_rows = _by_first_appearance(codes)
     return numbers, ids.gather(first_rows).to_list()
+
+
+def _stable_order(numbers: Int64) -> Int64:
+    """The permutation that sorts numbers from 0 to 2³¹ - 1, keeping the order of equal ones."""
+    # One unstable sort of number and place in one word: half the time of polars' or numpy's stable ones.
+    words = np.left_shift(numbers, 32)
+    words |= np.arange(len(words))
+    order: Int64 = pl.Series(words).sort().to_numpy() & 0xFFFF_FFFF
+    return order
 
 
 def _renumber(codes: Int64, names: list[str]) -> tuple[Int64, list[str]]:

@@ -35,6 +35,14 @@ def test_users_and_items_are_numbered_by_first_appearance() -> None:
     assert (sequences.offsets.dtype, sequences.items.dtype) == (np.int64, np.int32)
 
 
+def test_ids_of_one_hash_are_still_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pl.Series, "hash", lambda ids: pl.Series([len(id) for id in ids], dtype=pl.UInt64))
+    sequences = build_sequences(frame([("z", "10"), ("a", "7"), ("z", "7"), ("a", "11"), ("z", "10")]))
+    assert sequences.user_ids == ["z", "a"]
+    assert sequences.item_ids == ["10", "7", "11"]
+    assert sequences.items.tolist() == [1, 2, 1, 2, 3]
+
+
 def test_times_and_min_rating() -> None:
     log = frame([("a", "x"), ("b", "y"), ("a", "z"), ("a", "w")]).with_columns(
         timestamp=pl.from_epoch(pl.Series([1, 2, 3, 4]), time_unit="s").dt.replace_time_zone("UTC"),

@@ -26,6 +26,9 @@ def as_ids(cells: pl.Series) -> pl.Series:
         whole = cells.cast(pl.Int64, strict=False)
         cells = whole if bool((whole.cast(cells.dtype) == cells).all()) else cells
     text = cells if cells.dtype == pl.String else cells.cast(pl.String, strict=False)
+    # All white space is below "!" or beyond ASCII: most logs have no id that begins so, and need no pattern.
+    if not ((text < "!") | (text >= "\x80")).any():
+        return text
     blank = text.str.contains(r"^\s*$")
     return text.set(blank, None) if blank.any() else text
 
@@ -59,14 +62,25 @@ def _from_unix(numbers: pl.Series) -> pl.Series:
     """Int64 or Float64 → moments; null where not finite or outside the years 1 to 9999."""
     middle = _first_finite(numbers).abs().median()
     scale = next(scale for limit, scale in UNITS if not isinstance(middle, float) or middle < limit)
-    approximate = numbers.cast(pl.Float64) * scale
-    inside = approximate.is_between(FIRST_MOMENT, LAST_MOMENT).fill_null(False)
     if numbers.dtype == pl.Int64:
-        possible = numbers if inside.all() else numbers.set(~inside, None)
+        possible = (
+            numbers if _all_inside(numbers, scale) else numbers.set(~_inside(numbers * 1.0, scale), None)
+        )
         exact = possible * int(scale) if scale >= 1 else possible // round(1 / scale)
     else:
-        exact = approximate.set(~inside, None).round().cast(pl.Int64)
+        exact = (numbers * scale).set(~_inside(numbers, scale), None).round().cast(pl.Int64)
     return exact.cast(UTC_MICROSECONDS)
+
+
+def _inside(numbers: pl.Series, scale: float) -> pl.Series:
+    """Say of each of the floats whether it lies in the years 1 to 9999; not of a null."""
+    return (numbers * scale).is_between(FIRST_MOMENT, LAST_MOMENT).fill_null(False)
+
+
+def _all_inside(numbers: pl.Series, scale: float) -> bool:
+    """Say so of all integers by their extremes, which takes a tenth of the time; nulls do not count."""
+    extremes = pl.Series([numbers.min(), numbers.max()], dtype=pl.Float64, strict=False)
+    return extremes.null_count() > 0 or bool(_inside(extremes, scale).all())
 
 
 def _first_finite(numbers: pl.Series) -> pl.Series:
