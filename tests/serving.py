@@ -17,11 +17,11 @@ def served(application: FastAPI) -> Iterator[str]:
     """Serve on a free loopback port while the block runs; yields the base URL."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = uvicorn.Server(
-            uvicorn.Config(application, log_config=None, lifespan="on", timeout_graceful_shutdown=2)
+            uvicorn.Config(application, log_config=None, lifespan="on", timeout_graceful_shutdown=1)
         )
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not server.started:
             assert thread.is_alive(), "the server did not start"
             assert time.monotonic() < deadline, "the server did not start in time"
@@ -30,5 +30,5 @@ def served(application: FastAPI) -> Iterator[str]:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             server.should_exit = True
-            thread.join(10)
+            thread.join(60)
             assert not thread.is_alive(), "the server did not stop"

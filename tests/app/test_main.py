@@ -43,7 +43,7 @@ def test_a_json_body_over_the_limit(settings: Settings, api_key: str) -> None:
 def test_a_client_that_falls_silent_is_let_go(settings: Settings, api_key: str) -> None:
     with served(create_app(settings.model_copy(update={"upload_idle_seconds": 0.2}))) as url:
         address = urlsplit(url)
-        with socket.create_connection((address.hostname, address.port), timeout=5) as connection:
+        with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
             head = f"POST /v1/datasets HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {api_key}\r\n"
             connection.sendall(f"{head}Connection: close\r\nContent-Length: 100\r\n\r\nu,i\n".encode())
             answer = b"".join(iter(lambda: connection.recv(65536), b""))

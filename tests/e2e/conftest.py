@@ -128,9 +128,10 @@ def workshop(database_url: str, broker_url: str, tmp_path: Path) -> Iterator[Wor
     settings = Settings(
         database_url=database_url,
         redis_url=broker_url,
-        lease_seconds=3.0,
         reaper_seconds=0.2,
         resend_after_seconds=1.0,
+        cancel_grace_seconds=60.0,  # on a busy machine, obeying takes a while
+        shutdown_grace_seconds=60.0,
         device="cpu",
         threads=1,
         log_format="text",

@@ -30,6 +30,7 @@ from worker.training.runtime import Runtime
 from worker.training.spec import TrainSpec
 
 pytestmark = [
+    pytest.mark.timeout(400),  # seconds on an idle machine, minutes on a busy one
     pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc"),
     pytest.mark.slow,
 ]
@@ -145,14 +146,14 @@ def test_a_killed_worker_loses_nothing(workshop: Workshop, undisturbed: dict[str
     job_id = workshop.submit(**SPEC)
     workshop.wait(lambda: in_the_middle(workshop, job_id))
     # its log is written every second
-    workshop.wait(lambda: said(workshop, job_id, "arm warmup, seed 0: epoch 2 in"), 10)
+    workshop.wait(lambda: said(workshop, job_id, "arm warmup, seed 0: epoch 2 in"))
     first.send_signal(signal.SIGKILL)
     first.wait()
-    workshop.wait(lambda: not trainers_of(job_id), 2)  # the training process dies with its parent
+    workshop.wait(lambda: not trainers_of(job_id), 20)  # the training process dies with its parent
     assert workshop.job(job_id).status == "running"  # nobody could tell; the lease would
     with workshop.database.unit_of_work() as session:  # as a supervisor does that sees it
         assert end_leases(session, "first@test") == [job_id]
-    workshop.wait(lambda: workshop.job(job_id).status == "queued", 2)  # sooner than the lease of 3 s
+    workshop.wait(lambda: workshop.job(job_id).status == "queued", 20)  # sooner than the lease
     assert said(workshop, job_id, "arm warmup, seed 0: epoch 2 in")
     workshop.worker("second")
     workshop.wait(lambda: succeeded(workshop, job_id))
@@ -168,8 +169,8 @@ def test_a_worker_that_is_told_to_stop_hands_its_job_over(
     job_id = workshop.submit(**SPEC)
     workshop.wait(lambda: in_the_middle(workshop, job_id))
     first.send_signal(signal.SIGTERM)
-    workshop.wait(lambda: workshop.job(job_id).status == "queued", 6)
-    assert first.wait(5) == 0
+    workshop.wait(lambda: workshop.job(job_id).status == "queued")
+    assert first.wait(60) == 0
     assert trainers_of(job_id) == []
     workshop.worker("second")  # and no reaper: the wake-up was sent when the job was handed over
     workshop.wait(lambda: succeeded(workshop, job_id))
@@ -185,7 +186,7 @@ def test_a_paused_job_goes_on_where_it_was_paused(workshop: Workshop, undisturbe
     project = workshop.job(job_id).project_id
     with workshop.database.unit_of_work() as session:
         assert pause(session, project, job_id).status == "pausing"
-    workshop.wait(lambda: workshop.job(job_id).status == "paused", 10)
+    workshop.wait(lambda: workshop.job(job_id).status == "paused")
     assert trainers_of(job_id) == []
     with workshop.database.unit_of_work() as session:
         assert resume(session, workshop.settings, project, job_id).status == "queued"
@@ -204,7 +205,7 @@ def test_a_killed_trainer_is_started_again_and_a_cancelled_one_leaves_nothing(wo
     workshop.wait(lambda: workshop.job(job_id).attempt == 2 and resumed(workshop, job_id))
     with workshop.database.unit_of_work() as session:
         assert cancel(session, workshop.job(job_id).project_id, job_id).status == "cancelling"
-    workshop.wait(lambda: workshop.job(job_id).status == "cancelled", 6)
+    workshop.wait(lambda: workshop.job(job_id).status == "cancelled")
     assert trainers_of(job_id) == []
     assert outcomes(workshop, job_id) == ["lost", "cancelled"]
     kept = workshop.checkpoints(job_id)

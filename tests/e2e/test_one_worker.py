@@ -44,11 +44,11 @@ def test_upload_train_and_leave(workshop: Workshop) -> None:
 
     with workshop.database.unit_of_work() as session:
         shown = {row.queue: row for row in alive(session)}
-        assert set(shown) == {"light", "train"}
+        assert set(shown) == {"light", "measure", "train"}
         assert shown["train"].device == "cpu"
         assert "torch" in shown["train"].versions
     worker.send_signal(signal.SIGTERM)
-    worker.wait(10)
+    worker.wait(60)
     with workshop.database.unit_of_work() as session:
         assert not any_alive(session, "train")
         assert session.execute(select(Worker)).scalars().all() == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -146,14 +146,14 @@ def test_a_fault_of_the_reader_is_told_at_once(resources: Resources, monkeypatch
 def test_the_claim_is_kept_alive_while_reading_takes_long(
     resources: Resources, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    quick = Resources(
-        resources.settings.model_copy(update={"lease_seconds": 0.3}), resources.database, resources.blobs
-    )
+    quick = replace(resources, settings=resources.settings.model_copy(update={"lease_seconds": 1.5}))
     dataset_id = _add(resources, CSV)
     taken: list[object] = []
 
     def read(path: Path, options: ReadOptions, **given: Any) -> ReadResult:
-        threading.Event().wait(1.0)
+        began = _get(resources, dataset_id).lease_until
+        while _get(resources, dataset_id).lease_until == began:
+            time.sleep(0.02)
         with resources.database.unit_of_work() as session:
             taken.append(recover_validating(session, quick.settings))
             taken.append(claim_validation(session, dataset_id, lease_seconds=1))

@@ -59,7 +59,7 @@ def test_the_answer_comes_before_the_body(service_url: str) -> None:
     address = urlsplit(service_url)
     for content_type in ("application/json", "text/csv", "multipart/form-data; boundary=x"):
         path = "/v1/jobs" if content_type == "application/json" else "/v1/datasets"
-        with socket.create_connection((address.hostname, address.port), timeout=5) as connection:
+        with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
             headers = f"Host: x\r\nContent-Type: {content_type}\r\nContent-Length: 99"
             connection.sendall(f"POST {path} HTTP/1.1\r\n{headers}\r\n\r\n".encode())
             assert connection.recv(65536).startswith(b"HTTP/1.1 401 ")

@@ -140,7 +140,7 @@ def test_a_client_that_vanishes_leaves_nothing(
     address = urlsplit(service_url)
     head = f"POST /v1/datasets HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {api_key}\r\n"
     head += f"Content-Type: {content_type}\r\nContent-Length: 2900000\r\n\r\n"
-    with socket.create_connection((address.hostname, address.port), timeout=5) as connection:
+    with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
         connection.sendall(head.encode())
         if "multipart" in content_type:
             connection.sendall(b'--b\r\nContent-Disposition: form-data; name="f"; filename="f"\r\n\r\n')

@@ -29,7 +29,7 @@ def wait_for(path: Path) -> str:
 
 def test_a_child_has_its_variables_its_folder_and_its_log(tmp_path: Path) -> None:
     process = start(shell(tmp_path, "echo $GIVEN; pwd; echo oops >&2", environment={"GIVEN": "yes"}))
-    assert process.wait(10) == 0
+    assert process.wait(30) == 0
     assert (tmp_path / "child.log").read_text().splitlines() == ["yes", str(tmp_path), "oops"]
 
 

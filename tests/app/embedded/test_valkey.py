@@ -66,7 +66,7 @@ def test_celerys_form_of_the_address_reaches_the_same_broker(redis_url: str, bro
     with Connection(kombu_url) as connection:
         queue = connection.SimpleQueue("steadyrank-test")
         queue.put({"id": "job_1"})
-        message = queue.get(timeout=5)
+        message = queue.get(timeout=30)
         assert message.payload == {"id": "job_1"}
         message.ack()
         queue.close()

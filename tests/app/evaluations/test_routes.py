@@ -69,7 +69,7 @@ def test_from_the_request_to_the_report(
             service.evaluations.report(queued)
         assert refused.value.code == "report_not_ready"
         work(resources, queued.id, tmp_path)
-        done = service.evaluations.wait(queued, timeout=5)
+        done = service.evaluations.wait(queued, timeout=30)
         report = service.evaluations.report(done)
         assert (done.status, done.progress) == ("succeeded", 1.0)
         assert done.metrics == report["arms"]["cascade"]["test"]

@@ -59,7 +59,7 @@ def test_a_batch_from_the_request_to_the_file(
         queued = service.models.recommend_batch(model_id, dataset_id, k=2)
         assert (queued.status, queued.model, queued.dataset) == ("queued", model_id, dataset_id)
         recommend_batch(queued.id, resources=Resources(settings, database, blobs), stopping=threading.Event())
-        done = service.models.wait_for_batch(queued, timeout=5)
+        done = service.models.wait_for_batch(queued, timeout=30)
         assert (done.status, done.users_done, done.stats["rows"]) == ("succeeded", 2, 4)
         assert [batch.id for batch in service.models.batches(model_id)] == [queued.id]
         found = pl.read_parquet(service.models.download_batch(done, tmp_path / "out.parquet"))

@@ -23,7 +23,7 @@ from app.webhooks.deliverer import Deliverer
 from worker.trainer_process import as_environment
 
 
-def wait_until(reached: Callable[[], object], seconds: float = 30.0) -> None:
+def wait_until(reached: Callable[[], object], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not reached():
         assert time.monotonic() < deadline
@@ -72,7 +72,7 @@ def test_a_deliverer_that_is_killed_while_it_sends_is_followed_by_another(
     assert one.body == two.body
     assert Webhook(secret).verify(two.body, two.headers)["type"] == "job.queued"
     second.send_signal(signal.SIGTERM)
-    assert second.wait(5) == 0
+    assert second.wait(30) == 0
 
 
 def test_the_reapers_threads_send_and_a_slow_receiver_holds_up_itself_alone(
@@ -96,7 +96,7 @@ def test_the_reapers_threads_send_and_a_slow_receiver_holds_up_itself_alone(
         wait_until(lambda: all(row.status == "succeeded" for row in post.deliveries()))
     finally:
         stopped.set()
-        thread.join(10)
+        thread.join(30)
     assert not thread.is_alive()
     assert {row.endpoint_id for row in post.deliveries()} == {slow, quick}
     assert len(receiver.received) == 3

@@ -125,7 +125,7 @@ def test_an_endpoint_that_is_being_deleted_breaks_no_jobs_transaction(post: Any,
         thread.join(0.3)
         assert thread.is_alive()  # it waits for the deletion's end
         deleting.commit()
-        thread.join(10)
+        thread.join(60)
     with database.unit_of_work() as session:
         assert session.get_one(Job, job_id).status == "cancelled"
     assert post.deliveries() == []
