@@ -25,6 +25,7 @@ from app.errors import (
     SteadyRankError,
     ValidationFailed,
 )
+from app.spelling import with_spelling
 from app.validation_errors import error_items
 
 logger = logging.getLogger(__name__)
@@ -74,7 +75,7 @@ def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 def problem_response(scope: Scope, error: Exception) -> Response:
     """The response for an exception; of one that nobody expected it tells nothing but the request's id."""
-    known = _known(error)
+    known = _known(error, scope)
     body: dict[str, Any] = {
         "type": f"urn:steadyrank:problem:{known.code}",
         "title": known.title,
@@ -105,7 +106,7 @@ async def _handle(request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException) and error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         # the framework names the methods of the first route of this path only
         error = HTTPException(error.status_code, headers={"Allow": ", ".join(_methods_of(request))})
-    if _status(_known(error)) >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if _status(_known(error, request.scope)) >= HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.error("request failed", exc_info=error)
     return problem_response(request.scope, error)
 
@@ -138,7 +139,7 @@ def _status(error: SteadyRankError) -> int:
     return error.http_status if isinstance(error, _StatusOnlyError) else error.status
 
 
-def _known(error: Exception) -> SteadyRankError:
+def _known(error: Exception, scope: Scope) -> SteadyRankError:
     match error:
         case SteadyRankError() if error.status == HTTPStatus.INTERNAL_SERVER_ERROR:
             known = _internal(error.code, error.title)
@@ -146,7 +147,7 @@ def _known(error: Exception) -> SteadyRankError:
             known = error
         case RequestValidationError():
             faults = error.errors()
-            items = error_items(faults)
+            items = with_spelling(error_items(faults), scope)
             detail = "; ".join(f"{item.pointer or 'body'}: {item.message}" for item in items[:3])
             if len(faults) > len(items):
                 detail += f"; {len(faults)} faults, of which the first {len(items)} are shown"

@@ -51,7 +51,7 @@ def error_items(errors: Iterable[Mapping[str, Any]]) -> list[ErrorItem]:
 def _item(error: Mapping[str, Any]) -> ErrorItem:
     kind = str(error.get("type", "invalid"))
     code = _code(kind)
-    message = str(error.get("msg", "not valid")).removeprefix("Value error, ")
+    message = str(error.get("msg", "not valid")).removeprefix("Value error, ").replace("valid tuple", "list")
     got = None if code == "missing" else _shown(error.get("input"))
     location = () if code == "invalid_json" else tuple(error.get("loc", ()))
     return ErrorItem(_pointer(location), code, message, got, _hint(code, error))
@@ -87,6 +87,8 @@ def _hint(code: str, error: Mapping[str, Any]) -> str | None:
         return f"It must be {' and '.join(limits)}." if limits else _ANYWAY
     if code == "invalid_json":
         return f"The body is not JSON: {context.get('error', 'syntax error')}."
+    if error.get("type") in {"tuple_type", "list_type"} and isinstance(error.get("input"), str):
+        return f"Send a list: {json.dumps(error['input'].split(','))[:_LONGEST_GOT]}"
     if error.get("type") == "model_attributes_type" and isinstance(error.get("input"), str | bytes):
         code = "not_sent_as_json"
     return _HINTS.get(code, _ANYWAY)
