@@ -68,7 +68,9 @@ def compare(session: Session, blobs: BlobStore, project_id: str, asked: Asked) -
     others = [side for side in sides if side is not baseline]
     if not others:
         raise _refused("?arm", "no_such_arm", f"only one of these has an arm {asked.arm!r}", asked.arm)
-    mixed = [fault for side in others for fault in _differences(baseline, side)]
+    mixed: list[Mixed] = []
+    for side in others:  # the arms of a job were measured alike: what differs is told once
+        mixed += [fault for fault in _differences(baseline, side) if fault not in mixed]
     if mixed and not asked.allow_mixed:
         raise _mixed(baseline, mixed)
     return Compared(baseline, _measure(baseline, others, pairs=not mixed), mixed)
