@@ -49,7 +49,7 @@ _QUERIES: tuple[tuple[str, str, str | None, str], ...] = (
         "SELECT queue, coalesce(extract(epoch FROM clock_timestamp() - min(since)), 0) FROM ("
         "SELECT 'train' AS queue, queued_at AS since FROM jobs WHERE status = 'queued'"
         " UNION ALL SELECT 'light', created_at FROM batch_recommendations WHERE status = 'queued'"
-        " UNION ALL SELECT 'light', created_at FROM evaluations WHERE status = 'queued'"
+        " UNION ALL SELECT 'measure', created_at FROM evaluations WHERE status = 'queued'"
         " UNION ALL SELECT 'light', created_at FROM datasets"
         " WHERE status = 'validating' AND lease_until IS NULL) AS waiting GROUP BY 1",
     ),
@@ -93,8 +93,8 @@ _QUERIES: tuple[tuple[str, str, str | None, str], ...] = (
 )
 _ALWAYS = {
     "steadyrank_jobs": ("queued", "running", "paused", "succeeded", "failed", "cancelled"),
-    "steadyrank_queue_age_seconds": ("train", "light"),
-    "steadyrank_workers": ("train", "light"),
+    "steadyrank_queue_age_seconds": ("train", "light", "measure"),
+    "steadyrank_workers": ("train", "light", "measure"),
     "steadyrank_webhook_deliveries": ("pending", "retrying", "succeeded", "failed"),
 }
 

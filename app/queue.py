@@ -17,6 +17,8 @@ from app.db.session import Message
 from app.task_names import (
     EVALUATE_MODEL,
     LIGHT_QUEUE,
+    MEASURE_QUEUE,
+    PROBE_JOB,
     RECOMMEND_BATCH,
     RUN_JOB,
     TRAIN_QUEUE,
@@ -59,7 +61,8 @@ def make_celery(settings: Settings) -> Celery:
         task_routes={
             VALIDATE_DATASET: {"queue": LIGHT_QUEUE},
             RECOMMEND_BATCH: {"queue": LIGHT_QUEUE},
-            EVALUATE_MODEL: {"queue": LIGHT_QUEUE},
+            EVALUATE_MODEL: {"queue": MEASURE_QUEUE},
+            PROBE_JOB: {"queue": MEASURE_QUEUE},
             RUN_JOB: {"queue": TRAIN_QUEUE},
         },
         worker_hijack_root_logger=False,

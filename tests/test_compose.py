@@ -60,7 +60,8 @@ def test_the_schema_does_refuse_a_faulty_file() -> None:
 
 def test_every_part_of_the_service_is_there() -> None:
     assert set(SERVICES) == {
-        "postgres", "redis", "migrate", "api", "reaper", "worker-light", "worker", "worker-gpu",
+        "postgres", "redis", "migrate", "api", "reaper", "worker-light", "worker-measure", "worker",
+        "worker-gpu",
     }  # fmt: skip
 
 
@@ -75,7 +76,7 @@ def test_a_command_starts_something_that_exists(name: str) -> None:
             assert importlib.util.find_spec(module) is not None
         case ["celery", "-A", module, "worker", *options]:
             assert importlib.util.find_spec(module) is not None
-            assert options[options.index("-Q") + 1] in {"light", "train"}
+            assert options[options.index("-Q") + 1] in {"light", "measure", "train"}
             assert options[options.index("--concurrency") + 1] == "1"
         case ["steadyrank", "migrate"]:
             pass  # run by tests/app/cli
@@ -83,13 +84,13 @@ def test_a_command_starts_something_that_exists(name: str) -> None:
             pytest.fail(f"unknown command: {command}")
 
 
-def test_both_queues_have_a_worker_without_any_profile() -> None:
+def test_all_queues_have_a_worker_without_any_profile() -> None:
     queues = {
         service["command"][service["command"].index("-Q") + 1]
         for service in OURS.values()
         if "-Q" in service["command"] and "profiles" not in service
     }
-    assert queues == {"light", "train"}
+    assert queues == {"light", "measure", "train"}
 
 
 @pytest.mark.parametrize("name", sorted(OURS))

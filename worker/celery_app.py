@@ -1,6 +1,6 @@
 """The Celery application of a worker process: `celery -A worker.celery_app worker -Q train` (or `-Q light`).
 
-Without `-Q` one process serves both queues, and then reading a data set waits behind training. The pool is
+Without `-Q` one process serves all queues, and then reading a data set waits behind training. The pool is
 `solo`: one slot, in the main thread, because the training itself is a process of its own.
 """
 
@@ -14,7 +14,7 @@ from kombu.entity import Exchange, Queue
 from app.config import get_settings
 from app.log_lines import configure_logging
 from app.queue import make_celery
-from app.task_names import LIGHT_QUEUE, TRAIN_QUEUE
+from app.task_names import QUEUES
 from worker.presence import Presence
 from worker.resources import process_resources
 from worker.shutdown import stopping
@@ -25,7 +25,7 @@ app.conf.update(
     worker_pool="solo",
     worker_concurrency=1,  # by default the cores, and then a busy worker takes messages that it cannot serve
     # as Celery makes them for senders, which know no more than the names
-    task_queues=tuple(Queue(name, Exchange(name), name) for name in (TRAIN_QUEUE, LIGHT_QUEUE)),  # type: ignore[no-untyped-call]
+    task_queues=tuple(Queue(name, Exchange(name), name) for name in QUEUES),  # type: ignore[no-untyped-call]
 )
 
 _presence: list[Presence] = []
@@ -38,7 +38,7 @@ def _log_as_the_service_does(**_: Any) -> None:
 
 @signals.worker_ready.connect  # type: ignore[untyped-decorator]
 def _show_up(sender: Any, **_: Any) -> None:
-    queues = [name for name in (TRAIN_QUEUE, LIGHT_QUEUE) if name in sender.app.amqp.queues.consume_from]
+    queues = [name for name in QUEUES if name in sender.app.amqp.queues.consume_from]
     presence = Presence(process_resources(), node=str(sender.hostname), queues=queues)
     presence.start()
     _presence.append(presence)

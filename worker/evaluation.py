@@ -1,4 +1,4 @@
-"""One attempt at an evaluation, by a light worker: claim, start the measuring process, watch it, settle.
+"""One attempt at an evaluation, by a measuring worker: claim, start the measuring process, watch it, settle.
 
 This process imports no torch: the measuring is a child's (`worker/evaluation_child.py`), as training is. It
 renews the lease only while the child moves, relays cancel and shutdown, and turns an exit into a state.

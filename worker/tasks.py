@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from app.task_names import EVALUATE_MODEL, RECOMMEND_BATCH, RUN_JOB, VALIDATE_DATASET
+from app.task_names import EVALUATE_MODEL, PROBE_JOB, RECOMMEND_BATCH, RUN_JOB, VALIDATE_DATASET
 from worker.celery_app import app
 from worker.evaluation import evaluate_model
+from worker.probe import probe_job
 from worker.resources import process_resources
 from worker.runner import run_job
 from worker.shutdown import stop_signals_heard
@@ -40,3 +41,10 @@ def evaluate_model_task(evaluation_id: str) -> None:
     """Measure a stored model on a data set, if that is waiting."""
     with stop_signals_heard() as stopping:
         evaluate_model(evaluation_id, resources=process_resources(), stopping=stopping)
+
+
+@app.task(name=PROBE_JOB)  # type: ignore[untyped-decorator]
+def probe_job_task(probe_id: str) -> None:
+    """Measure what a job would cost, if somebody waits to hear it."""
+    with stop_signals_heard() as stopping:
+        probe_job(probe_id, resources=process_resources(), stopping=stopping)

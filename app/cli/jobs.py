@@ -66,8 +66,9 @@ def submit(
     ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Follow it to its end; the exit code is its.")] = False,
     validate: Annotated[
-        bool, typer.Option("--validate", help="Check only: print the settings as they would be run.")
+        bool, typer.Option("--validate", "--validate-only", help="Check only: print what would be run.")
     ] = False,
+    probe: Annotated[bool, typer.Option("--probe", help="Check only, and time a few steps first.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Submit a training job. `--set` wins over `--spec`; every setting has a default."""
@@ -80,8 +81,8 @@ def submit(
     if labels:
         settings["labels"] = {**settings.get("labels", {}), **labels_to_set(labels)}
     with connect(ctx) as client:
-        if validate:
-            print_json(client.jobs.validate(dataset, **settings))
+        if validate or probe:
+            print_json(client.jobs.validate(dataset, estimate="probe" if probe else None, **settings))
             return
         job = client.jobs.create(dataset, **settings)
         if wait:

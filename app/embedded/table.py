@@ -23,7 +23,7 @@ def service_table(
 
     Args:
         data: the data folder.
-        workers: number of training processes; one more does the light work.
+        workers: number of training processes; one more does the light work, one measures models.
         grace: seconds that a worker takes at most to save the job at hand when it is told to stop.
         environment: addresses of the database and the broker, as environment variables.
     """
@@ -84,7 +84,7 @@ def service_table(
     )
     trainers = [worker(f"train{number}", "train") for number in range(1, workers + 1)]
     # the API first: what it takes in waits for the workers, who need the processor to start
-    return [api, reaper, *trainers, worker("light", "light")]
+    return [api, reaper, *trainers, worker("light", "light"), worker("measure", "measure")]
 
 
 def node_name(name: str) -> str:

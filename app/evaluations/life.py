@@ -1,4 +1,4 @@
-"""The life of an evaluation: claimed by a light worker, then done, failed or cancelled, once.
+"""The life of an evaluation: claimed by a measuring worker, then done, failed or cancelled, once.
 
 As with jobs, the row is the truth and a message only a wake-up: a claim has a lease and a fencing token (the
 number of the attempt), and the reaper takes up what a vanished worker left. An attempt begins anew.
@@ -23,7 +23,7 @@ from app.db.models.model import Model
 from app.db.models.model_file import ModelFile
 from app.db.session import send_after_commit
 from app.jobs.claims import LeaseLost
-from app.task_names import EVALUATE_MODEL, LIGHT_QUEUE
+from app.task_names import EVALUATE_MODEL, MEASURE_QUEUE
 from app.webhooks.outbox import announce_evaluation
 
 _LOST = {
@@ -54,8 +54,8 @@ class Inputs:
 
 
 def wake(session: Session, row: Evaluation) -> None:
-    """Wake a light worker after the commit."""
-    send_after_commit(session, EVALUATE_MODEL, row.id, queue=LIGHT_QUEUE)
+    """Wake a measuring worker after the commit."""
+    send_after_commit(session, EVALUATE_MODEL, row.id, queue=MEASURE_QUEUE)
 
 
 def claim(session: Session, evaluation_id: str, *, lease_seconds: float) -> EvaluationClaim | None:

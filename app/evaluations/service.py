@@ -21,7 +21,7 @@ from worker.training.spec import TrainSpec
 
 
 def create(session: Session, project_id: str, asked: EvaluationCreate) -> Evaluation:
-    """Queue an evaluation; a light worker is woken after the commit.
+    """Queue an evaluation; a measuring worker is woken after the commit.
 
     Raises:
         NotFoundError: The project has no such model or data set.

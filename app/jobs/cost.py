@@ -13,6 +13,8 @@ from typing import Any
 from worker.training.spec import TrainSpec
 
 _START_SECONDS = 5.0
+_PACKAGE_SECONDS = 3.0
+"""Figures, pages and files at the end, and reading them back."""
 _PREPARE_SECONDS = 4e-7
 """For each interaction."""
 _STEP_SECONDS = 1.5e-6
@@ -27,6 +29,8 @@ _INTERACTION_BYTES = 160
 _NUMBER_BYTES = 4
 _OPTIMISER_COPIES = 6
 """Weights, gradients, two moments, the best so far, and a checkpoint being written."""
+_CHECKPOINT_COPIES = 5
+"""The best weights so far, and a checkpoint with both moments, packed."""
 _ACTIVATIONS = 24
 """Numbers kept for each position and block, in multiples of the hidden size."""
 _DOCUMENT_BYTES = 1_500_000
@@ -47,17 +51,49 @@ class Size:
         return cls(*(max(1, int(found.get(name) or 0)) for name in ("users", "items", "interactions")))
 
 
-def seconds_of(spec: TrainSpec, size: Size, epochs: Mapping[str, int]) -> float:
+@dataclass(frozen=True)
+class Rates:
+    """What the parts of a job take, in seconds.
+
+    start: before and after everything, the data's preparation included. epoch: of training, by arm, "warmup"
+    among them. ranking: of ranking every user once.
+    """
+
+    start: float
+    epoch: Mapping[str, float]
+    ranking: float
+
+    @classmethod
+    def by_formula(cls, spec: TrainSpec, size: Size) -> Rates:
+        """As the formula has them."""
+        arms = ("warmup", *map(str, spec.arms))
+        window = min(spec.max_length, size.interactions / size.users)
+        user = window * _forward_seconds(spec) + size.items * spec.hidden_size * _SCORE_SECONDS
+        return cls(
+            start=_START_SECONDS + size.interactions * _PREPARE_SECONDS,
+            epoch={arm: size.interactions * _target_seconds(spec, size, arm) for arm in arms},
+            ranking=size.users * user,
+        )
+
+    @classmethod
+    def measured(cls, result: Mapping[str, Any]) -> Rates:
+        """As a probe has measured them (`worker/training/probing.py`)."""
+        epoch = {arm: float(rate["seconds_per_epoch"]) for arm, rate in result["arms"].items()}
+        return cls(
+            start=float(result["start_seconds"]) + float(result["prepare_seconds"]) + _PACKAGE_SECONDS,
+            epoch={"warmup": epoch["standard"], **epoch},
+            ranking=float(result["users"]) * float(result["seconds_per_user"]),
+        )
+
+
+def seconds_of(spec: TrainSpec, rates: Rates, epochs: Mapping[str, int]) -> float:
     """Seconds of a whole job. epochs: how many of each arm, and of "warmup", over all seeds together."""
-    training = sum(
-        count * size.interactions * _target_seconds(spec, size, arm) for arm, count in epochs.items()
-    )
-    validated = sum(epochs.values()) / spec.validate_every
+    again = _epochs_trained_again(spec)
+    training = sum(count * rates.epoch[arm] for arm, count in (*epochs.items(), *again.items()))
+    validated = (sum(epochs.values()) + sum(again.values())) / spec.validate_every
     cells = len(spec.attack_positions) * len(spec.attack_counts) * len(spec.attack_replacements)
     rankings = validated + _models(spec) * (2 + cells * spec.attack_repeats)
-    window = min(spec.max_length, size.interactions / size.users)
-    ranking = size.users * (window * _forward_seconds(spec) + size.items * spec.hidden_size * _SCORE_SECONDS)
-    return _START_SECONDS + size.interactions * _PREPARE_SECONDS + training + rankings * ranking
+    return rates.start + training + rankings * rates.ranking
 
 
 def most_epochs(spec: TrainSpec) -> dict[str, int]:
@@ -82,6 +118,20 @@ def stored_bytes(spec: TrainSpec, size: Size) -> int:
     model = _parameters(spec, size) * _NUMBER_BYTES + size.items * 12
     checkpoint = _parameters(spec, size) * _NUMBER_BYTES + size.users * 3 * _NUMBER_BYTES
     return int(_models(spec) * (model + checkpoint) + _DOCUMENT_BYTES)
+
+
+def probed_memory_bytes(spec: TrainSpec, size: Size, measured: int) -> int:
+    """Memory of the training process at its largest, after a probe's: the probe wrote no checkpoint."""
+    return int(measured + _CHECKPOINT_COPIES * _parameters(spec, size) * _NUMBER_BYTES)
+
+
+def _epochs_trained_again(spec: TrainSpec) -> dict[str, int]:
+    """Epochs of the trainings that measure rank-list stability: reference, control, one a change."""
+    if not spec.stability_changes:
+        return {}
+    trainings = 2 + 4 * spec.stability_changes
+    own = max(0, min(spec.stability_epochs, spec.epochs) - spec.warmup_epochs)
+    return {"warmup": trainings * spec.warmup_epochs, **{str(arm): trainings * own for arm in spec.arms}}
 
 
 def _models(spec: TrainSpec) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
@@ -15,14 +16,29 @@ class EstimatedSeconds(BaseModel):
     high: float
 
 
+class EstimateProbe(BaseModel):
+    """The probe that an estimate goes by; or, with `code` and `message`, why there is none to go by."""
+
+    id: str | None = None
+    made_at: datetime | None = None
+    device: str | None = None
+    device_name: str | None = None
+    threads: int | None = None
+    code: str | None = None
+    message: str | None = None
+
+
 class Estimate(BaseModel):
     """What a job is expected to take; when it has succeeded, what it took."""
 
     seconds: EstimatedSeconds
     peak_memory_bytes: int
     stored_bytes: int
-    basis: str = Field(description="history: from finished jobs; model: a formula alone")
-    sample_jobs: int = Field(description="How many finished jobs it is from.")
+    basis: str = Field(
+        description="probe: a few steps, timed on a worker; history: finished jobs; model: a formula alone"
+    )
+    sample_jobs: int = Field(description="How many finished jobs it is from; of a probe's, the epochs only.")
+    probe: EstimateProbe | None = None
     models: int
     epochs: int = Field(description="At most; early stopping ends an arm sooner.")
     interactions_per_epoch: int

@@ -1,7 +1,8 @@
 """What a job is expected to take, learnt from jobs that have ended, and how well earlier estimates did.
 
 An estimate is the formula of `app/jobs/cost.py` times what the project's finished jobs of the same model took
-in relation to it; and its epochs are as many of those allowed as these jobs needed.
+in relation to it; and its epochs are as many of those allowed as these jobs needed. Where a probe has timed
+steps of this very job, its figures stand in the place of the formula's, and of that relation.
 """
 
 from __future__ import annotations
@@ -20,9 +21,19 @@ from app.db.models.dataset import Dataset
 from app.db.models.job import Job
 from app.db.models.job_attempt import JobAttempt
 from app.db.models.job_metric import JobMetric
+from app.db.models.probe import Probe
 from app.jobs.attempts import seconds_used
-from app.jobs.cost import Size, most_epochs, peak_memory_bytes, seconds_of, stored_bytes
+from app.jobs.cost import (
+    Rates,
+    Size,
+    most_epochs,
+    peak_memory_bytes,
+    probed_memory_bytes,
+    seconds_of,
+    stored_bytes,
+)
 from app.jobs.life import Status
+from app.jobs.probes import Unprobed, known
 from worker.training.spec import TrainSpec
 
 _LOOKED_AT = 20
@@ -31,6 +42,8 @@ _UNKNOWN_MACHINE = 4.0
 """Without a finished job the seconds are believed up to this factor."""
 _SPREAD = 1.3
 """No job is like another: even jobs that all took as long leave this factor."""
+_PROBE_SPREAD = 1.6
+"""A machine is not always as busy as it was for a few seconds."""
 _SCORED = 100
 
 
@@ -43,24 +56,35 @@ class _Sample:
     share: float
 
 
-def estimate(session: Session, project_id: str, spec: TrainSpec, dataset: Dataset) -> dict[str, Any]:
-    """The `estimate` of a job that is not there yet."""
+def estimate(
+    session: Session, project_id: str, spec: TrainSpec, dataset: Dataset, *, unprobed: Unprobed | None = None
+) -> dict[str, Any]:
+    """The `estimate` of a job that is not there yet; by a probe, if there is one that fits.
+
+    unprobed: why there is no new probe, where one was asked for.
+    """
     size = Size.of(dataset.stats)
     most = most_epochs(spec)
     samples = _samples(session, project_id, spec.model)
     alike = [sample for sample in samples if sample.dataset == dataset.sha256]
     samples = alike if len(alike) >= _ENOUGH_ALIKE else samples
+    probe = known(session, project_id, spec, dataset)
+    rates = Rates.by_formula(spec, size)
+    share, least = 1.0, min(1.0, (spec.min_epochs + spec.patience) / spec.epochs)
+    low, middle, high = 1 / _UNKNOWN_MACHINE, 1.0, _UNKNOWN_MACHINE
     if samples:
         factors, shares = [one.factor for one in samples], [one.share for one in samples]
         middle = statistics.median(factors)
         low, high = min(*factors, middle / _SPREAD), max(*factors, middle * _SPREAD)
         share, least = statistics.median(shares), min(shares)
-    else:
-        low, middle, high = 1 / _UNKNOWN_MACHINE, 1.0, _UNKNOWN_MACHINE
-        share, least = 1.0, min(1.0, (spec.min_epochs + spec.patience) / spec.epochs)
+    memory = peak_memory_bytes(spec, size)
+    if isinstance(probe, Probe) and probe.result is not None:
+        rates = Rates.measured(probe.result)
+        low, middle, high = 1 / _PROBE_SPREAD, 1.0, _PROBE_SPREAD
+        memory = probed_memory_bytes(spec, size, probe.result["peak_memory_bytes"])
 
     def seconds(factor: float, part: float) -> float:
-        return round(factor * seconds_of(spec, size, _part_of(most, part)), 1)
+        return round(factor * seconds_of(spec, rates, _part_of(most, part)), 1)
 
     epochs = sum(most.values())
     interactions = int((dataset.stats or {}).get("interactions") or 0)
@@ -70,9 +94,10 @@ def estimate(session: Session, project_id: str, spec: TrainSpec, dataset: Datase
             "expected": seconds(middle, share),
             "high": seconds(high, 1.0),
         },
-        "peak_memory_bytes": peak_memory_bytes(spec, size),
+        "peak_memory_bytes": memory,
         "stored_bytes": stored_bytes(spec, size),
-        "basis": "history" if samples else "model",
+        "basis": "probe" if isinstance(probe, Probe) else "history" if samples else "model",
+        "probe": _told_of(unprobed or probe),
         "sample_jobs": len(samples),
         "models": len(spec.seeds) * len(spec.arms),
         "epochs": epochs,
@@ -109,6 +134,14 @@ def accuracy(session: Session, project_id: str) -> dict[str, Any]:
     }
 
 
+def _told_of(probe: Probe | Unprobed) -> dict[str, Any] | None:
+    if isinstance(probe, Unprobed):
+        return None if probe.code == "not_probed" else {"code": probe.code, "message": probe.message}
+    environment = (probe.result or {}).get("environment", {})
+    device = {name: environment.get(name) for name in ("device", "device_name", "threads")}
+    return {"id": probe.id, "made_at": probe.created_at.isoformat(), **device}
+
+
 def _part_of(epochs: Mapping[str, int], share: float) -> dict[str, int]:
     return {arm: max(1, round(share * count)) if count else 0 for arm, count in epochs.items()}
 
@@ -136,7 +169,8 @@ def _samples(session: Session, project_id: str, model: str) -> Sequence[_Sample]
             spec = TrainSpec.model_validate(job.spec)
         except ValidationError:  # of a version that had other settings
             continue
-        expected = seconds_of(spec, Size.of(job.dataset_facts.get("stats")), trained[job.id])
+        rates = Rates.by_formula(spec, Size.of(job.dataset_facts.get("stats")))
+        expected = seconds_of(spec, rates, trained[job.id])
         if seconds.get(job.id) and trained[job.id]:
             share = sum(trained[job.id].values()) / max(1, sum(most_epochs(spec).values()))
             sha256 = str(job.dataset_facts.get("sha256"))

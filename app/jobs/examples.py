@@ -27,6 +27,7 @@ ESTIMATE: dict[str, Any] = {
     "stored_bytes": 6200000,
     "basis": "history",
     "sample_jobs": 4,
+    "probe": None,
     "models": 3,
     "epochs": 160,
     "interactions_per_epoch": 100000,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Header, Query, Request, Response
 from fastapi.responses import JSONResponse
@@ -16,6 +16,7 @@ from app.jobs import (
     examples,
     history_routes,
     log_routes,
+    probes,
     report_routes,
     service,
     steering_routes,
@@ -60,16 +61,29 @@ def create_job(
     session: SessionDep,
     settings: SettingsDep,
     *,
+    database: DatabaseDep,
     validate_only: Annotated[bool, Query(description="Check only; nothing is submitted.")] = False,
+    estimate: Annotated[
+        Literal["probe"] | None,
+        Query(
+            description="With `validate_only`: `probe` has a worker time a few steps, and waits up to 25 s."
+        ),
+    ] = None,
 ) -> Any:
     """Submit a training job; `{"dataset": "ds_…"}` is enough, every training setting has a default."""
     if validate_only:
-        spec, dataset = submitting.check(session, settings, principal.project_id, body)
+        project = principal.project_id
+        unprobed = None
+        if estimate == "probe":
+            unprobed = probes.probe_first(
+                database, project, lambda other: submitting.check(other, settings, project, body)
+            )
+        spec, dataset = submitting.check(session, settings, project, body)
         checked = JobValidation(
             dataset=dataset.id,
             spec=spec.model_dump(mode="json"),
             estimate=Estimate.model_validate(
-                estimates.estimate(session, principal.project_id, spec, dataset)
+                estimates.estimate(session, project, spec, dataset, unprobed=unprobed)
             ),
         )
         return JSONResponse(checked.model_dump(mode="json"))

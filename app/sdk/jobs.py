@@ -38,10 +38,15 @@ class Jobs:
         body = {"dataset": id_of(dataset), **settings}
         return Job.from_json(self._transport.json("POST", "/v1/jobs", body=body))
 
-    def validate(self, dataset: str | Dataset, **settings: Any) -> dict[str, Any]:
-        """Check a job without submitting it: every setting as it would be run, and an estimate."""
+    def validate(
+        self, dataset: str | Dataset, *, estimate: str | None = None, **settings: Any
+    ) -> dict[str, Any]:
+        """Check a job without submitting it: every setting as it would be run, and an estimate.
+
+        `estimate="probe"` has a worker time a few steps first (25 s at most); its `basis` says if one did.
+        """
         body = {"dataset": id_of(dataset), **settings}
-        query = {"validate_only": "true"}
+        query = {"validate_only": "true", "estimate": estimate}
         return self._transport.json("POST", "/v1/jobs", params=query, body=body, repeatable=True)
 
     def list(

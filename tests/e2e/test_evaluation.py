@@ -1,4 +1,4 @@
-"""A stored model measured on a second data set, from HTTP through the broker to a real light worker."""
+"""A stored model measured on a second data set, from HTTP through the broker to a real measuring worker."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ def test_a_second_data_set_with_unknown_items(workshop: Workshop) -> None:
     second = stored(workshop, other, "second.csv")
     with workshop.database.unit_of_work() as session:
         headers = {"Authorization": f"Bearer {create_key(session, name='test')[1]}"}
-    workshop.start("celery", "-A", "worker.celery_app", "worker", "-Q", "light", "-n", "l@test", name="light")
+    workshop.start(
+        "celery", "-A", "worker.celery_app", "worker", "-Q", "measure", "-n", "m@test", name="measure"
+    )
     with (
         served(create_app(workshop.settings)) as url,
         httpx.Client(base_url=url, headers=headers, timeout=30) as client,

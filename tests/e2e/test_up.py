@@ -145,7 +145,7 @@ def test_it_starts_answers_survives_every_kill_and_stops_without_a_trace(data: P
 def kill_and_see_it_return(program: str, data: Path, url: str) -> None:
     """Every process is there; one that is killed is started again."""
     commands = processes_in(data)
-    names = ("uvicorn", "-Q train", "-Q light", "app.jobs.reaper", "valkey-server", "postgres")
+    names = ("uvicorn", "-Q train", "-Q light", "-Q measure", "app.jobs.reaper", "valkey-server", "postgres")
     assert all(any(name in line for line in commands.values()) for name in names), commands
     os.kill(next(pid for pid, line in commands.items() if program in line), signal.SIGKILL)
     until(lambda: "started again" in (data / "logs" / "up.log").read_text(), 20)

@@ -29,7 +29,7 @@ from app.evaluations.life import claim, recover_evaluations
 from app.evaluations.schemas import EvaluationCreate
 from app.jobs.claims import LeaseLost
 from app.storage.database import DatabaseBlobStore
-from app.task_names import EVALUATE_MODEL, LIGHT_QUEUE
+from app.task_names import EVALUATE_MODEL, MEASURE_QUEUE
 from tests.factories import RecordingSender
 from tests.trained_jobs import log_of, store_log, train_job
 from worker.evaluation import evaluate_model
@@ -89,7 +89,7 @@ def test_on_its_own_data_a_model_has_its_jobs_figures(
 ) -> None:
     dataset, job_id, models = trained
     row = ask(resources, "films-sasrec-cascade@latest", dataset)
-    assert (EVALUATE_MODEL, (row.id,), LIGHT_QUEUE) in [(m.task_name, m.args, m.queue) for m in sender.sent]
+    assert (EVALUATE_MODEL, (row.id,), MEASURE_QUEUE) in [(m.task_name, m.args, m.queue) for m in sender.sent]
     done = run(resources, row)
     assert (done.status, done.error, done.attempts, done.progress) == ("succeeded", None, 1, 1.0)
     with resources.database.unit_of_work() as session:

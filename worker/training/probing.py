@@ -29,7 +29,10 @@ from worker.training.progress import Control, MemoryCheckpoints, SilentProgress,
 from worker.training.runtime import Runtime
 from worker.training.spec import Arm, TrainSpec
 
+LEAST_STEPS = 5
 MOST_STEPS = 200
+_AT_MOST = 5.0
+"""Times its share of the seconds that an arm gets for the least steps."""
 _FIRST_STEPS = 2
 """Steps that are not counted: they allocate what later ones find."""
 _EPOCHS = 1_000_000
@@ -165,8 +168,11 @@ class _StepClock(SilentProgress):
         self.times.append(time.monotonic())
         self.total_steps = at.total_steps
         taken = len(self.times) - _FIRST_STEPS
-        over = self.times[-1] - self.times[0] >= self.budget or taken >= MOST_STEPS
-        return Control.STOP if over and taken >= 1 else Control.CONTINUE
+        spent = self.times[-1] - self.times[0]
+        enough = taken >= MOST_STEPS or (taken >= LEAST_STEPS and spent >= self.budget)
+        return (
+            Control.STOP if enough or (taken >= 1 and spent >= _AT_MOST * self.budget) else Control.CONTINUE
+        )
 
 
 def _step_of(trainer: Trainer, spec: TrainSpec, arm: Arm, clock: _StepClock, budget: float) -> _Step:

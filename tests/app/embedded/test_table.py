@@ -14,7 +14,7 @@ def test_the_table_has_each_worker_once_and_stops_the_api_first(tmp_path: Path) 
     table = service_table(
         tmp_path, host="127.0.0.1", port=1, workers=2, grace=1, environment={"DATABASE_URL": "d"}
     )
-    assert [spec.name for spec in table] == ["api", "reaper", "train1", "train2", "light"]
+    assert [spec.name for spec in table] == ["api", "reaper", "train1", "train2", "light", "measure"]
     stages = {spec.name: spec.stage for spec in table}
     assert stages["api"] > stages["train1"] == stages["light"] > stages["reaper"] > VALKEY > POSTGRES
     assert {spec.environment["DATABASE_URL"] for spec in table} == {"d"}
@@ -24,7 +24,7 @@ def test_the_table_has_each_worker_once_and_stops_the_api_first(tmp_path: Path) 
 
 def test_each_worker_takes_one_queue_and_stops_promptly(tmp_path: Path) -> None:
     workers = service_table(tmp_path, host="127.0.0.1", port=1, workers=1, grace=6, environment={})[2:]
-    for spec, queue in zip(workers, ("train", "light"), strict=True):
+    for spec, queue in zip(workers, ("train", "light", "measure"), strict=True):
         command = list(spec.command)
         assert command[command.index("-Q") + 1] == queue
         assert command[command.index("--pool") + 1] == "solo"
