@@ -70,6 +70,10 @@ def describe_openapi(app: FastAPI) -> None:
             document = generate()
             _name_the_parts(document)
             _show_examples_as_given(app, document)
+            if not app.state.settings.metrics_public:
+                metrics = document["paths"]["/metrics"]["get"]
+                metrics["security"] = [{"HTTPBearer": []}]  # asked for before any route is looked for
+                _document(metrics["responses"], 503)
             for path, method, operation in operations(document):
                 _complete(path, method, operation)
             app.openapi_schema = document

@@ -10,12 +10,14 @@ import pytest
 from fastapi import FastAPI
 from jsonschema import Draft202012Validator
 
+from app.config import Settings
 from app.datasets.schemas import EXAMPLE, DatasetObject, Format
+from app.main import create_app
 from app.openapi import operations
 from worker.training.data.readers.sniff import FORMATS
 
 OPERATION_ID = re.compile(r"[a-z]+(_[a-z]+)*")
-OPEN = {"/healthz", "/readyz", "/metrics"}
+OPEN = {"/healthz", "/readyz"}
 BINARY = {"type": "string", "format": "binary"}
 
 
@@ -111,6 +113,14 @@ def test_every_operation_has_all_its_errors(named: dict[str, dict[str, Any]]) ->
         needed |= {"422"} if any(p["in"] == "query" for p in operation.get("parameters", ())) else set()
         assert needed <= set(operation["responses"]), (name, needed - set(operation["responses"]))
         assert operation["security"] == [{"HTTPBearer": []}], name
+
+
+def test_metrics_need_a_key_unless_they_are_public(
+    named: dict[str, dict[str, Any]], settings: Settings
+) -> None:
+    assert {"401", "403", "503"} <= set(named["GET /metrics"]["responses"])
+    public = create_app(settings.model_copy(update={"metrics_public": True})).openapi()
+    assert "security" not in public["paths"]["/metrics"]["get"]
 
 
 def test_headers_that_errors_come_with(named: dict[str, dict[str, Any]], document: dict[str, Any]) -> None:
