@@ -16,7 +16,8 @@ from worker.training.spec import TrainSpec
 
 ROOT = Path(__file__).resolve().parents[2]
 OPERATIONS = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
-API_GUIDE = (ROOT / "docs/api.md").read_text(encoding="utf-8")
+API = (ROOT / "docs/api.md").read_text(encoding="utf-8")
+GUIDE = (ROOT / "docs/guide.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -37,13 +38,32 @@ def test_no_setting_is_documented_that_does_not_exist() -> None:
     assert documented == {variable(field) for field in Settings.model_fields}
 
 
-def test_every_route_is_in_the_guide_and_none_more() -> None:
+@pytest.fixture(scope="module")
+def routes() -> set[tuple[str, str]]:
     settings = Settings(database_url="postgresql://nobody@localhost/none", redis_url="redis://localhost/0")
     paths = create_app(settings).openapi()["paths"]
-    routes = {(method.upper(), path) for path, operations in paths.items() for method in operations}
-    assert len(routes) > 20
-    documented = {(method, path) for method, path in re.findall(r"^\| `([A-Z]+) (/\S*)` \|", API_GUIDE, re.M)}
+    found = {(method.upper(), path) for path, operations in paths.items() for method in operations}
+    assert len(found) > 20
+    return found
+
+
+def test_every_route_is_in_the_reference_and_none_more(routes: set[tuple[str, str]]) -> None:
+    documented = {(method, path) for method, path in re.findall(r"^\| `([A-Z]+) (/\S*)` \|", API, re.M)}
     assert documented == routes
+
+
+def test_the_guide_walks_through_every_route(routes: set[tuple[str, str]]) -> None:
+    walked = set()
+    for method, asked in re.findall(r"\bapi ([A-Z]+) \"?(/[^\s\"?)]+)", GUIDE):
+        fits = {path for known, path in routes if known == method and _pattern(path).fullmatch(asked)}
+        assert fits, f"{method} {asked} is no route"
+        walked.add((method, max(fits, key=lambda path: len(re.sub(r"{\w+}", "", path)))))
+    assert walked == routes
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    """A route's path with anything but a slash in place of each parameter."""
+    return re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path)))
 
 
 @pytest.mark.parametrize("field", sorted(TrainSpec.model_fields))
@@ -52,7 +72,7 @@ def test_every_training_setting_has_a_sentence(field: str) -> None:
     assert description
     assert description.rstrip().endswith(".")
     default = json.dumps(TypeAdapter(Any).dump_python(TrainSpec.model_fields[field].default, mode="json"))
-    assert f"| `{field}` | `{default}` | {' '.join(description.split())} |" in API_GUIDE
+    assert f"| `{field}` | `{default}` | {' '.join(description.split())} |" in API
 
 
 def test_the_readme_names_both_commands() -> None:
