@@ -66,6 +66,7 @@ def _shown(example: Any, others: dict[str, Any] | None = None) -> dict[int | str
 async def upload_dataset(
     *,
     request: Request,
+    response: Response,
     options: Annotated[UploadOptions, Query()],
     principal: PrincipalDep,
     session: SessionDep,
@@ -87,6 +88,7 @@ async def upload_dataset(
         await run_in_threadpool(quotas.require_room, session, settings, project_id, file.size)
         dataset = await run_in_threadpool(service.create, session, project_id, file.writer, file.options)
     identify_body(request, dataset.sha256, file.options.model_dump_json())
+    response.headers["Location"] = f"/v1/datasets/{dataset.id}"
     return DatasetObject.of(dataset)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Query
+from fastapi import APIRouter, Body, Query, Response
 
 from app.accounts import quotas
 from app.datasets import derived, service
@@ -55,18 +55,22 @@ def preview_dataset(
     responses={**_made("drop_duplicates"), **problem_responses(404, 409, 422)},
 )
 def transform_dataset(
+    *,
     dataset_id: str,
     body: Annotated[TransformRequest, Body(openapi_examples={"fixes": {"value": TRANSFORM_EXAMPLE}})],
     principal: PrincipalDep,
     session: SessionDep,
     settings: SettingsDep,
+    response: Response,
 ) -> DatasetObject:
     """Make another version of a data set by named transforms, such as the fixes of its report.
 
     The data set itself stays as it is. The new one is `validating` until a light worker has made it.
     """
     quotas.require_room(session, settings, principal.project_id, 1)
-    return DatasetObject.of(derived.transform(session, principal.project_id, dataset_id, body))
+    made = derived.transform(session, principal.project_id, dataset_id, body)
+    response.headers["Location"] = f"/v1/datasets/{made.id}"
+    return DatasetObject.of(made)
 
 
 @router.post(
@@ -79,9 +83,12 @@ def forget_users(
     body: Annotated[ForgetRequest, Body(openapi_examples={"users": {"value": FORGET_EXAMPLE}})],
     principal: PrincipalDep,
     session: SessionDep,
+    response: Response,
 ) -> DatasetObject:
     """Make another version of a data set without some users, and warn on the models trained on earlier ones.
 
     The ids are not stored: salted hashes of them are until the new version is made, and then their count.
     """
-    return DatasetObject.of(derived.forget(session, principal.project_id, dataset_id, body))
+    made = derived.forget(session, principal.project_id, dataset_id, body)
+    response.headers["Location"] = f"/v1/datasets/{made.id}"
+    return DatasetObject.of(made)

@@ -36,10 +36,13 @@ def create_evaluation(
     principal: PrincipalDep,
     session: SessionDep,
     settings: SettingsDep,
+    response: Response,
 ) -> EvaluationObject:
     """Measure a stored model on a data set, clean and under attack, in the background; nothing is trained."""
     quotas.require_room(session, settings, principal.project_id, 1)
-    return EvaluationObject.of(service.create(session, principal.project_id, asked))
+    made = service.create(session, principal.project_id, asked)
+    response.headers["Location"] = f"/v1/evaluations/{made.id}"
+    return EvaluationObject.of(made)
 
 
 @router.get("", responses={**shown(listed(EXAMPLE)), **problem_responses(422)})

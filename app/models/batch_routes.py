@@ -27,14 +27,18 @@ router = APIRouter(prefix="/{model_id}/recommendations", route_class=IdempotentR
 
 @router.post("", status_code=201, responses={**shown(EXAMPLE, 201), **problem_responses(404, 409, 413, 422)})
 def create_model_recommendations(
+    *,
     model_id: str,
     asked: Annotated[BatchCreate, Body(openapi_examples={"a data set": {"value": CREATE_EXAMPLE}})],
     principal: PrincipalDep,
     session: SessionDep,
     settings: SettingsDep,
+    response: Response,
 ) -> BatchObject:
     """Recommend to every user of a data set, in the background; the result is a parquet file."""
-    return BatchObject.of(batches.create(session, settings, principal.project_id, model_id, asked))
+    made = batches.create(session, settings, principal.project_id, model_id, asked)
+    response.headers["Location"] = f"/v1/models/{made.model_id}/recommendations/{made.id}"
+    return BatchObject.of(made)
 
 
 @router.get("", responses={**shown(listed(EXAMPLE)), **problem_responses(404, 422)})

@@ -65,13 +65,18 @@ def _shown(example: Any, status: int = 200) -> dict[int | str, dict[str, Any]]:
     },
 )
 def open_upload(
-    body: CreateBody, principal: PrincipalDep, session: SessionDep, settings: SettingsDep
+    body: CreateBody,
+    principal: PrincipalDep,
+    session: SessionDep,
+    settings: SettingsDep,
+    response: Response,
 ) -> UploadObject:
     """Open an upload in parts, for a file that is too large, or a line too shaky, for one request.
 
     Every part has `part_bytes` bytes, the last one what is left. It is forgotten a day after its last part.
     """
     upload = service.open_upload(session, settings, principal.project_id, body)
+    response.headers["Location"] = f"/v1/uploads/{upload.id}"
     return UploadObject.of(upload, [], settings.upload_expiry_seconds)
 
 
@@ -182,6 +187,7 @@ def complete_upload(
         session, blobs, settings, principal.project_id, upload_id=upload_id, sha256=sha256
     )
     response.status_code = 201 if new else 200
+    response.headers["Location"] = f"/v1/datasets/{dataset.id}"
     return datasets.shown(session, [dataset])[0]
 
 
