@@ -18,6 +18,7 @@ from app.cli.output import (
     print_fields,
     print_json,
     print_rows,
+    size_text,
     status_text,
     time_text,
 )
@@ -143,7 +144,7 @@ def delete(ctx: typer.Context, evaluation: EvaluationId, as_json: AsJson = False
     if as_json:
         print_json(answer)
     else:
-        Console(highlight=False, soft_wrap=True).print(f"{evaluation} is deleted")
+        typer.echo(f"Deleted {evaluation}; {size_text(int(answer['freed_bytes']))} came free.")
 
 
 def compare(

@@ -130,11 +130,13 @@ def recommend_batch(
     dataset: Annotated[str, typer.Argument(help="A data set's id (ds_…) with the users' histories.")],
     file: Annotated[Path, typer.Argument(dir_okay=False, help="Parquet: user, rank, item, score.")],
     k: Annotated[int, typer.Option("-k", min=1, help="How many items for each user.")] = 10,
+    exclude_seen: Annotated[bool, typer.Option(help="Leave out items of a user's history.")] = True,
     as_json: AsJson = False,
 ) -> None:
     """Recommend to every user of a data set, wait, and download the parquet file."""
     with connect(ctx) as client:
-        done = client.models.wait_for_batch(client.models.recommend_batch(model, dataset, k=k))
+        queued = client.models.recommend_batch(model, dataset, k=k, exclude_seen=exclude_seen)
+        done = client.models.wait_for_batch(queued)
         if done.error is not None:
             raise SteadyRankError(str(done.error["message"]), hint=str(done.error["hint"]))
         target = client.models.download_batch(done, file)

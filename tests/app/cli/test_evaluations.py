@@ -59,3 +59,4 @@ def test_they_are_listed_shown_cancelled_and_deleted(peer, cli):
     assert "2 items are unknown" in shown
     assert "cancelling" in cli("evaluations", "cancel", "eval_1").stdout
     assert cli.json("evaluations", "delete", "eval_1")["freed_bytes"] == 9
+    assert "9 B came free" in cli("evaluations", "delete", "eval_1").stdout

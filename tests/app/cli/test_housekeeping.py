@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 FREED = {"deleted": True, "freed_bytes": 1_500}
 
 
@@ -27,3 +29,25 @@ def test_models_and_aliases_are_deleted(peer, cli):
     peer.on("DELETE /v1/models/films/aliases/production", (200, {"deleted": True}))
     assert "1.5 kB came free" in cli("models", "delete", "mdl_1").stdout
     assert "films@production is deleted" in cli("models", "delete-alias", "films", "production").stdout
+
+
+def test_a_batch_may_hold_items_of_the_histories(peer, cli, tmp_path):
+    content = "parquet"
+    batch = {
+        "id": "rec_1",
+        "model": "mdl_1",
+        "dataset": "ds_1",
+        "status": "succeeded",
+        "bytes": len(content),
+        "sha256": hashlib.sha256(content.encode()).hexdigest(),
+        "stats": {"rows": 6, "users": 2, "recommended_users": 2, "unknown_items": 1},
+    }
+    path = "/v1/models/mdl_1/recommendations"
+    peer.on(f"POST {path}", (201, {**batch, "status": "queued"}))
+    peer.on(f"GET {path}/rec_1", (200, batch))
+    peer.on(f"GET {path}/rec_1/content", (200, content))
+    target = tmp_path / "out.parquet"
+    done = cli("models", "recommend-batch", "mdl_1", "ds_1", str(target), "--no-exclude-seen")
+    assert "6 rows for 2 of 2 users" in done.stdout.replace("\n", " "), done.output
+    assert target.read_text() == content
+    assert peer.bodies == [{"dataset": "ds_1", "k": 10, "exclude_seen": False}]
