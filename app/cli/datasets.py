@@ -91,7 +91,7 @@ def list_(ctx: typer.Context, limit: Limit = 20, as_json: AsJson = False) -> Non
             (
                 dataset.id,
                 status_text(dataset.status),
-                escape(dataset.name),
+                escape(f"{dataset.name} v{dataset.version}"),
                 *(str(dataset.stats.get(count, "")) for count in ("users", "items", "interactions")),
                 size_text(dataset.bytes),
                 time_text(dataset.created_at),

@@ -124,7 +124,7 @@ def delete(session: Session, blobs: BlobStore, project_id: str, dataset_id: str)
     in_use = queries.users_of(session, dataset_id)
     if in_use:
         raise InUseError(
-            f"{len(in_use)} job(s) that have not ended, or data set(s) being made of it, use this data set.",
+            "Jobs that have not ended, or data sets being made of it, still need this data set.",
             code="dataset_in_use",
             used_by=in_use,
             hint="Wait for them, or cancel the jobs first: POST /v1/jobs/{id}/cancel",
