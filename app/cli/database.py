@@ -33,7 +33,7 @@ def database_address(data_dir: Path | None = None) -> str:
     if running is None or running.database_url is None:
         raise UsageProblemError(
             f"No database: DATABASE_URL is not set, and no service is running on {folder}.",
-            hint="Set DATABASE_URL, or start the service with `steadyrank up`; --remote asks a service for its keys.",
+            hint="Set DATABASE_URL, or start one with `steadyrank up`; --remote asks a service for its keys.",
         )
     return Settings(database_url=running.database_url).database
 
