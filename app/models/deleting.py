@@ -15,7 +15,9 @@ from app.errors import InUseError
 _UNFINISHED = ("queued", "running")
 
 
-def refuse_aliased(session: Session, models: Sequence[Model], *, hint: str) -> None:
+def refuse_aliased(
+    session: Session, models: Sequence[Model], *, hint: str, pointer: str = "path:model_id"
+) -> None:
     """Refuse when aliases point at one of these models. InUseError (`model_in_use`), naming the aliases."""
     statement = select(ModelAlias).where(ModelAlias.model_id.in_([model.id for model in models]))
     rows = session.execute(statement.order_by(ModelAlias.name, ModelAlias.alias)).scalars().all()
@@ -26,16 +28,20 @@ def refuse_aliased(session: Session, models: Sequence[Model], *, hint: str) -> N
             code="model_in_use",
             used_by=used_by,
             hint=hint,
-            pointer="path:model_id",
+            pointer=pointer,
         )
 
 
-def refuse_used(session: Session, models: Sequence[Model]) -> None:
-    """Refuse when aliases point at one of these models, or a batch still needs it. InUseError."""
+def refuse_used(session: Session, models: Sequence[Model], *, pointer: str = "path:model_id") -> None:
+    """Refuse when aliases point at one of these models, or a batch still needs it. InUseError.
+
+    `pointer` is where the request named what is to go.
+    """
     refuse_aliased(
         session,
         models,
         hint="Move the aliases (PUT /v1/models/{name}/aliases/{alias}) or delete them first.",
+        pointer=pointer,
     )
     statement = select(BatchRecommendation.id).where(
         BatchRecommendation.model_id.in_([model.id for model in models]),
@@ -48,7 +54,7 @@ def refuse_used(session: Session, models: Sequence[Model]) -> None:
             code="model_in_use",
             used_by=batches,
             hint="Wait for them, or delete them first.",
-            pointer="path:model_id",
+            pointer=pointer,
         )
 
 
@@ -63,7 +69,7 @@ def delete_jobs_models(session: Session, job_id: str) -> tuple[list[str], list[s
     """Delete a job's models and what hangs on them; returns their ids and other freed blobs. InUseError."""
     held = select(Model).where(Model.job_id == job_id).order_by(Model.id).with_for_update()
     models = session.execute(held).scalars().all()
-    refuse_used(session, models)
+    refuse_used(session, models, pointer="?models")
     ids = [model.id for model in models]
     stored = forget_batches(session, ids)
     session.execute(delete(Model).where(Model.id.in_(ids)))

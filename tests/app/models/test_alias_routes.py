@@ -116,12 +116,13 @@ def test_a_model_with_an_alias_is_not_deleted_or_renamed(client: httpx.Client, s
     model_id = store()
     put(client, version=1)
     job = ok(client.get(f"/v1/models/{model_id}"))["job"]
-    for response in (
-        client.delete(f"/v1/models/{model_id}"),
-        client.delete(f"/v1/jobs/{job}?models=true"),
-        client.patch(f"/v1/models/{model_id}", json={"name": "other"}),
+    for response, pointer in (
+        (client.delete(f"/v1/models/{model_id}"), "path:model_id"),
+        (client.delete(f"/v1/jobs/{job}?models=true"), "?models"),
+        (client.patch(f"/v1/models/{model_id}", json={"name": "other"}), "path:model_id"),
     ):
-        assert problem(response, 409, "model_in_use")["used_by"] == [f"{NAME}@production"]
+        refused = problem(response, 409, "model_in_use")
+        assert (refused["used_by"], refused["errors"][0]["pointer"]) == ([f"{NAME}@production"], pointer)
     client.delete(PRODUCTION)
     assert ok(client.delete(f"/v1/jobs/{job}?models=true"))["models"] == [model_id]
 
