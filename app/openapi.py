@@ -177,7 +177,9 @@ def _describe_conditions(operation: dict[str, Any]) -> None:
     for status in ("200", "304"):
         _add_header(responses[status], "ETag")
     if ranges:
-        responses["206"].setdefault("content", copy.deepcopy(responses["200"]["content"]))
+        # a part has the media type of the whole (RFC 9110, 15.3.7), and need not be JSON or HTML by itself
+        part = {"schema": {"type": "string", "format": "binary"}, "example": "some of the bytes"}
+        responses["206"].setdefault("content", {name: dict(part) for name in responses["200"]["content"]})
         _add_header(responses["206"], "ETag")
         for status in ("200", "206"):
             _add_header(responses[status], "Accept-Ranges")

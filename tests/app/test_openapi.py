@@ -157,6 +157,7 @@ def test_what_is_not_json_is_described(named: dict[str, dict[str, Any]]) -> None
             assert "Content-Range" in operation["responses"]["416"]["headers"], name
             full, part = (operation["responses"][status]["content"] for status in ("200", "206"))
             assert list(full) == list(part), name
+            assert all(content["schema"] == BINARY for content in part.values()), name
     assert {"application/octet-stream", "application/zip", "image/svg+xml", "multipart/form-data"} <= set(
         other
     )
