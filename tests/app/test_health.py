@@ -26,7 +26,7 @@ def test_alive_and_ready(anonymous: httpx.Client) -> None:
 )
 def test_names_what_is_down(settings: Settings, broken: dict[str, str], down: str) -> None:
     with served(create_app(settings.model_copy(update=broken))) as url:
-        assert httpx.get(f"{url}/healthz").status_code == 200
+        assert httpx.get(f"{url}/healthz", timeout=30).status_code == 200
         response = httpx.get(f"{url}/readyz", timeout=20)
         assert response.status_code == 503
         body = response.json()

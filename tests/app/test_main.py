@@ -35,9 +35,10 @@ def test_a_json_body_over_the_limit(settings: Settings, api_key: str) -> None:
         body = b'{"dataset": "' + b"d" * 2000 + b'"}'
         typed = {**headers, "Content-Type": "application/json"}
         for content in (body, iter([body[:900], body[900:]])):
-            response = httpx.post(f"{url}/v1/jobs", content=content, headers=typed)
+            response = httpx.post(f"{url}/v1/jobs", content=content, headers=typed, timeout=30)
             assert (response.status_code, response.json()["code"]) == (413, "payload_too_large")
-        assert httpx.post(f"{url}/v1/datasets", content=CSV * 10, headers=headers).status_code == 201
+        accepted = httpx.post(f"{url}/v1/datasets", content=CSV * 10, headers=headers, timeout=30)
+        assert accepted.status_code == 201
 
 
 def test_a_client_that_falls_silent_is_let_go(settings: Settings, api_key: str) -> None:
@@ -57,7 +58,7 @@ def test_browsers_are_let_in_from_named_origins_only(settings: Settings) -> None
     with served(application) as url:
         allowed = httpx.options(f"{url}/v1/datasets", headers=asked)
         assert allowed.headers["access-control-allow-origin"] == "https://a.example"
-        refused = httpx.get(f"{url}/v1/datasets", headers={"Origin": "https://a.example"})
+        refused = httpx.get(f"{url}/v1/datasets", headers={"Origin": "https://a.example"}, timeout=30)
         assert refused.status_code == 401
         assert refused.headers["access-control-allow-origin"] == "https://a.example"
     with served(create_app(settings)) as url:

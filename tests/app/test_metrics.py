@@ -59,7 +59,7 @@ def test_the_state_is_told(settings: Settings, database: Database, blobs: Databa
         long_ago = Job.queued_at - timedelta(seconds=90)
         session.execute(update(Job).where(Job.id == waiting.id).values(queued_at=long_ago))
     application = create_app(settings.model_copy(update={"metrics_public": True}))
-    with served(application) as url, httpx.Client(base_url=url) as visitor:
+    with served(application) as url, httpx.Client(base_url=url, timeout=30) as visitor:
         assert visitor.get(f"/v1/jobs/{waiting.id}").status_code == 401
         assert visitor.get("/healthz").status_code == 200
         assert visitor.get("/nothing/here").status_code == 404

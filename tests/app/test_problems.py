@@ -45,7 +45,7 @@ def odd(settings: Settings) -> Iterator[httpx.Client]:
     def session_crash(session: SessionDep) -> None:
         raise ZeroDivisionError("the password is hunter2")
 
-    with served(application) as url, httpx.Client(base_url=url) as client:
+    with served(application) as url, httpx.Client(base_url=url, timeout=30) as client:
         yield client
 
 

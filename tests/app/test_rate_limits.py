@@ -28,7 +28,8 @@ def limited(settings: Settings) -> Iterator[str]:
 def test_reads_and_writes_are_counted_by_key(limited: str, api_key: str, database: Database) -> None:
     with database.unit_of_work() as session:
         other = create_key(session, name="other")[1]
-    with httpx.Client(base_url=limited, headers={"Authorization": f"Bearer {api_key}"}) as client:
+    headers = {"Authorization": f"Bearer {api_key}"}
+    with httpx.Client(base_url=limited, headers=headers, timeout=30) as client:
         answers = [client.get("/v1/datasets") for _ in range(4)]
         assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
         first, last = answers[0], answers[-1]
@@ -73,7 +74,7 @@ def test_without_a_broker_everything_passes(
     few = {"read_requests_per_minute": 1, "redis_url": "redis://127.0.0.1:1/0"}
     with served(create_app(settings.model_copy(update=few))) as url:
         headers = {"Authorization": f"Bearer {api_key}"}
-        answers = [httpx.get(f"{url}/v1/datasets", headers=headers) for _ in range(3)]
+        answers = [httpx.get(f"{url}/v1/datasets", headers=headers, timeout=30) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [200, 200, 200]
     assert [record.name for record in caplog.records].count("app.rate_limits") == 1
 

@@ -73,4 +73,4 @@ def test_public_pages_need_no_key(anonymous: httpx.Client) -> None:
 def test_keys_can_be_switched_off(settings: Settings) -> None:
     application = create_app(settings.model_copy(update={"require_keys": False}))
     with served(application) as url:
-        assert httpx.get(f"{url}/v1/datasets").json()["data"] == []
+        assert httpx.get(f"{url}/v1/datasets", timeout=30).json()["data"] == []

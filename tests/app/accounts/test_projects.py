@@ -35,7 +35,7 @@ def test_a_project_from_its_first_key_to_its_end(operator: httpx.Client, service
     assert operator.post("/v1/projects", json=asked).json()["code"] == "project_exists"
 
     own = {"Authorization": f"Bearer {project['secret']}"}
-    with httpx.Client(base_url=service_url, headers=own) as member:
+    with httpx.Client(base_url=service_url, headers=own, timeout=30) as member:
         usage = member.get("/v1/usage").json()
         assert (usage["project"], usage["quotas"]["rows"]["remaining"]) == (project["id"], 10)
         assert member.get("/v1/projects").json()["needed_scope"] == "operator"

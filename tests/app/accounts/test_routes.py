@@ -33,7 +33,8 @@ def as_key(service_url: str, database: Database) -> Iterator[As]:
     def make(*scopes: str) -> httpx.Client:
         with database.unit_of_work() as session:
             secret = create_key(session, name="narrow", scopes=scopes)[1]
-        opened.append(httpx.Client(base_url=service_url, headers={"Authorization": f"Bearer {secret}"}))
+        headers = {"Authorization": f"Bearer {secret}"}
+        opened.append(httpx.Client(base_url=service_url, headers=headers, timeout=30))
         return opened[-1]
 
     yield make

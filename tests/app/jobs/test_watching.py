@@ -198,7 +198,9 @@ def test_a_service_that_stops_does_not_wait_for_its_followers(
     with ExitStack() as following:
         with served(create_app(settings)) as url:
             path = f"{url}/v1/jobs/{job_id}"
-            response = following.enter_context(httpx.stream("GET", f"{path}/events", headers=headers))
+            response = following.enter_context(
+                httpx.stream("GET", f"{path}/events", headers=headers, timeout=30)
+            )
             lines = response.iter_lines()
             assert next(lines).startswith("retry")
             began = time.monotonic()

@@ -38,7 +38,7 @@ def http(blobs: DatabaseBlobStore, blob: BlobInfo) -> Iterator[httpx.Client]:
     def content(request: Request) -> Response:
         return serve_blob(request, blobs, blob.id, filename="täst log.csv")
 
-    with served(application) as url, httpx.Client(base_url=url) as client:
+    with served(application) as url, httpx.Client(base_url=url, timeout=30) as client:
         yield client
 
 
