@@ -113,9 +113,10 @@ def surroundings_of(session: Session, jobs: Sequence[Job]) -> Mapping[str, Surro
     """What the objects of these jobs show beside their rows, in a handful of queries for all of them."""
     found: defaultdict[str, Surroundings] = defaultdict(Surroundings)
     ids = [job.id for job in jobs]
-    attempts = select(JobAttempt).where(JobAttempt.job_id.in_(ids)).order_by(JobAttempt.attempt)
-    for attempt in session.execute(attempts).scalars():
-        found[attempt.job_id].attempts.append(attempt)
+    if any(job.attempt for job in jobs):
+        attempts = select(JobAttempt).where(JobAttempt.job_id.in_(ids)).order_by(JobAttempt.attempt)
+        for attempt in session.execute(attempts).scalars():
+            found[attempt.job_id].attempts.append(attempt)
     moves = select(JobEvent).where(JobEvent.job_id.in_(ids), JobEvent.type == STATUS_EVENT)
     for move in session.execute(moves.order_by(JobEvent.sequence)).scalars():
         found[move.job_id].moves.append(move)
