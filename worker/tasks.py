@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from app.db.models.batch_recommendation import BatchRecommendation
+from app.db.models.evaluation import Evaluation
 from app.task_names import EVALUATE_MODEL, PROBE_JOB, RECOMMEND_BATCH, RUN_JOB, VALIDATE_DATASET
 from worker.celery_app import app
 from worker.evaluation import evaluate_model
@@ -9,6 +11,7 @@ from worker.probe import probe_job
 from worker.resources import process_resources
 from worker.runner import run_job
 from worker.shutdown import stop_signals_heard
+from worker.taking import taken
 
 
 @app.task(name=RUN_JOB, bind=True)  # type: ignore[untyped-decorator]
@@ -30,16 +33,16 @@ def validate_dataset_task(dataset_id: str) -> None:
 @app.task(name=RECOMMEND_BATCH)  # type: ignore[untyped-decorator]
 def recommend_batch_task(batch_id: str) -> None:
     """Recommend to every user of a data set, if that is waiting."""
-    from worker.recommend import recommend_batch  # noqa: PLC0415 - polars only where files are read
+    with taken(process_resources(), BatchRecommendation, batch_id), stop_signals_heard() as stopping:
+        from worker.recommend import recommend_batch  # noqa: PLC0415 - polars only where files are read
 
-    with stop_signals_heard() as stopping:
         recommend_batch(batch_id, resources=process_resources(), stopping=stopping)
 
 
 @app.task(name=EVALUATE_MODEL)  # type: ignore[untyped-decorator]
 def evaluate_model_task(evaluation_id: str) -> None:
     """Measure a stored model on a data set, if that is waiting."""
-    with stop_signals_heard() as stopping:
+    with taken(process_resources(), Evaluation, evaluation_id), stop_signals_heard() as stopping:
         evaluate_model(evaluation_id, resources=process_resources(), stopping=stopping)
 
 

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from app.config import Settings
 from app.db.clock import clock_time
-from app.db.light_work import abandoned
+from app.db.light_work import abandoned, error_of_takes
 from app.db.models.dataset import Dataset
 from app.db.models.evaluation import Evaluation
 from app.db.models.model import Model
@@ -70,6 +70,8 @@ def claim(session: Session, evaluation_id: str, *, lease_seconds: float) -> Eval
             started_at=func.coalesce(Evaluation.started_at, func.now()),
             phase="preparing",
             progress=0.0,
+            takes=0,
+            take_error=None,
         )
         .returning(Evaluation.attempts)
     ).scalar_one_or_none()
@@ -177,6 +179,9 @@ def recover_evaluations(session: Session, settings: Settings) -> int:
         if row.status == "running":
             message = f"The worker of attempt {row.attempts} was lost."
             _lose(session, row, settings, code="worker_lost", message=message)
+        elif (error := error_of_takes(row, settings.max_attempts)) is not None:
+            row.error = error
+            _end(session, row, "failed")
         else:
             row.sent_at = now
             wake(session, row)

@@ -21,6 +21,7 @@ from app.evaluations.schemas import (
 )
 from app.idempotency import IdempotentRoute
 from app.jobs.examples import listed, shown
+from app.jobs.light_line import light_line
 from app.negotiation import MARKDOWN, wants_markdown
 from app.pagination import ListOf, list_of
 from app.problems import problem_responses
@@ -42,7 +43,7 @@ def create_evaluation(
     quotas.require_room(session, settings, principal.project_id, 1)
     made = service.create(session, principal.project_id, asked)
     response.headers["Location"] = f"/v1/evaluations/{made.id}"
-    return EvaluationObject.of(made)
+    return EvaluationObject.of(made, light_line(session, [made]))
 
 
 @router.get("", responses={**shown(listed(EXAMPLE)), **problem_responses(422)})
@@ -62,13 +63,15 @@ def list_evaluations(
     rows, has_more = service.list_page(
         session, principal.project_id, page, model=model, dataset=dataset, status=status
     )
-    return list_of(rows, has_more, EvaluationObject.of)
+    line = light_line(session, rows)
+    return list_of(rows, has_more, lambda row: EvaluationObject.of(row, line))
 
 
 @router.get("/{evaluation_id}", responses={**shown(EXAMPLE), **problem_responses(404)})
 def get_evaluation(evaluation_id: str, principal: PrincipalDep, session: SessionDep) -> EvaluationObject:
     """Show one evaluation: how far it is, or what it found."""
-    return EvaluationObject.of(service.get(session, principal.project_id, evaluation_id))
+    row = service.get(session, principal.project_id, evaluation_id)
+    return EvaluationObject.of(row, light_line(session, [row]))
 
 
 @router.get(

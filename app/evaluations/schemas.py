@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal, Self
 
@@ -9,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.db.models.evaluation import Evaluation
 from app.jobs.examples import DATASET_ID, MODEL_ID, SHA256
+from app.jobs.light_line import NOT_WAITING, LightQueue
 from worker.training.spec import EvaluationSettings
 
 EVALUATION_ID = "eval_01k9z5fq8h2t6w0ynrbv5m3px7"
@@ -39,6 +41,7 @@ EXAMPLE: dict[str, Any] = {
     "protocol_hash": None,
     "warnings": [],
     "error": None,
+    "queue": None,
     "attempts": 1,
     "created_at": "2025-11-23T14:20:00Z",
     "started_at": "2025-11-23T14:20:01Z",
@@ -116,13 +119,14 @@ class EvaluationObject(BaseModel):
     protocol_hash: str | None
     warnings: list[dict[str, Any]]
     error: dict[str, Any] | None
+    queue: LightQueue | None = Field(description="While it waits: its place, and why.")
     attempts: int
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
 
     @classmethod
-    def of(cls, row: Evaluation) -> Self:
+    def of(cls, row: Evaluation, line: Mapping[str, LightQueue] = NOT_WAITING) -> Self:
         """The object of a row."""
         report = row.report or {}
         body = report.get("arms", {}).get(row.model_facts["arm"])
@@ -142,6 +146,7 @@ class EvaluationObject(BaseModel):
             protocol_hash=report.get("protocol_hash"),
             warnings=report.get("warnings", []),
             error=row.error,
+            queue=line.get(row.id),
             attempts=row.attempts,
             created_at=row.created_at,
             started_at=row.started_at,

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Body, Request, Response
 from app.deps import BlobsDep, PageDep, PrincipalDep, SessionDep, SettingsDep
 from app.idempotency import IdempotentRoute
 from app.jobs.examples import listed, shown
+from app.jobs.light_line import light_line
 from app.models import batches
 from app.models.batch_schemas import (
     BATCH_ID,
@@ -38,7 +39,7 @@ def create_model_recommendations(
     """Recommend to every user of a data set, in the background; the result is a parquet file."""
     made = batches.create(session, settings, principal.project_id, model_id, asked)
     response.headers["Location"] = f"/v1/models/{made.model_id}/recommendations/{made.id}"
-    return BatchObject.of(made)
+    return BatchObject.of(made, light_line(session, [made]))
 
 
 @router.get("", responses={**shown(listed(EXAMPLE)), **problem_responses(404, 422)})
@@ -47,7 +48,8 @@ def list_model_recommendations(
 ) -> ListOf[BatchObject]:
     """List a model's batches of recommendations, newest first."""
     rows, has_more = batches.page_of_model(session, principal.project_id, model_id, page)
-    return list_of(rows, has_more, BatchObject.of)
+    line = light_line(session, rows)
+    return list_of(rows, has_more, lambda row: BatchObject.of(row, line))
 
 
 @router.get("/{recommendation_id}", responses={**shown(EXAMPLE), **problem_responses(404)})
@@ -55,7 +57,8 @@ def get_model_recommendations(
     model_id: str, recommendation_id: str, principal: PrincipalDep, session: SessionDep
 ) -> BatchObject:
     """Show one batch: how far it is, and what it found."""
-    return BatchObject.of(batches.get(session, principal.project_id, model_id, recommendation_id))
+    batch = batches.get(session, principal.project_id, model_id, recommendation_id)
+    return BatchObject.of(batch, light_line(session, [batch]))
 
 
 @router.get(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal, Self
 
@@ -9,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.db.models.batch_recommendation import BatchRecommendation
 from app.jobs.examples import DATASET_ID, MODEL_ID, SHA256
+from app.jobs.light_line import NOT_WAITING, LightQueue
 
 BATCH_ID = "rec_01k9z5fq8h2t6w0ynrbv5m3px7"
 CREATE_EXAMPLE: dict[str, Any] = {"dataset": DATASET_ID, "k": 10}
@@ -30,6 +32,7 @@ EXAMPLE: dict[str, Any] = {
         "unknown_examples": ["1682", "1683"],
     },
     "error": None,
+    "queue": None,
     "attempts": 1,
     "bytes": 81234,
     "sha256": SHA256,
@@ -71,6 +74,7 @@ class BatchObject(BaseModel):
         description="How many users, rows, and items that the model does not know, with the first of those."
     )
     error: dict[str, Any] | None
+    queue: LightQueue | None = Field(description="While it waits: its place, and why.")
     attempts: int
     bytes: int | None
     sha256: str | None
@@ -79,7 +83,7 @@ class BatchObject(BaseModel):
     ended_at: datetime | None
 
     @classmethod
-    def of(cls, row: BatchRecommendation) -> Self:
+    def of(cls, row: BatchRecommendation, line: Mapping[str, LightQueue] = NOT_WAITING) -> Self:
         """The object of a row."""
         return cls(
             id=row.id,
@@ -91,6 +95,7 @@ class BatchObject(BaseModel):
             users_done=row.users_done,
             stats=row.stats,
             error=row.error,
+            queue=line.get(row.id),
             attempts=row.attempts,
             bytes=row.bytes,
             sha256=row.sha256,

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from app.accounts import quotas
 from app.config import Settings
 from app.db.clock import clock_time
-from app.db.light_work import abandoned
+from app.db.light_work import abandoned, error_of_takes
 from app.db.models.batch_recommendation import BatchRecommendation
 from app.db.models.dataset import Dataset
 from app.db.models.model import Model
@@ -127,6 +127,8 @@ def claim(session: Session, batch_id: str, *, lease_seconds: float) -> Claim | N
             lease_until=func.clock_timestamp() + timedelta(seconds=lease_seconds),
             started_at=func.coalesce(BatchRecommendation.started_at, func.now()),
             users_done=0,
+            takes=0,
+            take_error=None,
         )
         .returning(BatchRecommendation)
     ).scalar_one_or_none()
@@ -176,7 +178,8 @@ def recover_batches(session: Session, settings: Settings) -> int:
     """Take up batches that nobody works at: wake-ups that got lost, and claims of workers that vanished.
 
     Called by the reaper; several at once are harmless. Returns how many were taken up. One whose worker
-    vanished `max_attempts` times has failed, since it most likely kills its worker.
+    vanished `max_attempts` times has failed, since it most likely kills its worker; so has one
+    that as many workers could not begin.
     """
     now = clock_time(session)
     stale = now - timedelta(seconds=settings.resend_after_seconds)
@@ -186,13 +189,15 @@ def recover_batches(session: Session, settings: Settings) -> int:
             batch.attempts_lost += 1
             batch.lease_until = None
             batch.status = "queued"
+        error = error_of_takes(batch, settings.max_attempts)
         if batch.attempts_lost >= settings.max_attempts:
-            batch.status, batch.ended_at = "failed", now
-            batch.error = {
+            error = {
                 "code": "worker_lost",
                 "message": f"The worker vanished {batch.attempts_lost} times while it was at this batch.",
                 "hint": "Most likely its memory did not suffice; the light worker's log says more.",
             }
+        if error is not None:
+            batch.status, batch.ended_at, batch.error = "failed", now, error
             announce_recommendations(session, batch, at=now)
             continue
         batch.sent_at = now

@@ -1,0 +1,63 @@
+"""Where light work stands that waits, and why: of batches of recommendations and of evaluations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+from pydantic import BaseModel, Field
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from app.db.models.batch_recommendation import BatchRecommendation
+from app.db.models.evaluation import Evaluation
+from app.jobs.workers import count_alive
+from app.task_names import LIGHT_QUEUE, MEASURE_QUEUE
+
+RowT = TypeVar("RowT", BatchRecommendation, Evaluation)
+
+
+class LightQueue(BaseModel):
+    """The place of what waits among its like, 1 being next, and the reason, in words and as a code."""
+
+    position: int
+    reason: str
+    code: str = Field(description="no_worker_alive, could_not_begin, waiting_for_worker or starting")
+
+
+NOT_WAITING: Mapping[str, LightQueue] = {}
+
+
+def light_line(session: Session, rows: Sequence[RowT]) -> Mapping[str, LightQueue]:
+    """Those of the rows that wait, by id."""
+    queued = [row for row in rows if row.status == "queued"]
+    if not queued:
+        return {}
+    table = type(queued[0])
+    workers = count_alive(session, MEASURE_QUEUE if table is Evaluation else LIGHT_QUEUE)
+    running = session.execute(select(func.count()).where(table.status == "running")).scalar_one()
+    line = (
+        select(table.id, func.row_number().over(order_by=table.id).label("position"))
+        .where(table.status == "queued")
+        .subquery()
+    )
+    places = session.execute(select(line).where(line.c.id.in_([row.id for row in queued])))
+    position: dict[str, int] = {found.id: found.position for found in places}
+    return {
+        row.id: LightQueue(
+            position=position[row.id], **_reason(row, position[row.id], workers, workers - running)
+        )
+        for row in queued
+        if row.id in position
+    }
+
+
+def _reason(row: BatchRecommendation | Evaluation, position: int, workers: int, idle: int) -> dict[str, str]:
+    if not workers:
+        return {"reason": "no worker is alive", "code": "no_worker_alive"}
+    if row.take_error:
+        reason = f"a worker could not begin it ({row.take_error}); it is tried again"
+        return {"reason": reason, "code": "could_not_begin"}
+    if position <= idle:
+        return {"reason": "a worker is about to take it", "code": "starting"}
+    return {"reason": "waiting for a free worker", "code": "waiting_for_worker"}

@@ -1,0 +1,102 @@
+"""Light work that workers take up and cannot begin: counted, told, and failed at last."""
+
+from __future__ import annotations
+
+import sys
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import update
+
+from app.config import Settings
+from app.db.light_work import take
+from app.db.models.batch_recommendation import BatchRecommendation
+from app.db.models.dataset import Dataset
+from app.db.models.evaluation import Evaluation
+from app.db.models.worker import Worker
+from app.db.session import Database
+from app.evaluations import service
+from app.evaluations.life import claim, recover_evaluations
+from app.evaluations.schemas import EvaluationCreate
+from app.jobs.light_line import light_line
+from app.models import batches
+from app.models.batch_schemas import BatchCreate
+from app.storage.database import DatabaseBlobStore
+from tests.trained_jobs import log_of, store_log, train_job
+from worker.resources import Resources
+from worker.taking import taken
+
+
+@pytest.fixture
+def resources(database: Database, blobs: DatabaseBlobStore, database_url: str) -> Resources:
+    return Resources(Settings(database_url=database_url, max_attempts=2, device="cpu"), database, blobs)
+
+
+def look_later(resources: Resources) -> None:
+    """What the reaper does when wake-ups are old."""
+    with resources.database.unit_of_work() as session:
+        for table in (Evaluation, BatchRecommendation):
+            session.execute(update(table).values(sent_at=table.sent_at - timedelta(minutes=5)))
+        recover_evaluations(session, resources.settings)
+        batches.recover_batches(session, resources.settings)
+
+
+def test_what_no_worker_can_begin_fails_and_says_why(
+    resources: Resources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = store_log(resources, log_of(20))
+    _, (model, _) = train_job(resources, dataset)
+    with resources.database.unit_of_work() as session:
+        project = session.get_one(Dataset, dataset).project_id
+        asked = BatchCreate(dataset=dataset)
+        batch_id = batches.create(session, resources.settings, project, model, asked).id
+        evaluation_id = service.create(session, project, EvaluationCreate(model=model, dataset=dataset)).id
+        other_id = service.create(session, project, EvaluationCreate(model=model, dataset=dataset)).id
+
+    monkeypatch.setitem(sys.modules, "worker.recommend", None)
+    for takes in (1, 2):
+        with pytest.raises(ImportError), taken(resources, BatchRecommendation, batch_id):
+            import worker.recommend  # noqa: F401, PLC0415
+        with pytest.raises(FileNotFoundError), taken(resources, Evaluation, evaluation_id):
+            open("/nowhere/evaluation_child.py").close()
+        with resources.database.unit_of_work() as session:
+            batch = session.get_one(BatchRecommendation, batch_id)
+            row = session.get_one(Evaluation, evaluation_id)
+            assert (batch.status, batch.takes, row.status, row.takes) == ("queued", takes, "queued", takes)
+            if takes == 1:
+                assert light_line(session, [row])[row.id].code == "no_worker_alive"
+            session.merge(Worker(id="w@host/measure", queue="measure", versions={}))
+            session.flush()
+            told = light_line(session, [row])[row.id]
+            assert (told.position, told.code) == (1, "could_not_begin")
+            assert "FileNotFoundError" in told.reason
+            second = session.get_one(Evaluation, other_id)
+            assert light_line(session, [second])[other_id].code == "waiting_for_worker"
+        look_later(resources)
+    with resources.database.unit_of_work() as session:
+        for table, row_id, why in (
+            (BatchRecommendation, batch_id, "worker.recommend"),
+            (Evaluation, evaluation_id, "evaluation_child.py"),
+        ):
+            ended = session.get_one(table, row_id)
+            assert (ended.status, ended.attempts) == ("failed", 0)
+            assert ended.error is not None
+            assert ended.error["code"] == "worker_cannot_begin"
+            assert why in ended.error["message"]
+            assert light_line(session, [ended]) == {}
+        assert session.get_one(Evaluation, other_id).status == "queued", "it was only never taken"
+        assert claim(session, evaluation_id, lease_seconds=9) is None, "what failed is not run after all"
+
+
+def test_a_claim_forgets_what_went_wrong_before(resources: Resources) -> None:
+    dataset = store_log(resources, log_of(20))
+    _, (model, _) = train_job(resources, dataset)
+    with resources.database.unit_of_work() as session:
+        project = session.get_one(Dataset, dataset).project_id
+        row_id = service.create(session, project, EvaluationCreate(model=model, dataset=dataset)).id
+        take(session, Evaluation, row_id)
+        assert claim(session, row_id, lease_seconds=9) is not None
+        take(session, Evaluation, row_id)  # a second message, too late
+    with resources.database.unit_of_work() as session:
+        row = session.get_one(Evaluation, row_id)
+        assert (row.status, row.takes, row.take_error) == ("running", 0, None)
