@@ -30,9 +30,7 @@ def check_on_checkout(engine: Engine) -> None:
         entry.info[_USED_AT] = time.monotonic()
 
     @event.listens_for(engine, "checkout")
-    def check(
-        connection: psycopg.Connection, entry: ConnectionPoolEntry, proxy: PoolProxiedConnection
-    ) -> None:
+    def check(connection: psycopg.Connection, entry: ConnectionPoolEntry, _: PoolProxiedConnection) -> None:
         used_at = entry.info.get(_USED_AT)
         if used_at is None:  # opened for this checkout
             return
@@ -40,7 +38,9 @@ def check_on_checkout(engine: Engine) -> None:
             return
         errors = engine.dialect.loaded_dbapi.Error
         try:
-            engine.dialect.do_ping(proxy)
+            # The connection itself: the pool's proxy takes `autocommit` as an attribute of its own, and the
+            # question would begin a transaction that whoever asked for a connection is handed unseen.
+            engine.dialect.do_ping(connection)
         except errors as error:
             raise InvalidatePoolError("the server closed the connection") from error
 

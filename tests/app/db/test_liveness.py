@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from unittest.mock import patch
 
+import psycopg
 import pytest
+from psycopg.pq import TransactionStatus
 from sqlalchemy import text
 
 from app.db import liveness
@@ -57,3 +59,12 @@ def test_the_server_is_asked_only_after_a_while(pooled: Database) -> None:
         with patch.object(liveness, "ASKED_AFTER_SECONDS", 0.0):
             assert backend_of(pooled) == backend
         assert ping.call_count == 1
+
+
+def test_a_connection_that_was_asked_is_handed_out_outside_of_a_transaction(pooled: Database) -> None:
+    backend_of(pooled)
+    with patch.object(liveness, "ASKED_AFTER_SECONDS", 0.0), pooled.engine.connect() as connection:
+        pooled_connection = connection.connection.driver_connection
+        assert isinstance(pooled_connection, psycopg.Connection)
+        assert pooled_connection.info.transaction_status is TransactionStatus.IDLE
+        assert not pooled_connection.autocommit
