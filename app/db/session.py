@@ -121,11 +121,12 @@ class Database:
             yield session
 
     def dispose(self) -> None:
-        """Close every pooled connection; one that is in use, once it comes back."""
+        """Close every pooled connection; one in use, or opened by a late thread, once it comes back."""
         pool = self.engine.pool
-        self.engine.dispose()
-        event.listen(pool, "checkin", _close)
-        pool.dispose()  # what came back between the two lines above
+        self.engine.dispose()  # the engine has another pool now
+        for each in (pool, self.engine.pool):
+            event.listen(each, "checkin", _close)
+        pool.dispose()  # what came back between the lines above
 
 
 def _close(_: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:

@@ -121,5 +121,12 @@ def test_a_connection_that_comes_back_after_the_end_is_closed(database_url: str)
         assert held is not None
         assert not held.closed  # type: ignore[attr-defined]
     assert held.closed  # type: ignore[attr-defined]
-    assert _names(database) == []  # and the database can be used again
+
+
+def test_a_connection_that_is_opened_after_the_end_is_closed_too(database_url: str) -> None:
+    database = Database(database_url)
     database.dispose()
+    with database.sessions() as session:
+        late = session.connection().connection.dbapi_connection
+        assert late is not None
+    assert late.closed  # type: ignore[attr-defined]
