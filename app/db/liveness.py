@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import select
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import InvalidatePoolError
 
 if TYPE_CHECKING:
     import psycopg
+    from sqlalchemy.engine.interfaces import DBAPIConnection
     from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 ASKED_AFTER_SECONDS = 10.0
@@ -40,7 +41,7 @@ def check_on_checkout(engine: Engine) -> None:
         try:
             # The connection itself: the pool's proxy takes `autocommit` as an attribute of its own, and the
             # question would begin a transaction that whoever asked for a connection is handed unseen.
-            engine.dialect.do_ping(connection)
+            engine.dialect.do_ping(cast("DBAPIConnection", connection))
         except errors as error:
             raise InvalidatePoolError("the server closed the connection") from error
 

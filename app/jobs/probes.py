@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Select, delete, func, select, update
+from sqlalchemy import Select, case, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from app.db.models.dataset import Dataset
@@ -72,8 +72,9 @@ def key_of(spec: TrainSpec, dataset: Dataset) -> str:
 
 def known(session: Session, project_id: str, spec: TrainSpec, dataset: Dataset) -> Probe | Unprobed:
     """The newest probe that an estimate may go by, or why there is none."""
+    since = case((Probe.ended_at.is_(None), func.now() - _FORGOTTEN), else_=func.now() - KEPT)
     found = session.execute(
-        _of(project_id, key_of(spec, dataset)).where(Probe.created_at > func.now() - KEPT).limit(1)
+        _of(project_id, key_of(spec, dataset)).where(Probe.created_at > since).limit(1)
     ).scalar_one_or_none()
     if found is None:
         return Unprobed("not_probed", "Nobody has asked for a probe.")
@@ -94,8 +95,8 @@ def probe_first(
 ) -> Unprobed | None:
     """Have a probe made, unless there is one, and wait for its end, at most `WAIT_SECONDS`.
 
-    Holds no connection while it waits. `asked` gives the spec and its data set in a session, and may raise.
-    Returns why none could be asked for; else `known` tells what came of it.
+    Holds no connection of its own while it waits. `asked` gives the spec and its data set in a session, and
+    may raise. Returns why none could be asked for; else `known` tells what came of it.
     """
     with database.unit_of_work() as session:
         spec, dataset = asked(session)
@@ -169,6 +170,8 @@ def forget_old_probes(session: Session) -> None:
 
 def _request(session: Session, project_id: str, spec: TrainSpec, dataset: Dataset) -> str | None:
     """The probe to wait for, a new one if need be; None when too many wait already."""
+    # Who asks in the same moment waits here, and then finds the same probe, or one more that waits.
+    session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"probes/{project_id}", 0))))
     key = key_of(spec, dataset)
     unfinished = Probe.status.in_(("queued", "running")) & (Probe.created_at > func.now() - _FORGOTTEN)
     same = session.execute(_of(project_id, key).where(unfinished).limit(1)).scalar_one_or_none()
