@@ -26,6 +26,8 @@ from app.task_names import (
 )
 
 _VISIBILITY_SECONDS = 30 * 24 * 3600
+_PING_SECONDS = 2
+"""A broker that takes longer to answer is as good as down; who asks for readiness waits no longer."""
 
 logger = logging.getLogger(__name__)
 
@@ -91,6 +93,9 @@ class CeleryQueue:
 
     def ping(self) -> None:
         """Raise an exception when the broker cannot be reached; opens its own short connection."""
-        with self._celery.connection_for_write(connect_timeout=2) as connection:
-            connection.ensure_connection(max_retries=0, timeout=2)
+        patience = {"socket_timeout": _PING_SECONDS}
+        with self._celery.connection_for_write(
+            connect_timeout=_PING_SECONDS, transport_options=patience
+        ) as connection:
+            connection.ensure_connection(max_retries=0, timeout=_PING_SECONDS)
             connection.default_channel.client.ping()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
 import time
 
 import pytest
@@ -43,3 +44,13 @@ def test_a_broker_that_is_down_is_logged_and_soon(caplog: pytest.LogCaptureFixtu
     with pytest.raises(OperationalError):
         queue.ping()
     celery.close()
+
+
+def test_a_broker_that_hangs_is_soon_told_down() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        celery = make_celery(Settings(redis_url=f"redis://127.0.0.1:{silent.getsockname()[1]}/0"))
+        began = time.monotonic()
+        with pytest.raises(OperationalError):
+            CeleryQueue(celery).ping()
+        assert time.monotonic() - began < 5
+        celery.close()
