@@ -82,7 +82,7 @@ def submit(
         settings["labels"] = {**settings.get("labels", {}), **labels_to_set(labels)}
     with connect(ctx) as client:
         if validate or probe:
-            print_json(client.jobs.validate(dataset, estimate="probe" if probe else None, **settings))
+            print_json(client.jobs.validate(dataset, estimate="probe" if probe else None, **settings).raw)
             return
         job = client.jobs.create(dataset, **settings)
         if wait:

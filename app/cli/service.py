@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import typer
@@ -9,6 +10,7 @@ from rich.markup import escape
 
 from app.cli.output import AsJson, connect, print_fields, print_json, print_rows, size_text
 from app.sdk.errors import ServiceUnavailableError
+from app.sdk.objects.capabilities import Choice
 
 
 def capabilities(ctx: typer.Context, as_json: AsJson = False) -> None:
@@ -16,26 +18,25 @@ def capabilities(ctx: typer.Context, as_json: AsJson = False) -> None:
     with connect(ctx) as client:
         found = client.capabilities()
     if as_json:
-        print_json(found)
+        print_json(found.raw)
         return
-    attacks = found["attacks"]
-    queues = sorted({str(row["queue"]) for row in found["workers"]})
+    queues = sorted({worker.queue for worker in found.workers})
     print_fields(
         [
-            ("models", _names(found["models"])),
-            ("arms", _names(found["arms"])),
-            ("presets", _names(found["presets"])),
-            ("losses", escape(", ".join(found["losses"]))),
-            ("formats", escape(", ".join(found["formats"]))),
-            *((f"attack {name}", _listed(values)) for name, values in attacks.items()),
-            ("devices", escape(", ".join(found["devices"]))),
+            ("models", _names(found.models)),
+            ("arms", _names(found.arms)),
+            ("presets", _names(found.presets)),
+            ("losses", escape(", ".join(found.losses))),
+            ("formats", escape(", ".join(found.formats))),
+            *((f"attack {name}", escape(", ".join(values))) for name, values in found.attacks.items()),
+            ("devices", escape(", ".join(found.devices))),
             (
                 "workers",
                 escape(", ".join(queues) or "none alive"),
             ),
         ]
     )
-    limits = ((name, _limit(name, value)) for name, value in found["limits"].items())
+    limits = ((name, _limit(name, value)) for name, value in found.limits.items())
     print_rows(("limit", "value"), limits, empty="")
 
 
@@ -57,12 +58,8 @@ def _show_health(found: dict[str, Any], as_json: bool) -> None:
         print_fields((name, escape(str(outcome))) for name, outcome in found.get("checks", {}).items())
 
 
-def _names(rows: list[dict[str, object]]) -> str:
-    return escape(", ".join(dict.fromkeys(str(row["name"]) for row in rows)))
-
-
-def _listed(values: object) -> str:
-    return escape(", ".join(str(value) for value in values) if isinstance(values, list) else str(values))
+def _names(choices: Iterable[Choice]) -> str:
+    return escape(", ".join(dict.fromkeys(choice.name for choice in choices)))
 
 
 def _limit(name: str, value: float) -> str:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self, overload
 
 import httpx
 
@@ -24,6 +24,7 @@ from app.sdk.evaluations import Evaluation, Evaluations
 from app.sdk.jobs import Jobs
 from app.sdk.keys import ApiKeys
 from app.sdk.models import Models
+from app.sdk.objects.capabilities import Capabilities
 from app.sdk.objects.jobs import Job
 from app.sdk.objects.models import Model
 from app.sdk.projects import Projects, Usage
@@ -69,6 +70,30 @@ class SteadyRank:
         self.api_keys = ApiKeys(self._transport)
         self.projects = Projects(self._transport)
 
+    @overload
+    def compare(
+        self,
+        jobs: Sequence[str | Job] = ...,
+        *,
+        models: Sequence[str | Model] = ...,
+        evaluations: Sequence[str | Evaluation] = ...,
+        arm: str | None = ...,
+        baseline: str | None = ...,
+        allow_mixed: bool = ...,
+        format: Literal["json"] = "json",
+    ) -> Comparison: ...
+    @overload
+    def compare(
+        self,
+        jobs: Sequence[str | Job] = ...,
+        *,
+        models: Sequence[str | Model] = ...,
+        evaluations: Sequence[str | Evaluation] = ...,
+        arm: str | None = ...,
+        baseline: str | None = ...,
+        allow_mixed: bool = ...,
+        format: Literal["md"],
+    ) -> str: ...
     def compare(
         self,
         jobs: Sequence[str | Job] = (),
@@ -78,19 +103,23 @@ class SteadyRank:
         arm: str | None = None,
         baseline: str | None = None,
         allow_mixed: bool = False,
-    ) -> Comparison:
+        format: Literal["json", "md"] = "json",
+    ) -> Comparison | str:
         """Compare 2 to 10 jobs, models or evaluations user by user; the first is the baseline.
 
-        ConflictError (`mixed_protocol`) when they were not measured alike, unless `allow_mixed`.
+        `md` is Markdown, as a table for people. ConflictError (`mixed_protocol`) when they were not measured
+        alike, unless `allow_mixed`.
         """
         query = query_of(
             jobs, models, evaluations, arm=arm, baseline=baseline, allow_mixed=allow_mixed or None
         )
+        if format == "md":
+            return self._transport.text("/v1/compare", params={**query, "format": "md"}, accept="*/*")
         return compare(self._transport, query)
 
-    def capabilities(self) -> dict[str, Any]:
+    def capabilities(self) -> Capabilities:
         """Models, training settings as JSON Schema, attacks, limits, devices."""
-        return self._transport.json("GET", "/v1/capabilities")
+        return Capabilities.from_json(self._transport.json("GET", "/v1/capabilities"))
 
     def usage(self) -> Usage:
         """What the key's project uses, its limits, and when they are counted anew."""

@@ -82,6 +82,7 @@ def test_two_jobs_by_one_arm_in_the_sdk_and_on_the_command_line(
 ) -> None:
     with SteadyRank(service_url, api_key) as service:
         found = service.compare([trained.a, trained.b], arm="cascade", baseline=trained.b)
+        page = service.compare([trained.b, trained.a], arm="cascade", format="md")
         plain = service.jobs.report(trained.b)
     (other,) = found.others
     assert (found.baseline.id, other.id, other.seeds) == (trained.b, trained.a, (0, 1))
@@ -89,6 +90,7 @@ def test_two_jobs_by_one_arm_in_the_sdk_and_on_the_command_line(
     assert figure.baseline == pytest.approx(plain["arms"]["cascade"]["test"]["ndcg@10"])
     assert figure.low <= figure.difference <= figure.high
     assert found.verdict.startswith("Cascade of first against cascade of wider: ")
+    assert found.verdict in page
     monkeypatch.setenv("STEADYRANK_API_KEY", api_key)
     monkeypatch.setenv("COLUMNS", "200")
     run = ["--url", service_url, "compare", trained.b, trained.a, "--arm", "cascade"]

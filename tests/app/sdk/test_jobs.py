@@ -100,5 +100,5 @@ def test_uploading_can_wait_in_vain_but_not_for_ever(script, client):
 
 def test_validating_is_repeatable_since_it_makes_nothing(script, client):
     script.answers = [httpx.ReadError("cut"), httpx.Response(200, json={"spec": {"epochs": 200}})]
-    assert client.jobs.validate("ds_1")["spec"] == {"epochs": 200}
+    assert client.jobs.validate("ds_1").spec == {"epochs": 200}
     assert script.requests[-1].url.params["validate_only"] == "true"

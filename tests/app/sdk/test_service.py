@@ -73,7 +73,11 @@ def test_refusals_arrive_as_their_exceptions(service, tmp_path, service_url):
 
 def test_a_job_is_checked_submitted_listed_and_cancelled(service, ready):
     checked = service.jobs.validate(ready, epochs=7)
-    assert checked["spec"]["epochs"] == 7
+    assert (checked.dataset, checked.spec["epochs"]) == (ready.id if not isinstance(ready, str) else ready, 7)
+    assert (
+        0 < checked.estimate.seconds.low < checked.estimate.seconds.expected < checked.estimate.seconds.high
+    )
+    assert (checked.estimate.basis, checked.estimate.probe) == ("model", None)
     with pytest.raises(ValidationFailedError) as wrong:
         service.jobs.create(ready, epochs=0, no_such_thing=1)
     assert {fault.pointer for fault in wrong.value.errors} == {"/epochs", "/no_such_thing"}
@@ -103,4 +107,9 @@ def test_health_and_capabilities(service):
     with pytest.raises(ForbiddenError) as refused:
         service.metrics()
     assert refused.value.extra == {"needed_scope": "operator"}
-    assert "sasrec" in str(service.capabilities())
+    found = service.capabilities()
+    assert {"sasrec", "gru4rec"} == {model.name for model in found.models}
+    assert "end" in found.attacks["positions"]
+    assert found.spec["properties"]["epochs"]["default"] == 200
+    assert found.limits["max_upload_bytes"] > 0
+    assert found.workers == ()
