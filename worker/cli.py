@@ -5,12 +5,9 @@ Plugged into the command by an entry point, so that `app` never imports torch.
 
 from __future__ import annotations
 
-import signal
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -21,22 +18,14 @@ from rich.markup import escape
 from app.cli.demo.results import print_table, rows_of
 from app.cli.exits import BAD_INPUT, FAILED, INTERRUPTED, OK, UsageProblemError
 from app.cli.settings_file import read_assignments, read_spec, split_names
+from worker.console_progress import interruptible
 from worker.reproduce import EXIT_CODES, Reproduction, read_manifest
 from worker.training.data.readers.problems import Problem, UnreadableDataset
 from worker.training.data.readers.read import ReadOptions, read_interactions
 from worker.training.experiment import ExperimentResult, run_experiment
 from worker.training.fitting.checkpoint_folder import FolderCheckpoints
 from worker.training.fitting.warm_start import InitialModel
-from worker.training.progress import (
-    CheckpointUnreadableError,
-    Control,
-    DataError,
-    EpochMetrics,
-    Phase,
-    StepProgress,
-    Stopped,
-    TrainingError,
-)
+from worker.training.progress import CheckpointUnreadableError, DataError, Stopped, TrainingError
 from worker.training.reporting.manifest import DEFAULT_TOLERANCE
 from worker.training.runtime import DeviceUnavailableError, Runtime
 from worker.training.spec import TrainSpec
@@ -115,7 +104,7 @@ def train(
         wanted = wanted.model_copy(update={"init_from": str(init_from)})
     prepare_folder(output)
     checkpoints = FolderCheckpoints(output / "checkpoints")
-    with _interruptible(console) as progress:
+    with interruptible(console) as progress:
         try:
             result = run_experiment(
                 wanted,
@@ -225,44 +214,3 @@ def _show_problems(console: Console, problems: Sequence[Problem]) -> None:
         colour = "red" if problem.severity == "error" else "yellow"
         console.print(f"[{colour}]{problem.severity}[/] {escape(problem.message)} ({problem.code})")
         console.print(f"  [cyan]Hint[/] {escape(problem.hint)}")
-
-
-@contextmanager
-def _interruptible(console: Console) -> Iterator[_ConsoleProgress]:
-    """Ctrl-C and SIGTERM ask for a checkpoint and a stop; a second Ctrl-C ends the process at once."""
-    progress = _ConsoleProgress(console)
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        progress.control = Control.SAVE_AND_STOP
-        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield progress
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-class _ConsoleProgress:
-    """A line for every phase, validated epoch and event."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self.control = Control.CONTINUE
-
-    def phase(self, phase: Phase, *, arm: str | None = None, seed: int | None = None) -> None:
-        of_seed = f", seed {seed}" if seed is not None else ""
-        self._console.print(f"[bold]{phase}[/]" + (f" {arm}{of_seed}" if arm else ""))
-
-    def step(self, at: StepProgress) -> Control:
-        return self.control
-
-    def epoch(self, metrics: EpochMetrics) -> None:
-        ndcg = f", validation NDCG@10 {metrics.validation['ndcg@10']:.4f}" if metrics.validation else ""
-        self._console.print(
-            f"  {metrics.arm} epoch {metrics.epoch}: loss {metrics.loss:.4f}{ndcg} ({metrics.seconds:.1f} s)"
-        )
-
-    def event(self, type: str, message: str, data: dict[str, Any] | None = None) -> None:
-        self._console.print(f"  [yellow]{type}[/] {escape(message)}")

@@ -12,8 +12,9 @@ from sqlalchemy.orm import Session
 
 from app.evaluations.life import EvaluationClaim, Inputs, inputs, show, succeed
 from worker.blob_files import read_interactions
+from worker.durably import durably
+from worker.job_checkpoints import CHECKPOINT_TYPE
 from worker.resources import Resources
-from worker.sinks import CHECKPOINT_TYPE, durably
 from worker.training.progress import Control, Phase, Stopped, TrainingError
 from worker.training.runtime import Runtime
 from worker.training.spec import TrainSpec

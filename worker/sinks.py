@@ -1,4 +1,4 @@
-"""The training library's two ports, over the database: progress and checkpoints of one attempt.
+"""The training library's port for progress, over the database: that of one attempt.
 
 Every write is in a transaction that first locks the job's row by (id, attempt): once the lease is another
 worker's, `LeaseLost` ends this run.
@@ -10,56 +10,27 @@ import logging
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from app.db.models.checkpoint import Checkpoint
 from app.db.models.job import Job
 from app.db.models.job_metric import JobMetric
 from app.db.session import Database
-from app.errors import BlobDamagedError
 from app.jobs.claims import Claim, hold
 from app.jobs.life import Level, record
-from app.storage.blobs import BlobStore
-from worker.training.progress import (
-    CheckpointKey,
-    CheckpointKind,
-    CheckpointUnreadableError,
-    Control,
-    EpochMetrics,
-    Phase,
-    StepProgress,
-)
+from worker.durably import durably
+from worker.training.progress import Control, EpochMetrics, Phase, StepProgress
 
 logger = logging.getLogger(__name__)
 
-CHECKPOINT_TYPE = "application/x-safetensors"
 WARNINGS = frozenset(
     {"nothing_learnt", "checkpoint_unreadable", "saturated_users", "ended_early", "max_runtime", "not_run"}
 )
 
 _WRITE_SECONDS = 0.5
-_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
-_KEPT = {"progress": 2, "warmup": 1, "best": 1}
-
-T = TypeVar("T")
-
-
-def durably(database: Database, work: Callable[[Session], T]) -> T:
-    """Do `work` in one transaction, again and again for half a minute while the database is away."""
-    for pause in _PAUSES:
-        try:
-            with database.unit_of_work() as session:
-                return work(session)
-        except OperationalError as error:
-            logger.warning("database unreachable, trying again in %.1f s: %s", pause, error)
-            time.sleep(pause)
-    with database.unit_of_work() as session:
-        return work(session)
 
 
 class JobProgress:
@@ -173,97 +144,3 @@ def _of(arm: str | None, seed: int | None) -> str:
     if arm is None:
         return ""
     return f", {arm}" if seed is None else f", arm {arm}, seed {seed}"
-
-
-class JobCheckpoints:
-    """Checkpoints of a job, as blobs. What earlier attempts saved is loaded; what is out of date is freed."""
-
-    def __init__(
-        self, database: Database, blobs: BlobStore, claimed: Claim, *, beat: Callable[[], None]
-    ) -> None:
-        self._database = database
-        self._blobs = blobs
-        self._claimed = claimed
-        self._beat = beat
-
-    def save(self, key: CheckpointKey, payload: bytes) -> None:
-        """Store it, and free all but the newest of its kind, arm and seed: two in mid-run, else one."""
-
-        def write(session: Session) -> None:
-            # The bytes are written on their own connections before the row is locked.
-            blob = self._blobs.put(session, payload, CHECKPOINT_TYPE)
-            hold(session, self._claimed)
-            session.add(
-                Checkpoint(
-                    job_id=self._claimed.job_id,
-                    attempt=self._claimed.attempt,
-                    kind=key.kind,
-                    seed=key.seed,
-                    arm=key.arm,
-                    epoch=key.epoch,
-                    step=key.step,
-                    blob_id=blob.id,
-                    bytes=blob.size,
-                    sha256=blob.sha256,
-                )
-            )
-            session.flush()
-            self._free(session, self._rows(session, key.kind, key.seed, key.arm)[_KEPT[key.kind] :])
-
-        durably(self._database, write)
-        self._beat()
-
-    def load(self, kind: CheckpointKind, seed: int, arm: str) -> list[tuple[CheckpointKey, bytes]]:
-        """What is kept of that kind, newest first, without what turns out damaged.
-
-        Raises:
-            CheckpointUnreadableError: There are checkpoints, and every one is damaged.
-
-        """
-        with self._database.unit_of_work() as session:
-            rows = self._rows(session, kind, seed, arm)
-        found: list[tuple[CheckpointKey, bytes]] = []
-        for row in rows:
-            try:
-                payload = b"".join(self._blobs.read(row.blob_id))
-            except BlobDamagedError as error:
-                logger.warning("checkpoint %s is damaged: %s", row.id, error)
-                continue
-            found.append((CheckpointKey(kind, seed, arm, row.epoch, row.step), payload))
-            self._beat()
-        if rows and not found:
-            raise CheckpointUnreadableError(
-                f"None of the {len(rows)} {kind} checkpoints of arm {arm}, seed {seed} can be read back.",
-                hint="Submit the job again; the stored bytes are damaged.",
-            )
-        return found
-
-    def discard(self, kind: CheckpointKind, seed: int, arm: str) -> None:
-        """Free what is kept of that kind."""
-
-        def write(session: Session) -> None:
-            hold(session, self._claimed)
-            self._free(session, self._rows(session, kind, seed, arm))
-
-        durably(self._database, write)
-
-    def _rows(self, session: Session, kind: str, seed: int, arm: str) -> list[Checkpoint]:
-        newest_first = (Checkpoint.attempt.desc(), Checkpoint.step.desc(), Checkpoint.id.desc())
-        return list(
-            session.execute(
-                select(Checkpoint)
-                .where(
-                    Checkpoint.job_id == self._claimed.job_id,
-                    Checkpoint.kind == kind,
-                    Checkpoint.seed == seed,
-                    Checkpoint.arm == arm,
-                )
-                .order_by(*newest_first)
-            ).scalars()
-        )
-
-    def _free(self, session: Session, rows: list[Checkpoint]) -> None:
-        for row in rows:
-            session.delete(row)
-        session.flush()
-        self._blobs.delete(session, *(row.blob_id for row in rows))

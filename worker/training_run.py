@@ -19,8 +19,10 @@ from app.jobs.claims import Claim, hold
 from app.jobs.results import FinishedModel, succeed
 from app.storage.blobs import BlobInfo, BlobStore, BlobWriter
 from worker.blob_files import read_interactions
+from worker.durably import durably
+from worker.job_checkpoints import CHECKPOINT_TYPE, JobCheckpoints
 from worker.resources import Resources
-from worker.sinks import CHECKPOINT_TYPE, JobCheckpoints, JobProgress, durably
+from worker.sinks import JobProgress
 from worker.training.experiment import ExperimentResult, TrainedModel, run_experiment
 from worker.training.fitting.warm_start import FILES, InitialModel
 from worker.training.progress import Control, DataError

@@ -14,7 +14,8 @@ from app.db.session import Database
 from app.jobs.claims import Claim, LeaseLost, claim, hold, release
 from app.storage.database import DatabaseBlobStore
 from tests.factories import make_job, make_ready_dataset
-from worker.sinks import JobCheckpoints, JobProgress
+from worker.job_checkpoints import JobCheckpoints
+from worker.sinks import JobProgress
 from worker.training.progress import (
     CheckpointKey,
     CheckpointUnreadableError,
