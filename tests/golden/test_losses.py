@@ -38,6 +38,7 @@ CASES: dict[str, dict[str, Any]] = {
         "learning_rate_warmup_epochs": 1,
         "learning_rate_decay": "cosine",
     },
+    "gru4rec, towards items": {"model": "gru4rec", "perturb_towards": "items", "replace_candidates": 5},
     "gru4rec, pre-norm": {"model": "gru4rec", "block": "pre_norm", "initialisation": "xavier"},
 }
 

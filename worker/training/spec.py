@@ -28,6 +28,7 @@ ItemNormalisation = Literal["none", "items", "cosine"]
 LearningRateDecay = Literal["none", "linear", "cosine"]
 Replacement = Literal["uniform", "popularity"]
 HistoryReplacement = Literal["uniform", "popularity", "gradient"]
+PerturbTowards = Literal["gradient", "items"]
 AttackReplacement = Literal["uniform", "popularity", "nearest", "gradient"]
 
 DEFAULT_WARMUP_EPOCHS = 10
@@ -163,6 +164,9 @@ class AdversarySettings(_Settings):
     standard steps."""
     epsilon_ramp_epochs: int = Field(default=0, ge=0, le=100_000)
     """Epochs after the warm-up over which ε1 and ε2 grow linearly from 0; 0 starts with all of them."""
+    perturb_towards: PerturbTowards = "gradient"
+    """Where arms `adversarial` and `cascade` move history embeddings: along the `gradient`, or towards the
+    worst to first order of some `items` drawn alike for a window (not the paper's)."""
     kappa: float = Field(default=0.0, ge=0.0, le=1000.0)
     """κ: weight of other sequences' predictions in a cascade effect; 0 counts the user's own alone."""
     gamma: float = Field(default=1.0, ge=-4.0, le=4.0)
@@ -176,7 +180,7 @@ class AdversarySettings(_Settings):
     """Arm `cascade_replacement`: what replaces an item: any other alike (`uniform`), drawn by training
     `popularity`, or the worst to first order of some drawn alike (`gradient`)."""
     replace_candidates: int = Field(default=64, ge=1, le=4096)
-    """Arm `cascade_replacement`: the items drawn for a window that `gradient` chooses among."""
+    """Items drawn for a window, which `replace_by` `gradient` and `perturb_towards` `items` choose among."""
 
 
 class EvaluationSettings(_Settings):

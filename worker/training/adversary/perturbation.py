@@ -25,7 +25,8 @@ from worker.training.spec import Arm, TrainSpec
 class Adversary:
     """Strengths of the two levels. ε or λ = 0 switches a level off: no term, no random draw.
 
-    Level 2 moves the history's embeddings (ε2) or replaces its items (replace_share; no idea of the paper's).
+    Level 2 moves the history's embeddings (ε2), along the gradient or (towards_items) to other items',
+    or it replaces items (replace_share). Other items are no idea of the paper's.
     """
 
     epsilon_match: float
@@ -33,6 +34,7 @@ class Adversary:
     epsilon_history: float
     lambda_history: float
     replace_share: float = 0.0
+    towards_items: bool = False
 
     @property
     def matches(self) -> bool:
@@ -54,6 +56,11 @@ class Adversary:
         """Whether level 2 is on and replaces items."""
         return self.replace_share > 0 and self.lambda_history > 0
 
+    @property
+    def draws_items(self) -> bool:
+        """Whether level 2 is on and needs items drawn for every batch."""
+        return self.replaces_history or (self.perturbs_history and self.towards_items)
+
 
 OFF = Adversary(0.0, 0.0, 0.0, 0.0)
 """Standard training."""
@@ -65,7 +72,13 @@ def adversary_of(spec: TrainSpec, arm: Arm) -> Adversary:
         return OFF
     if arm == "cascade_replacement":
         return Adversary(spec.epsilon_match, spec.lambda_match, 0.0, spec.lambda_history, spec.replace_share)
-    return Adversary(spec.epsilon_match, spec.lambda_match, spec.epsilon_history, spec.lambda_history)
+    return Adversary(
+        spec.epsilon_match,
+        spec.lambda_match,
+        spec.epsilon_history,
+        spec.lambda_history,
+        towards_items=spec.perturb_towards == "items",
+    )
 
 
 def perturb_points(points: Points[RivalsT], gradients: tuple[Tensor, ...], epsilon: float) -> Points[RivalsT]:
@@ -79,15 +92,16 @@ def perturb_points(points: Points[RivalsT], gradients: tuple[Tensor, ...], epsil
 
 @torch.no_grad()
 def history_perturbation(
-    e_BLD: Tensor, gradient_BLD: Tensor, w_BL: Tensor, m_BL: Tensor, epsilon: float
+    e_BLD: Tensor, direction_BLD: Tensor, w_BL: Tensor, m_BL: Tensor, epsilon: float
 ) -> Tensor:
     """Level 2: δ_BLD = ε2 · s · w · g / ‖g‖, 0 on padding.
 
-    e_BLD: the inputs' embeddings; gradient_BLD: the loss's gradient at them; w_BL: cascade weights (1 =
-    generic); m_BL: bool, true on real inputs, over which the mean length s is taken.
+    e_BLD: the inputs' embeddings; direction_BLD: g, the loss's gradient at them or what leads to other items
+    (adversary/replacement.py); w_BL: cascade weights (1 = generic); m_BL: bool, true on real inputs, over
+    which the mean length s is taken.
     """
     mean_length = (e_BLD.norm(dim=-1) * m_BL).sum() / m_BL.sum()
-    return ascent(gradient_BLD, epsilon * mean_length * w_BL * m_BL)
+    return ascent(direction_BLD, epsilon * mean_length * w_BL * m_BL)
 
 
 def ascent(gradient: Tensor, length: Tensor) -> Tensor:

@@ -1,4 +1,5 @@
-"""Level 2 of arm `cascade_replacement` with `replace_by: gradient`: the worst of a few drawn items.
+"""Level 2 by the worst of a few drawn items: put in its place (arm `cascade_replacement` with `replace_by:
+gradient`), or stepped towards (`perturb_towards: items`).
 
 Ours (docs/method.md), in the manner of HotFlip (Ebrahimi et al., ACL 2018) and of this project's own gradient
 attack at test time, but over drawn candidates: in a batch, the whole catalogue would cost more than the step.
@@ -28,3 +29,16 @@ def worst_replacements(
     highest_BL, at_BL = rise_BLC.max(-1)
     worst_BL = candidate_BC.gather(1, at_BL)
     return torch.where(candidates.chosen_BL & (highest_BL > -torch.inf), worst_BL, x_BL)
+
+
+@torch.no_grad()
+def towards_worst_items(
+    x_BL: Tensor, e_BLD: Tensor, gradient_BLD: Tensor, table_VD: Tensor, candidates: Candidates
+) -> Tensor:
+    """Return E[c] − e_t for each chosen input's worst candidate c, 0 where g_t = 0 or nothing else was drawn.
+
+    e_BLD: the inputs' embeddings. Only the direction counts: how far a step goes is ε2's and w's to say.
+    """
+    worst_BL = worst_replacements(x_BL, gradient_BLD, table_VD, candidates)
+    # Without a gradient no item is worse than another, and the first drawn would be taken.
+    return (table_VD[worst_BL] - e_BLD) * gradient_BLD.any(-1, keepdim=True)

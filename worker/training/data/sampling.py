@@ -133,7 +133,7 @@ class HistoryReplacer:
 
 
 class Candidates(NamedTuple):
-    """chosen_BL: bool, the inputs to be replaced; item_BC: int64, what may replace those of each window."""
+    """chosen_BL: bool, the inputs to be replaced or moved; item_BC: int64, what by or where to, by window."""
 
     chosen_BL: Tensor
     item_BC: Tensor
@@ -142,22 +142,26 @@ class Candidates(NamedTuple):
 class CandidateReplacer:
     """Chooses what of a history is replaced as `HistoryReplacer` does, and draws `count` items of 1 … n_items
     alike for each window, the worst of which the step will put in (adversary/replacement.py).
+
+    share: None chooses every input, and draws nothing for it.
     """
 
-    def __init__(self, n_items: int, count: int, share: float) -> None:
+    def __init__(self, n_items: int, count: int, share: float | None) -> None:
         self._n_items = n_items
         self._count = count
         self._share = share
 
     def draw(self, batch: Batch, generator: Draws) -> Candidates:
         """Draw for a batch, on the host. All randomness comes from `generator`."""
-        u_BL = uniform(tuple(batch.x_BL.shape), generator)
+        chosen_BL = batch.m_BL
+        if self._share is not None:
+            chosen_BL = _chosen(batch, uniform(tuple(batch.x_BL.shape), generator), self._share)
         shape = (len(batch.x_BL), self._count)
         if isinstance(generator, CountedDraws):
             item_BC = (uniform(shape, generator) * self._n_items).long() + 1
         else:
             item_BC = torch.randint(1, self._n_items + 1, shape, generator=generator)
-        return Candidates(_chosen(batch, u_BL, self._share), item_BC)
+        return Candidates(chosen_BL, item_BC)
 
 
 def _chosen(batch: Batch, u_BL: Tensor, share: float) -> Tensor:

@@ -134,7 +134,7 @@ class ArmRun:
             state.begin_step(indices)
             negatives = self.sampler.draw(batch, state.negatives) if self.sampler else _NO_NEGATIVES
             adversary = adversary_at(self.adversary, spec, self.batches.n_batches, state.step + 1)
-            replacer = self.replacer if adversary.replaces_history else None
+            replacer = self.replacer if adversary.draws_items else None
             replaced = replacer.draw(batch, state.replacements) if replacer else None
             inputs = StepInputs.of(batch, negatives, self.device, replaced)
             set_learning_rate(state.optimiser, learning_rate(spec, self.batches.n_batches, state.step + 1))

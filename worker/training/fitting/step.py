@@ -16,7 +16,7 @@ from torch import Tensor
 
 from worker.training.adversary.matching import rank_and_match
 from worker.training.adversary.perturbation import Adversary, history_perturbation
-from worker.training.adversary.replacement import worst_replacements
+from worker.training.adversary.replacement import towards_worst_items, worst_replacements
 from worker.training.data.batching import Batch
 from worker.training.data.sampling import Candidates
 from worker.training.draws import Draws
@@ -32,7 +32,7 @@ class StepInputs:
 
     real_N: int64 indices of the real positions into the flattened [B·L]; target_N: int64 items; negatives:
     what the loss's sampler drew (empty for a loss without); replaced_BL: x_BL with some items replaced, or
-    candidates: what may replace some, where the adversary does either.
+    candidates: what may replace some or be moved towards, where the adversary does any of it.
     """
 
     x_BL: Tensor
@@ -118,22 +118,22 @@ def training_step(
     (rank + adversary.lambda_match * match if adversary.matches else rank).backward()  # type: ignore[no-untyped-call]
 
     # Second pass; the history moves along the gradient that the one backward pass has just left at it, or
-    # some of its items are others.
+    # towards the items that it points at most, or some of its items are others.
     if adversary.rewrites_history:
+        gradient_BLD, candidates = cast(Tensor, x.rows.grad), inputs.candidates
         if adversary.replaces_history:
             replaced_BL = inputs.replaced_BL
-            if inputs.candidates is not None:
-                gradient_BLD = cast(Tensor, x.rows.grad)
-                replaced_BL = worst_replacements(inputs.x_BL, gradient_BLD, table_VD, inputs.candidates)
+            if candidates is not None:
+                replaced_BL = worst_replacements(inputs.x_BL, gradient_BLD, table_VD, candidates)
             lookups.append(look_up(table_VD, cast(Tensor, replaced_BL)))
             second_BLD = lookups[-1].rows
         else:
+            e_BLD, direction_BLD = x.rows.detach(), gradient_BLD
+            if adversary.towards_items:
+                drawn = cast(Candidates, candidates)
+                direction_BLD = towards_worst_items(inputs.x_BL, e_BLD, gradient_BLD, table_VD, drawn)
             second_BLD = x.rows + history_perturbation(
-                x.rows.detach(),
-                cast(Tensor, x.rows.grad),
-                inputs.w_BL,
-                inputs.m_BL,
-                adversary.epsilon_history,
+                e_BLD, direction_BLD, inputs.w_BL, inputs.m_BL, adversary.epsilon_history
             )
         with precision:
             history = loss(

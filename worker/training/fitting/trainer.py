@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from worker.training.adversary.cascade import Float32, cascade_effects, cascade_weights
-from worker.training.adversary.perturbation import OFF, adversary_of
+from worker.training.adversary.perturbation import OFF, Adversary, adversary_of
 from worker.training.data.batching import BucketedBatches, Windows, cut_windows
 from worker.training.data.sampling import CandidateReplacer, HistoryReplacer, item_weights
 from worker.training.data.sequences import Sequences
@@ -188,7 +188,7 @@ class Trainer:
             batches=self._weighted() if arm in CASCADE_GUIDED else self._plain,
             loss=self._loss,
             sampler=self._sampler,
-            replacer=self._replacer(adversary.replace_share) if adversary.replaces_history else None,
+            replacer=self._replacer(adversary) if adversary.draws_items else None,
             validate=self._validate,
             progress=self._progress,
             checkpoints=self._checkpoints,
@@ -208,11 +208,12 @@ class Trainer:
         lengths = self._like.lengths if self._like is not None else None
         return BucketedBatches(self.windows, self._spec.batch_size, weights, bucket_lengths=lengths)
 
-    def _replacer(self, share: float) -> HistoryReplacer | CandidateReplacer:
+    def _replacer(self, adversary: Adversary) -> HistoryReplacer | CandidateReplacer:
         replace_by = self._spec.replace_by
-        if replace_by == "gradient":
+        if adversary.towards_items or replace_by == "gradient":
+            share = None if adversary.towards_items else adversary.replace_share
             return CandidateReplacer(self._n_items, self._spec.replace_candidates, share)
-        return HistoryReplacer(item_weights(self._items, self._n_items, replace_by), share)
+        return HistoryReplacer(item_weights(self._items, self._n_items, replace_by), adversary.replace_share)
 
     def _take_up(self, run: ArmRun, kind: CheckpointKind, arm: str) -> bool:
         """Put the newest readable checkpoint of that kind into the run; False when there is none."""

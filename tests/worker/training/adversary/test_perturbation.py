@@ -9,7 +9,7 @@ from worker.training.adversary.perturbation import (
 )
 from worker.training.losses.bce import BCE, Points
 from worker.training.seeding import generator_for
-from worker.training.spec import TrainSpec
+from worker.training.spec import Arm, TrainSpec
 
 
 def random_points(scale: float = 1.0) -> Points[None]:
@@ -94,6 +94,20 @@ def test_arms_have_their_adversaries() -> None:
     cascade = adversary_of(spec, "cascade")
     assert (cascade.matches, cascade.rewrites_history) == (False, True)
     assert (cascade.perturbs_history, cascade.replaces_history) == (True, False)
+
+
+def test_only_arms_that_perturb_the_history_step_towards_items() -> None:
+    names: tuple[Arm, ...] = ("standard", "adversarial", "cascade", "cascade_replacement")
+
+    def found(**settings: float | str) -> list[tuple[bool, bool]]:
+        spec = TrainSpec.model_validate(settings)
+        return [(arm.towards_items, arm.draws_items) for arm in (adversary_of(spec, name) for name in names)]
+
+    no, yes, replacing = (False, False), (True, True), (False, True)
+    assert found() == [no, no, no, replacing]
+    assert found(perturb_towards="items") == [no, yes, yes, replacing]
+    for off in ("epsilon_history", "lambda_history"):
+        assert not any(draws for _, draws in found(perturb_towards="items", **{off: 0.0})[:3])
 
 
 def test_the_replacing_arm_has_level_one_and_replaces_instead_of_perturbing() -> None:

@@ -170,3 +170,12 @@ def test_candidates_are_any_items_alike_and_places_go_by_weight() -> None:
     torch.testing.assert_close(
         share_L, 0.25 * torch.tensor([0.2, 0.6, 1.0, 1.4]).double() / 0.8, atol=0.03, rtol=0
     )
+
+
+def test_without_a_share_every_input_is_chosen_and_candidates_alone_are_drawn() -> None:
+    batch, generator = weighted_batch(4, [0.2, 1.4]), torch.Generator().manual_seed(0)
+    drawn = CandidateReplacer(N_ITEMS, 5, None).draw(batch, generator)
+    assert torch.equal(drawn.chosen_BL, batch.m_BL)
+    fresh = torch.Generator().manual_seed(0)
+    assert torch.equal(drawn.item_BC, torch.randint(1, N_ITEMS + 1, (8, 5), generator=fresh))
+    assert torch.equal(generator.get_state(), fresh.get_state())

@@ -180,8 +180,10 @@ def test_replaced_histories_go_on_where_they_were(replace_by: str) -> None:
     assert_identical(run(spec, Interruptor(), checkpoints, arm="cascade_replacement"), expected)
 
 
-@pytest.mark.parametrize("settings", [{"perturb_every": 3}, {"epsilon_ramp_epochs": 2}])
-def test_the_adversarys_schedule_goes_on_where_it_was(settings: dict[str, int]) -> None:
+@pytest.mark.parametrize(
+    "settings", [{"perturb_every": 3}, {"epsilon_ramp_epochs": 2}, {"perturb_towards": "items"}]
+)
+def test_what_the_adversary_does_goes_on_where_it_was(settings: dict[str, Any]) -> None:
     spec, plain = spec_of(**settings), run(spec_of(), Interruptor(), MemoryCheckpoints())
     expected = run(spec, Interruptor(), MemoryCheckpoints())
     name = "item_embedding.weight"

@@ -34,6 +34,7 @@ OTHER: dict[str, Any] = {
     "lambda_history": 0.5,
     "perturb_every": 2,
     "epsilon_ramp_epochs": 1,
+    "perturb_towards": "items",
     "kappa": 1.0,
     "gamma": 0.5,
     "weight_clip": 2.0,

@@ -49,6 +49,7 @@ LOSSES: dict[str, dict[str, Any]] = {
     "softmax, items": {"loss": "softmax", "item_normalisation": "items", "temperature": 3.0},
 }
 PERTURBED = Adversary(epsilon_match=0.2, lambda_match=0.7, epsilon_history=0.3, lambda_history=1.3)
+TOWARDS = replace(PERTURBED, towards_items=True)
 REPLACED = Adversary(0.2, 0.7, 0.0, 1.3, replace_share=0.5)
 
 
@@ -125,6 +126,9 @@ def naive_step(
         terms = [naive_loss(case, h[i], own[i], items[i], scored) for i in range(len(y))]
         return torch.stack(terms).mean()
 
+    def worst(g: Tensor, x: Tensor, candidates: list[int]) -> int:
+        return max((c for c in candidates if c != x), key=lambda c: float(g @ table[c].detach()))
+
     history = [table[x[row]] for x, row in zip(inputs.x_BL, rows, strict=True)]
     h = encode(history)
     targets = [scored[item] for item in y]
@@ -146,6 +150,14 @@ def naive_step(
     else:
         clean = rank + adversary.lambda_match * match
         gradients = torch.autograd.grad(clean, history, retain_graph=True)
+        if inputs.candidates is not None:
+            gradients = tuple(
+                torch.stack([table[worst(g, x, drawn)] - table[x] for g, x in zip(gs, xs[row], strict=True)])
+                for gs, xs, row, drawn in zip(
+                    gradients, inputs.x_BL, rows, inputs.candidates.item_BC.tolist(), strict=True
+                )
+            )
+            gradients = tuple(way.detach() for way in gradients)
         length = adversary.epsilon_history * torch.cat(history).detach().norm(dim=1).mean()
         second = [
             e + length * w[row, None] * g / g.norm(dim=1, keepdim=True)
@@ -157,7 +169,9 @@ def naive_step(
     return list(gradients), [rank.item(), match.item(), perturbed.item()]
 
 
-@pytest.mark.parametrize("adversary", [PERTURBED, REPLACED], ids=["perturbed", "replaced"])
+@pytest.mark.parametrize(
+    "adversary", [PERTURBED, TOWARDS, REPLACED], ids=["perturbed", "towards", "replaced"]
+)
 @pytest.mark.parametrize("model_name", MODELS)
 @pytest.mark.parametrize("case", LOSSES)
 def test_a_step_equals_the_method_written_anew(
@@ -166,7 +180,11 @@ def test_a_step_equals_the_method_written_anew(
     spec = spec_of(case, model=model_name)
     model = model_of(spec)
     before = copy.deepcopy(model)
-    inputs = inputs_of(spec, BucketedBatches(WINDOWS, 4, WEIGHTS).load(np.arange(6)))
+    batch = BucketedBatches(WINDOWS, 4, WEIGHTS).load(np.arange(6))
+    inputs = inputs_of(spec, batch)
+    if adversary.towards_items:
+        candidates = CandidateReplacer(V, 4, None).draw(batch, generator_for(0, "replacements"))
+        inputs = replace(inputs, candidates=candidates)
     losses = step(model, inputs, build_loss(spec, TRAIN, CPU), adversary)
     gradients, expected = naive_step(case, before, inputs, adversary)
     assert losses.tolist() == pytest.approx(expected, rel=1e-5)

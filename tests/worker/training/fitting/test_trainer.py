@@ -12,6 +12,7 @@ from tests.worker.training.synthetic import markov_sequences, sequences_of
 from worker.training.data.split import leave_one_out
 from worker.training.evaluation.baselines import Popularity
 from worker.training.evaluation.evaluate import evaluate, model_scorer
+from worker.training.fitting.checkpoint import unpack, without_prefix
 from worker.training.fitting.trainer import Outcome, Trainer
 from worker.training.models.base import SequenceModel
 from worker.training.models.build import build_model
@@ -26,6 +27,7 @@ from worker.training.progress import (
     StepProgress,
     Stopped,
 )
+from worker.training.seeding import generator_for
 from worker.training.spec import Arm, LossName, ModelName, TrainSpec
 
 SPLIT = leave_one_out(markov_sequences(80))
@@ -218,20 +220,48 @@ def test_what_replaces_and_how_much_makes_a_difference() -> None:
     assert not any(torch.equal(tables[0], other) for other in tables[1:])
 
 
-def test_without_exponent_the_cascade_arm_is_the_generic_one_bit_for_bit() -> None:
-    shared = trainer(spec_of(gamma=0.0))
+@pytest.mark.parametrize("towards", ["gradient", "items"])
+def test_without_exponent_the_cascade_arm_is_the_generic_one_bit_for_bit(towards: str) -> None:
+    shared = trainer(spec_of(gamma=0.0, perturb_towards=towards))
     assert_same_weights(shared.train("cascade", 0), shared.train("adversarial", 0))
 
 
 @pytest.mark.parametrize(
-    "off", [{"epsilon_match": 0, "epsilon_history": 0}, {"lambda_match": 0, "lambda_history": 0}]
+    "off",
+    [
+        {"epsilon_match": 0, "epsilon_history": 0, "perturb_towards": "items"},
+        {"lambda_match": 0, "lambda_history": 0},
+    ],
 )
 @pytest.mark.parametrize("model", MODELS)
 def test_an_arm_with_both_levels_off_is_standard_training_bit_for_bit(
-    model: ModelName, off: dict[str, float]
+    model: ModelName, off: dict[str, Any]
 ) -> None:
     shared = trainer(spec_of(model=model, **off))
     assert_same_weights(shared.train("cascade", 0), shared.train("standard", 0))
+
+
+def test_steps_towards_items_draw_candidates_once_the_warmup_is_over_and_nothing_else() -> None:
+    def generators(**settings: Any) -> dict[str, torch.Tensor]:
+        store, ear = MemoryCheckpoints(), Ear()
+        ear.answers[13] = Control.SAVE_AND_STOP
+        with pytest.raises(Stopped):
+            trainer(spec_of(**settings), ear=ear, checkpoints=store).train("cascade", 0)
+        tensors, _ = unpack(store.load("progress", 0, "cascade")[0][1])
+        return without_prefix("generator", tensors)
+
+    plain, items = generators(), generators(perturb_towards="items")
+    assert torch.equal(plain["replacements"], generator_for(0, "replacements").get_state())
+    assert [name for name in plain if not torch.equal(plain[name], items[name])] == ["replacements"]
+
+
+def test_what_the_history_is_moved_towards_makes_a_difference() -> None:
+    specs = [{}, {"perturb_towards": "items"}, {"perturb_towards": "items", "replace_candidates": 2}]
+    tables = [
+        trainer(spec_of(**spec)).train("adversarial", 0).weights["item_embedding.weight"] for spec in specs
+    ]
+    assert not any(torch.equal(tables[0], other) for other in tables[1:])
+    assert not torch.equal(tables[1], tables[2])
 
 
 def test_an_adversary_whose_turn_never_comes_leaves_standard_training_bit_for_bit() -> None:
