@@ -19,7 +19,7 @@ from typing import Any
 import polars as pl
 from sqlalchemy.orm import Session
 
-from app.accounts.quotas import require_rows
+from app.accounts.quotas import require_room, require_rows
 from app.datasets.forgetting import delete_earlier, record
 from app.datasets.validation import Claim, Reading, accept, claim_validation, reject, renew
 from app.db.models.dataset import Dataset
@@ -115,7 +115,7 @@ def _accepted(resources: Resources, claim: Claim, content: Content, canonical: P
     try:
         upload(canonical, writer)
         with resources.database.unit_of_work() as session:
-            _require_rows(session, resources, claim, content)
+            _require_quotas(session, resources, claim, reading)
             if not accept(session, claim, reading, writer.blob_id):
                 raise _ClaimLostError
             writer.finish(session)
@@ -134,12 +134,16 @@ def _accepted(resources: Resources, claim: Claim, content: Content, canonical: P
         logger.info("data set %s ready: %s", claim.dataset_id, dict(content.stats))
 
 
-def _require_rows(session: Session, resources: Resources, claim: Claim, content: Content) -> None:
-    dataset = session.get(Dataset, claim.dataset_id)
-    # Users who are to be forgotten are forgotten, whatever there is room for.
-    if dataset is not None and dataset.to_forget is None:
-        rows = int(content.stats.get("interactions") or 0)
-        require_rows(session, resources.settings, dataset.project_id, rows)
+def _require_quotas(session: Session, resources: Resources, claim: Claim, reading: Reading) -> None:
+    """Ask for the rows, and for the bytes of one made of another; an upload's were asked for before."""
+    if claim.to_forget is not None and claim.to_forget["delete_parent"]:
+        return  # less than the version that it replaces: whoever is over a quota can still forget
+    if session.get(Dataset, claim.dataset_id) is None:
+        return  # deleted meanwhile, perhaps with its project
+    settings, project_id = resources.settings, claim.project_id
+    if reading.made is not None:
+        require_room(session, settings, project_id, reading.made["bytes"])
+    require_rows(session, settings, project_id, int(reading.stats.get("interactions") or 0))
 
 
 def _made(lineage: dict[str, Any], content: Content, canonical: Path) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def forget(session: Session, project_id: str, dataset_id: str, wanted: ForgetReq
     in_use = queries.users_of(session, dataset_id) if wanted.delete_parent else []
     if in_use:
         raise InUseError(
-            "The data set cannot be deleted: jobs or data sets still need it.",
+            "The data set cannot be deleted: what `used_by` names still needs it.",
             code="dataset_in_use",
             used_by=in_use,
             hint="Wait for them or cancel them first, or leave `delete_parent` out.",

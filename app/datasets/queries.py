@@ -10,7 +10,9 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Session
 
 from app.datasets.version_schemas import UsedBy
+from app.db.models.batch_recommendation import BatchRecommendation
 from app.db.models.dataset import Dataset
+from app.db.models.evaluation import Evaluation
 from app.db.models.job import Job
 from app.db.models.model import Model
 from app.pagination import Page, paginate
@@ -18,6 +20,7 @@ from app.pagination import Page, paginate
 USERS_NAMED = 20
 """How many of those that use a data set are named; all are counted."""
 _UNFINISHED = ("queued", "running", "pausing", "paused", "cancelling")
+_TO_BE_DONE = ("queued", "running")
 
 
 def find(session: Session, project_id: str, dataset_id: str, *, lock: bool = False) -> Dataset | None:
@@ -38,11 +41,15 @@ def unfinished_jobs(session: Session, dataset_id: str) -> Sequence[str]:
 
 
 def users_of(session: Session, dataset_id: str) -> Sequence[str]:
-    """Ids of the jobs, and of the data sets to be made of it, that still need the data set."""
+    """Ids of the jobs, data sets to be made of it, batches and evaluations that still need the data set."""
     waiting = select(Dataset.id).where(
         Dataset.lineage["parent"].astext == dataset_id, Dataset.status == "validating"
     )
-    return [*unfinished_jobs(session, dataset_id), *session.execute(waiting.order_by(Dataset.id)).scalars()]
+    users = [*unfinished_jobs(session, dataset_id), *session.execute(waiting.order_by(Dataset.id)).scalars()]
+    for table in (BatchRecommendation, Evaluation):
+        statement = select(table.id).where(table.dataset_id == dataset_id, table.status.in_(_TO_BE_DONE))
+        users += session.execute(statement.order_by(table.id)).scalars()
+    return users
 
 
 def used_by(session: Session, datasets: Sequence[Dataset]) -> Mapping[str, UsedBy]:

@@ -115,7 +115,7 @@ def delete(session: Session, blobs: BlobStore, project_id: str, dataset_id: str)
 
     Raises:
         NotFoundError: The project has no such data set.
-        InUseError: Jobs that have not ended use it (`dataset_in_use`, their ids in `used_by`).
+        InUseError: What has not ended uses it (`dataset_in_use`, the ids in `used_by`).
 
     """
     dataset = queries.find(session, project_id, dataset_id, lock=True)
@@ -124,10 +124,10 @@ def delete(session: Session, blobs: BlobStore, project_id: str, dataset_id: str)
     in_use = queries.users_of(session, dataset_id)
     if in_use:
         raise InUseError(
-            "Jobs that have not ended, or data sets being made of it, still need this data set.",
+            "What has not ended, or is being made of it, still needs this data set: `used_by` names it.",
             code="dataset_in_use",
             used_by=in_use,
-            hint="Wait for them, or cancel the jobs first: POST /v1/jobs/{id}/cancel",
+            hint="Wait, or first cancel the jobs and evaluations, and delete the batches, that are named.",
             pointer="path:dataset_id",
         )
     return remove(session, blobs, dataset)

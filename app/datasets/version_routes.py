@@ -79,16 +79,20 @@ def transform_dataset(
     responses={**_made("forget"), **problem_responses(404, 409, 422)},
 )
 def forget_users(
+    *,
     dataset_id: str,
     body: Annotated[ForgetRequest, Body(openapi_examples={"users": {"value": FORGET_EXAMPLE}})],
     principal: PrincipalDep,
     session: SessionDep,
+    settings: SettingsDep,
     response: Response,
 ) -> DatasetObject:
     """Make another version of a data set without some users, and warn on the models trained on earlier ones.
 
     The ids are not stored: salted hashes of them are until the new version is made, and then their count.
     """
+    if not body.delete_parent:  # else the new version takes the place of a larger one
+        quotas.require_room(session, settings, principal.project_id, 1)
     made = derived.forget(session, principal.project_id, dataset_id, body)
     response.headers["Location"] = f"/v1/datasets/{made.id}"
     return DatasetObject.of(made)

@@ -8,11 +8,14 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from app.db.models.batch_recommendation import BatchRecommendation
+from app.db.models.evaluation import Evaluation
+from app.db.models.job import Job
 from app.db.models.model import Model
 from app.db.models.model_alias import ModelAlias
 from app.errors import InUseError
 
 _UNFINISHED = ("queued", "running")
+_UNFINISHED_JOBS = ("queued", "running", "pausing", "paused", "cancelling")
 
 
 def refuse_aliased(
@@ -33,7 +36,7 @@ def refuse_aliased(
 
 
 def refuse_used(session: Session, models: Sequence[Model], *, pointer: str = "path:model_id") -> None:
-    """Refuse when aliases point at one of these models, or a batch still needs it. InUseError.
+    """Refuse when aliases point at one of these models, or what has not ended needs it. InUseError.
 
     `pointer` is where the request named what is to go.
     """
@@ -43,19 +46,30 @@ def refuse_used(session: Session, models: Sequence[Model], *, pointer: str = "pa
         hint="Move the aliases (PUT /v1/models/{name}/aliases/{alias}) or delete them first.",
         pointer=pointer,
     )
-    statement = select(BatchRecommendation.id).where(
-        BatchRecommendation.model_id.in_([model.id for model in models]),
-        BatchRecommendation.status.in_(_UNFINISHED),
-    )
-    batches = session.execute(statement.order_by(BatchRecommendation.id)).scalars().all()
-    if batches:
+    used_by = _users_of(session, models)
+    if used_by:
         raise InUseError(
-            f"{len(batches)} batch(es) of recommendations that have not ended use this model.",
+            "Batches, evaluations or jobs (`init_from`) that have not ended use this model.",
             code="model_in_use",
-            used_by=batches,
-            hint="Wait for them, or delete them first.",
+            used_by=used_by,
+            hint="Wait for those in `used_by`; or cancel the jobs and evaluations, and delete the batches.",
             pointer=pointer,
         )
+
+
+def _users_of(session: Session, models: Sequence[Model]) -> list[str]:
+    """Ids of the unfinished batches, evaluations and jobs that read these models."""
+    ids, projects = [model.id for model in models], {model.project_id for model in models}
+    users: list[str] = []
+    for table in (BatchRecommendation, Evaluation):
+        statement = select(table.id).where(table.model_id.in_(ids), table.status.in_(_UNFINISHED))
+        users += session.execute(statement.order_by(table.id)).scalars()
+    started = select(Job.id).where(
+        Job.project_id.in_(projects),
+        Job.status.in_(_UNFINISHED_JOBS),
+        Job.spec["init_from"].astext.in_(ids),
+    )
+    return [*users, *session.execute(started.order_by(Job.id)).scalars()]
 
 
 def forget_batches(session: Session, model_ids: Sequence[str]) -> list[str]:

@@ -76,7 +76,7 @@ def delete(session: Session, blobs: BlobStore, loaded: LoadedModels, project_id:
 
     Raises:
         NotFoundError: The project has no such model.
-        InUseError: Aliases point at it, or a batch runs (`model_in_use`, with `used_by`).
+        InUseError: Aliases point at it, or what has not ended uses it (`model_in_use`, with `used_by`).
 
     """
     model = _held(session, project_id, model_id)

@@ -15,6 +15,7 @@ from app.config import Settings
 from app.datasets.version_schemas import TransformName
 from app.db.models.dataset import Dataset
 from app.db.models.model import Model
+from app.db.models.project import DEFAULT_PROJECT, Project
 from app.db.session import Database
 from app.storage.database import DatabaseBlobStore
 from tests.factories import make_job, make_ready_dataset
@@ -233,6 +234,31 @@ def test_versions_that_are_in_use_stay(
     assert third["version"] == 3
     assert (third["lineage"]["deleted"], third["lineage"]["kept_in_use"]) == ([second["id"]], [first])
     assert service.get(f"/v1/datasets/{first}")["used_by"]["job_ids"] == [job]
+
+
+def test_what_is_made_of_another_is_within_the_quotas(service: Service, database: Database) -> None:
+    first = service.upload(LOG)
+    strip, forget = {"transforms": ["strip_ids"]}, {"users": ["anna"]}
+
+    def limit(**limits: int) -> None:
+        with database.unit_of_work() as session:
+            found = select(Project).where(Project.name == DEFAULT_PROJECT)
+            session.execute(found).scalar_one().limits = limits
+
+    stored = service.get("/v1/usage")["quotas"]["stored_bytes"]["used"]
+    for limits, quota in (({"rows": 20}, "rows"), ({"stored_bytes": stored + 10}, "stored bytes")):
+        limit(**limits)
+        for path, body in (("transform", strip), ("forget", forget)):
+            made = service.work(service.post(f"{first}/{path}", body)["id"])
+            (problem,) = service.get(f"/v1/datasets/{made['id']}/report")["problems"]
+            assert (made["status"], problem["code"]) == ("rejected", "quota_exceeded")
+            assert f"more {quota}; the project has" in problem["message"]
+    assert service.get("/v1/usage")["quotas"]["stored_bytes"]["used"] == stored
+    limit(stored_bytes=stored)
+    for path, body in (("transform", strip), ("forget", forget)):
+        assert service.post(f"{first}/{path}", body, 403)["code"] == "quota_exceeded"
+    made = service.work(service.post(f"{first}/forget", {**forget, "delete_parent": True})["id"])
+    assert (made["status"], made["lineage"]["deleted"]) == ("ready", [first])
 
 
 def test_a_number_is_not_given_twice(service: Service, database: Database, blobs: DatabaseBlobStore) -> None:

@@ -87,9 +87,15 @@ def test_from_the_request_to_the_report(
 def test_cancelled_before_it_began(client: httpx.Client, trained: tuple[str, str]) -> None:
     created = client.post("/v1/evaluations", json={"model": trained[1], "dataset": trained[0]}).json()
     path = f"/v1/evaluations/{created['id']}"
+    for used, code in (
+        (f"datasets/{trained[0]}", "dataset_in_use"),
+        (f"models/{trained[1]}", "model_in_use"),
+    ):
+        assert problem(client.delete(f"/v1/{used}"), 409, code)["used_by"] == [created["id"]]
     assert client.post(f"{path}/cancel").json()["status"] == "cancelled"
     assert client.post(f"{path}/cancel").json()["status"] == "cancelled"
     problem(client.get(f"{path}/report"), 409, "report_not_ready")
+    assert client.delete(f"/v1/models/{trained[1]}").status_code == 200
 
 
 def test_one_that_runs_is_cancelling(

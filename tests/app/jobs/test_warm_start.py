@@ -30,10 +30,18 @@ def test_a_model_is_named_by_its_id_or_its_version(
     client: httpx.Client, dataset: Dataset, model_id: str
 ) -> None:
     name = client.get(f"/v1/models/{model_id}").json()["name"]
+    jobs = []
     for reference in (model_id, f"{name}@1"):
         response = client.post("/v1/jobs", json={"dataset": dataset.id, "init_from": reference})
         assert response.status_code == 201, response.text
         assert response.json()["spec"]["init_from"] == model_id
+        jobs.append(response.json()["id"])
+    refused = client.delete(f"/v1/models/{model_id}")
+    assert (refused.status_code, refused.json()["code"]) == (409, "model_in_use")
+    assert refused.json()["used_by"] == jobs
+    for job in jobs:
+        assert client.post(f"/v1/jobs/{job}/cancel").status_code == 200
+    assert client.delete(f"/v1/models/{model_id}").status_code == 200
 
 
 @pytest.mark.parametrize(
