@@ -1,4 +1,4 @@
-"""`steadyrank models batches`, `batch`, `delete-batch`: recommendations for every user of a data set."""
+"""`steadyrank models recommend-batch`, `batches`, `batch`, …: recommendations for the users of a data set."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 from rich.markup import escape
 
+from app.cli.exits import UsageProblemError
 from app.cli.model_registry import ModelId
 from app.cli.output import (
     AsJson,
@@ -19,8 +21,69 @@ from app.cli.output import (
     status_text,
     time_text,
 )
+from app.sdk.client import SteadyRank
+from app.sdk.errors import SteadyRankError
+from app.sdk.objects.models import RecommendationBatch
 
 BatchId = Annotated[str, typer.Argument(metavar="BATCH", help="A batch's id (rec_…).")]
+
+
+def recommend_batch(
+    ctx: typer.Context,
+    model: ModelId,
+    dataset: Annotated[
+        str,
+        typer.Argument(help="A data set's id (ds_…), or a log of interactions to upload."),
+    ],
+    file: Annotated[
+        Path | None, typer.Argument(dir_okay=False, help="Parquet: user, rank, item, score.")
+    ] = None,
+    k: Annotated[int, typer.Option("-k", min=1, help="How many items for each user.")] = 10,
+    exclude_seen: Annotated[bool, typer.Option(help="Leave out items of a user's history.")] = True,
+    wait: Annotated[bool, typer.Option(help="Wait for it, and download it to FILE.")] = True,
+    timeout: Annotated[
+        float | None, typer.Option(metavar="SECONDS", min=0, help="Wait no longer; it goes on all the same.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Recommend to every user of a data set, wait, and download the parquet file."""
+    if wait and file is None:
+        raise UsageProblemError("FILE is missing", hint="Say where the parquet file goes, or --no-wait.")
+    with connect(ctx) as client:
+        found = client.models.recommend_batch(model, dataset, k=k, exclude_seen=exclude_seen)
+        if wait and file is not None:
+            found = _wait(client, found, timeout)
+            client.models.download_batch(found, file)
+    if as_json:
+        print_json(found.raw)
+    elif not wait:
+        typer.echo(found.id)
+    else:
+        stats = found.stats
+        Console(highlight=False, soft_wrap=True).print(
+            f"{stats['rows']} rows for {stats['recommended_users']} of {stats['users']} users, "
+            f"{stats['unknown_items']} items unknown, in [bold]{escape(str(file))}[/]"
+        )
+
+
+def _wait(client: SteadyRank, queued: RecommendationBatch, timeout: float | None) -> RecommendationBatch:
+    """Wait and tell how far it is, on standard error; SteadyRankError with its reason when it failed."""
+    console, told = Console(stderr=True, highlight=False, soft_wrap=True), ""
+
+    with console.status(f"{queued.id}: {queued.status}") as spinner:
+
+        def tell(now: RecommendationBatch) -> None:
+            nonlocal told
+            line = f"{now.id}: {now.status}" + (f", {now.users_done} users done" if now.users_done else "")
+            if line != told and not console.is_terminal:
+                console.print(line)
+            spinner.update(line)
+            told = line
+
+        done = client.models.wait_for_batch(queued, tell, timeout=timeout)
+    if done.error is not None:
+        raise SteadyRankError(str(done.error["message"]), hint=str(done.error["hint"]))
+    return done
 
 
 def batches(ctx: typer.Context, model: ModelId, as_json: AsJson = False) -> None:

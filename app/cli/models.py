@@ -14,7 +14,6 @@ from app.cli.exits import UsageProblemError
 from app.cli.model_registry import ModelId, ndcg
 from app.cli.output import AsJson, Limit, connect, newest, print_json, print_rows, time_text
 from app.cli.settings_file import split_names
-from app.sdk.errors import SteadyRankError
 
 app = typer.Typer(
     no_args_is_help=True, help="List and download trained models, ask them for recommendations."
@@ -123,33 +122,7 @@ def recommend(
     )
 
 
-@app.command("recommend-batch")
-def recommend_batch(
-    ctx: typer.Context,
-    model: ModelId,
-    dataset: Annotated[str, typer.Argument(help="A data set's id (ds_…) with the users' histories.")],
-    file: Annotated[Path, typer.Argument(dir_okay=False, help="Parquet: user, rank, item, score.")],
-    k: Annotated[int, typer.Option("-k", min=1, help="How many items for each user.")] = 10,
-    exclude_seen: Annotated[bool, typer.Option(help="Leave out items of a user's history.")] = True,
-    as_json: AsJson = False,
-) -> None:
-    """Recommend to every user of a data set, wait, and download the parquet file."""
-    with connect(ctx) as client:
-        queued = client.models.recommend_batch(model, dataset, k=k, exclude_seen=exclude_seen)
-        done = client.models.wait_for_batch(queued)
-        if done.error is not None:
-            raise SteadyRankError(str(done.error["message"]), hint=str(done.error["hint"]))
-        target = client.models.download_batch(done, file)
-    if as_json:
-        print_json(done.raw)
-    else:
-        stats = done.stats
-        Console(highlight=False, soft_wrap=True).print(
-            f"{stats['rows']} rows for {stats['recommended_users']} of {stats['users']} users, "
-            f"{stats['unknown_items']} items unknown, in [bold]{escape(str(target))}[/]"
-        )
-
-
+app.command("recommend-batch")(model_batches.recommend_batch)
 app.command("batches")(model_batches.batches)
 app.command("batch")(model_batches.batch)
 app.command("delete-batch")(model_batches.delete_batch)

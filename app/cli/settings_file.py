@@ -25,6 +25,18 @@ def read_spec(path: Path) -> dict[str, Any]:
     return parsed
 
 
+def read_job(path: Path, dataset: str) -> dict[str, Any]:
+    """Read the settings of a job on this data set; a body of POST /v1/jobs, which names it too, will do."""
+    settings = read_spec(path)
+    named = settings.pop("dataset", dataset)
+    if named != dataset:
+        raise UsageProblemError(
+            f"{path}: is for the data set {named!r}, and the command for {dataset}",
+            hint="Leave `dataset` out of the file, or name the same one.",
+        )
+    return settings
+
+
 def read_assignments(assignments: Sequence[str]) -> dict[str, Any]:
     """Read `name=value` pairs. A value is JSON where it can be (20, 0.5, true, null, [1,2]), else text."""
     settings: dict[str, Any] = {}

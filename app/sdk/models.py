@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from app.sdk.aliases import ModelAliases
+from app.sdk.datasets import Datasets
 from app.sdk.downloads import download, safe_target
 from app.sdk.errors import WaitTimeoutError
 from app.sdk.objects.datasets import Dataset
@@ -131,10 +132,22 @@ class Models(ModelAliases):
         )
 
     def recommend_batch(
-        self, model: str | Model, dataset: str | Dataset, *, k: int = 10, exclude_seen: bool = True
+        self,
+        model: str | Model,
+        dataset: str | Dataset | os.PathLike[str],
+        *,
+        k: int = 10,
+        exclude_seen: bool = True,
     ) -> RecommendationBatch:
-        """Recommend to every user of a data set, in the background; `wait_for_batch` waits for the end."""
-        body = {"dataset": id_of(dataset), "k": k}
+        """Recommend to every user of a data set, in the background; `wait_for_batch` waits for the end.
+
+        `dataset` may be a log of interactions on this machine, too: a path, or text that is not of the form
+        `ds_…` or names a file. It is uploaded, and stays in the project; DatasetRejectedError if it cannot
+        be read.
+        """
+        if not isinstance(dataset, Dataset) and _is_file(dataset):
+            dataset = Datasets(self._transport).upload(Path(dataset))
+        body = {"dataset": dataset.id if isinstance(dataset, Dataset) else str(dataset), "k": k}
         answer = self._transport.json(
             "POST", f"{_path(model)}/recommendations", body={**body, "exclude_seen": exclude_seen}
         )
@@ -151,12 +164,22 @@ class Models(ModelAliases):
         return RecommendationBatch.from_json(self._transport.json("GET", _batch_path(batch, model)))
 
     def wait_for_batch(
-        self, batch: RecommendationBatch, *, timeout: float | None = None, interval: float = 1.0
+        self,
+        batch: RecommendationBatch,
+        progress: Callable[[RecommendationBatch], None] | None = None,
+        *,
+        timeout: float | None = None,
+        interval: float = 1.0,
     ) -> RecommendationBatch:
-        """Wait until a batch has ended, well or not; WaitTimeoutError after `timeout` seconds."""
+        """Wait until a batch has ended, well or not; WaitTimeoutError after `timeout` seconds.
+
+        `progress` is told of the batch each time that it was looked at.
+        """
         started = time.monotonic()
         while True:
             found = self.batch(batch)
+            if progress is not None:
+                progress(found)
             if found.status in TERMINAL_STATUSES:
                 return found
             if timeout is not None and time.monotonic() - started + interval > timeout:
@@ -177,6 +200,10 @@ class Models(ModelAliases):
     def delete(self, model: str | Model) -> dict[str, Any]:
         """Delete a model and its files; says how many bytes came free."""
         return self._transport.json("DELETE", _path(model))
+
+
+def _is_file(dataset: str | os.PathLike[str]) -> bool:
+    return not (isinstance(dataset, str) and dataset.startswith("ds_")) or Path(dataset).is_file()
 
 
 def _path(model: str | Model) -> str:

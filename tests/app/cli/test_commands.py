@@ -108,6 +108,16 @@ def test_settings_come_from_file_set_and_options_in_this_order(peer, cli, tmp_pa
     ]
 
 
+def test_a_spec_file_may_name_the_data_set_but_no_other(peer, cli, tmp_path):
+    peer.on("POST /v1/jobs", (201, {"id": "job_1"}))
+    spec = tmp_path / "spec.json"
+    spec.write_text('{"dataset": "ds_1", "epochs": 5}')
+    assert cli("jobs", "submit", "ds_1", "--spec", str(spec)).stdout == "job_1\n"
+    assert peer.bodies == [{"dataset": "ds_1", "epochs": 5}]
+    other = cli("jobs", "submit", "ds_2", "--spec", str(spec))
+    assert (other.exit_code, "is for the data set 'ds_1'" in other.stderr) == (2, True)
+
+
 @pytest.mark.parametrize("text", ["{", "[1]", '"epochs"'])
 def test_a_broken_spec_file_is_named(peer, cli, tmp_path, text):
     spec = tmp_path / "spec.json"

@@ -47,7 +47,16 @@ def test_a_batch_may_hold_items_of_the_histories(peer, cli, tmp_path):
     peer.on(f"GET {path}/rec_1", (200, batch))
     peer.on(f"GET {path}/rec_1/content", (200, content))
     target = tmp_path / "out.parquet"
+    begin = ("models", "recommend-batch", "mdl_1", "ds_1")
+    assert cli(*begin, "--no-wait", "--no-exclude-seen").stdout == "rec_1\n"
+    assert cli(*begin).exit_code == 2
+    assert peer.bodies == [{"dataset": "ds_1", "k": 10, "exclude_seen": False}]
+    peer.bodies.clear()
     done = cli("models", "recommend-batch", "mdl_1", "ds_1", str(target), "--no-exclude-seen")
     assert "6 rows for 2 of 2 users" in done.stdout.replace("\n", " "), done.output
+    assert "rec_1: succeeded" in done.stderr
     assert target.read_text() == content
     assert peer.bodies == [{"dataset": "ds_1", "k": 10, "exclude_seen": False}]
+    peer.on(f"GET {path}/rec_1", (200, {**batch, "status": "running"}))
+    late = cli(*begin, str(target), "--timeout", "0")
+    assert (late.exit_code, "batch rec_1 is still running after 0 s" in late.stderr) == (3, True)
