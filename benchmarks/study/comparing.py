@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,9 +59,9 @@ class CellFigures:
         return self.arms[arm].means[CLEAN] / self.arms[against].means[CLEAN]
 
 
-def figures_of(cell: Cell, results: Results) -> CellFigures | None:
-    """Return the cell's figures; None as long as there is no seed with all arms."""
-    tests = [r for r in results.of(cell).values() if r.purpose == "test" and r.error is None]
+def figures_of(cell: Cell, results: Results, keys: Container[str]) -> CellFigures | None:
+    """Return the figures of the cell's test runs `keys`; None as long as there is no seed with all arms."""
+    tests = [r for r in results.of(cell).values() if r.key in keys and r.error is None]
     runs = {(record.arm, record.seed): record for record in tests}
     seeds = sorted({seed for _, seed in runs if all((arm, seed) in runs for arm in ARMS)})
     if not seeds:

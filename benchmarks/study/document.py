@@ -15,6 +15,7 @@ from benchmarks.study.targets import strong_in_words, targets_in_words
 
 BEGIN, END = "<!-- study:begin -->", "<!-- study:end -->"
 _SETTINGS = {
+    "perturb_towards": "towards",
     "epsilon_history": "ε2",
     "epsilon_match": "ε1",
     "gamma": "γ",
@@ -42,8 +43,8 @@ def write_tables(document: Path, results: Results, cells: Sequence[Cell], rules:
 
 def render(results: Results, cells: Sequence[Cell], rules: Rules = RULES) -> str:
     """Return the results in Markdown; a cell without runs is said to have none."""
-    plan = Plan(rules, results.of)
-    figures = [(cell, figures_of(cell, results)) for cell in cells]
+    plan, before = Plan(rules, results.of), Plan(rules.first_round(), results.of)
+    figures = [(cell, figures_of(cell, results, _tests(plan, cell))) for cell in cells]
     finished = [one for _, one in figures if one is not None]
     whole = [one for one in finished if plan.is_complete(one.cell)]
     parts = ["### Targets", *targets_in_words(whole)]
@@ -53,11 +54,15 @@ def render(results: Results, cells: Sequence[Cell], rules: Rules = RULES) -> str
     if rows:
         parts.append("\n".join([*_STRONG_HEAD, *rows]))
     for cell, one in figures:
-        parts += [f"### {cell.name}", *_cell(cell, one, plan, results)]
+        parts += [f"### {cell.name}", *_cell(cell, one, plan, before, results)]
     return "\n\n".join(parts)
 
 
-def _cell(cell: Cell, figures: CellFigures | None, plan: Plan, results: Results) -> list[str]:
+def _tests(plan: Plan, cell: Cell) -> set[str]:
+    return {run.key for run in plan.tests(cell) or ()}
+
+
+def _cell(cell: Cell, figures: CellFigures | None, plan: Plan, before: Plan, results: Results) -> list[str]:
     records = results.of(cell)
     if not records:
         return ["Not yet run."]
@@ -66,6 +71,14 @@ def _cell(cell: Cell, figures: CellFigures | None, plan: Plan, results: Results)
         parts.append(f"Under way: {len(records)} runs are finished.")
     if figures is not None:
         parts += [_arms(figures, records), _differences(figures)]
+    first, now = _tests(before, cell), _tests(plan, cell)
+    told = now if figures is not None else set()
+    if first != now and (earlier := figures_of(cell, results, first)) is not None:
+        parts += ["**The first round**, along the gradient alone, with the settings that it froze:"]
+        parts += [_arms(earlier, records), _differences(earlier)]
+        told = told | first
+    if rest := [r for r in records.values() if r.purpose == "test" and r.key not in told]:
+        parts.append(_besides(rest))
     trials = [record for record in records.values() if record.purpose == "trial"]
     if trials:
         parts.append(_trials(cell, trials, plan))
@@ -101,6 +114,22 @@ def _arms(figures: CellFigures, records: dict[str, Record]) -> str:
                     f"| {name} | | {record.test['ndcg@10']:.4f} | {row['ndcg@10']:.4f} | "
                     f"{row['kept'] or 0:.2f} | {row['overlap']:.3f} | | |"
                 )
+    return "\n".join(lines)
+
+
+def _besides(records: list[Record]) -> str:
+    lines = [
+        "Test runs that stand in no table above, one seed a row: their arms are not all finished.",
+        "",
+        "| arm | setting | seed | NDCG@10 | attacked NDCG@10 | overlap |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for record in sorted(records, key=lambda record: (ARMS.index(record.arm), record.seed, record.key)):
+        told = "| diverged | | |"
+        if record.error is None and record.test is not None:
+            row = record.attacks[0]
+            told = f"| {record.test['ndcg@10']:.4f} | {record.attacked:.4f} | {row['overlap']:.3f} |"
+        lines.append(f"| `{record.arm}` | {_setting(record.arm, record)} | {record.seed} {told}")
     return "\n".join(lines)
 
 

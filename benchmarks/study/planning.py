@@ -6,6 +6,7 @@ Nothing is kept but finished runs: whoever asks, however often it was interrupte
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import zip_longest
 
 from benchmarks.study.cells import Cell, Run
 from benchmarks.study.choosing import choose, most_accurate
@@ -62,7 +63,7 @@ class Plan:
         grids = [self.grid(cell, arm) for arm in SEARCHED_ARMS]
         return [
             self._trial(cell, "standard", {}),
-            *(run for turn in zip(*grids, strict=True) for run in turn),
+            *(run for turn in zip_longest(*grids) for run in turn if run is not None),
         ]
 
     def second_trials(self, cell: Cell) -> list[Run]:

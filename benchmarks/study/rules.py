@@ -59,6 +59,7 @@ _DENSE: Final[Settings] = {
     "windows_per_user": 20,
     "warmup_epochs": 20,
 }
+_TOWARDS_ITEMS: Final[Settings] = {"perturb_towards": "items", "replace_candidates": 64}
 _STRENGTH: Final[Settings] = {"epsilon_match": 0.03, "gamma": 1.0, "kappa": 0.0, "replace_by": "uniform"}
 
 
@@ -66,10 +67,11 @@ _STRENGTH: Final[Settings] = {"epsilon_match": 0.03, "gamma": 1.0, "kappa": 0.0,
 class Rules:
     """All that decides what is run.
 
-    epsilons: the ε2 that both embedding-noise arms are tried at. shares: the replace_share that
-    `cascade_replacement` is tried at. around: for each arm, what is then changed at its best first trial.
-    tuning: what `strong` is tuned over, in its standard arm. clean_share: the part of standard's clean
-    validation NDCG@10 that a setting must keep to be chosen.
+    epsilons: the ε2 that both embedding-noise arms are tried at along the gradient; item_epsilons: those of
+    the second round, towards items. shares: the replace_share that `cascade_replacement` is tried at.
+    around: for each arm, what is then changed at its best first trial. tuning: what `strong` is tuned over,
+    in its standard arm. clean_share: the part of standard's clean validation NDCG@10 that a setting must keep
+    to be chosen.
     """
 
     common: Settings = field(default_factory=lambda: _COMMON)
@@ -81,6 +83,7 @@ class Rules:
     )
     strength: Settings = field(default_factory=lambda: _STRENGTH)
     epsilons: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4)
+    item_epsilons: tuple[float, ...] = (0.2, 0.3, 0.4, 0.5)
     shares: tuple[float, ...] = (0.05, 0.1, 0.2, 0.3)
     around: Mapping[str, tuple[Settings, ...]] = field(
         default_factory=lambda: {
@@ -99,7 +102,15 @@ class Rules:
         """The grid that an arm's search begins with, which is its frontier too."""
         if arm == "cascade_replacement":
             return [{**self.strength, "replace_share": share} for share in self.shares]
-        return [{**self.strength, "epsilon_history": epsilon} for epsilon in self.epsilons]
+        along = [{**self.strength, "epsilon_history": epsilon} for epsilon in self.epsilons]
+        towards = [
+            {**self.strength, "epsilon_history": epsilon, **_TOWARDS_ITEMS} for epsilon in self.item_epsilons
+        ]
+        return along + towards
+
+    def first_round(self) -> Rules:
+        """Return the rules as they were before steps towards items were searched."""
+        return replace(self, item_epsilons=())
 
     def second_trials(self, arm: Arm, best: Settings) -> list[Settings]:
         """What is tried around the best of the first trials; as many for each arm."""
@@ -118,6 +129,7 @@ def rehearsal() -> Rules:
         common={**_COMMON, **short},
         of_data=of_data,
         epsilons=RULES.epsilons[:1],
+        item_epsilons=RULES.item_epsilons[:1],
         shares=RULES.shares[:1],
         seeds=(0, 1),
     )

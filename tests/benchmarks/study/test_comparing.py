@@ -19,6 +19,7 @@ Make = Callable[..., Record]
 Draw = Callable[..., dict[str, Any]]
 BEAUTY = Cell("beauty", "sasrec")
 SHIFTS = {"standard": 0.0, "adversarial": 0.1, "cascade": 0.2, "cascade_replacement": 0.0}
+KEYS = {f"test-{arm}-{seed}" for arm in ARMS for seed in (0, 1, 2)}
 
 
 def filled(folder: Path, record: Make, outcomes: Draw, cells: tuple[Cell, ...] = (BEAUTY,)) -> Results:
@@ -35,7 +36,7 @@ def filled(folder: Path, record: Make, outcomes: Draw, cells: tuple[Cell, ...] =
 
 @pytest.fixture
 def figures(tmp_path: Path, record: Make, outcomes: Draw) -> CellFigures:
-    found = figures_of(BEAUTY, filled(tmp_path, record, outcomes))
+    found = figures_of(BEAUTY, filled(tmp_path, record, outcomes), KEYS)
     assert found is not None
     return found
 
@@ -76,11 +77,20 @@ def test_kept_is_a_ratio_of_ratios(figures: CellFigures) -> None:
     assert low < expected < high
 
 
+def test_only_the_runs_that_are_asked_for_count(tmp_path: Path, record: Make, outcomes: Draw) -> None:
+    results = filled(tmp_path, record, outcomes)
+    results.add(BEAUTY, record("test-cascade-of-other-settings", arm="cascade"), outcomes(0, clean=0.4))
+    found = figures_of(BEAUTY, results, KEYS)
+    assert found is not None
+    assert [run.key for run in found.arms["cascade"].runs] == ["test-cascade-0", "test-cascade-1"]
+    assert figures_of(BEAUTY, results, KEYS - {"test-cascade-0", "test-cascade-1"}) is None
+
+
 def test_a_cell_without_a_whole_seed_has_no_figures(tmp_path: Path, record: Make, outcomes: Draw) -> None:
     results = Results(tmp_path)
-    assert figures_of(BEAUTY, results) is None
+    assert figures_of(BEAUTY, results, KEYS) is None
     results.add(BEAUTY, record("test-cascade-0", arm="cascade"), outcomes(0))
-    assert figures_of(BEAUTY, results) is None
+    assert figures_of(BEAUTY, results, KEYS) is None
 
 
 def test_targets_are_decided_when_all_their_cells_are_there(
@@ -88,7 +98,7 @@ def test_targets_are_decided_when_all_their_cells_are_there(
 ) -> None:
     paper = tuple(cell for cell in CELLS if cell.preset == "paper")
     results = filled(tmp_path, record, outcomes, paper)
-    found = [one for cell in paper if (one := figures_of(cell, results)) is not None]
+    found = [one for cell in paper if (one := figures_of(cell, results, KEYS)) is not None]
     accuracy, generic, kept = targets_in_words(found)
     assert "**Met.**" in accuracy
     assert "6 of 6 cells" in accuracy

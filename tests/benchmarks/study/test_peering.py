@@ -84,7 +84,7 @@ def test_strong_must_be_as_accurate_and_five_times_as_fast(
     for arm in ARMS:
         made = record(f"test-{arm}", arm=arm, test={"ndcg@10": 0.06}, cpu_seconds_to_best=10.0)
         results.add(cell, replace(made, cell=cell.name), outcomes(0))
-    figures = figures_of(cell, results)
+    figures = figures_of(cell, results, {f"test-{arm}" for arm in ARMS})
     assert figures is not None
     sentence, rows = strong_in_words([figures], {"beauty": [result(*peer)]})
     assert f"**{verdict}**" in sentence

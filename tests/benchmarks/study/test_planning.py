@@ -62,13 +62,13 @@ def plan(finished: Finished) -> Plan:
     return Plan(RULES, finished.of)
 
 
-def test_every_searched_arm_has_the_same_budget_and_every_arm_every_seed(
+def test_generic_and_cascade_have_the_same_budget_and_every_arm_every_seed(
     plan: Plan, finished: Finished
 ) -> None:
     runs = finish(plan, finished, BEAUTY)
     assert plan.is_complete(BEAUTY)
     trials = Counter(run.arm for run in runs if run.purpose == "trial")
-    assert trials == {"standard": 1, **dict.fromkeys(SEARCHED_ARMS, 6)}
+    assert trials == {"standard": 1, "adversarial": 10, "cascade": 10, "cascade_replacement": 6}
     tests = Counter((run.arm, run.seed) for run in runs if run.purpose == "test")
     assert tests == dict.fromkeys([(arm, seed) for arm in ARMS for seed in (0, 1, 2)], 1)
     assert {run.seed for run in runs if run.purpose == "trial"} == {0}
@@ -84,7 +84,18 @@ def test_generic_and_cascade_are_tried_at_the_same_strengths(plan: Plan, finishe
     def grid(arm: str) -> list[float]:
         return [run.changes["epsilon_history"] for run in plan.first_trials(BEAUTY) if run.arm == arm]
 
-    assert grid("adversarial") == grid("cascade") == list(RULES.epsilons)
+    assert grid("adversarial") == grid("cascade") == [*RULES.epsilons, *RULES.item_epsilons]
+
+
+def test_the_second_round_only_adds_to_the_first(plan: Plan, finished: Finished) -> None:
+    runs = finish(Plan(RULES.first_round(), finished.of), finished, BEAUTY)
+    assert Counter(run.arm for run in runs if run.purpose == "trial") == {
+        "standard": 1,
+        **dict.fromkeys(SEARCHED_ARMS, 6),
+    }
+    added = plan.pending(BEAUTY)
+    assert {run.changes["perturb_towards"] for run in added} == {"items"}
+    assert Counter(run.arm for run in added) == {"adversarial": 4, "cascade": 4}
 
 
 def test_the_second_trials_are_around_the_best_first_one(plan: Plan, finished: Finished) -> None:
