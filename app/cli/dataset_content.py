@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.output import AsJson, connect, print_json, size_text
+from app.cli.output import AsJson, connect, print_freed, print_json, size_text
 from app.sdk.downloads import safe_target
 
 DatasetId = Annotated[str, typer.Argument(metavar="DATASET", help="A data set's id (ds_…).")]
@@ -38,7 +38,4 @@ def delete(ctx: typer.Context, dataset: DatasetId, as_json: AsJson = False) -> N
     """Delete a data set; what was trained on it keeps its hashes."""
     with connect(ctx) as client:
         answer = client.datasets.delete(dataset)
-    if as_json:
-        print_json(answer)
-    else:
-        typer.echo(f"Deleted {dataset}; {size_text(int(answer['freed_bytes']))} came free.")
+    print_freed(answer, dataset, as_json)

@@ -16,9 +16,9 @@ from app.cli.output import (
     connect,
     newest,
     print_fields,
+    print_freed,
     print_json,
     print_rows,
-    size_text,
     status_text,
     time_text,
 )
@@ -141,10 +141,7 @@ def delete(ctx: typer.Context, evaluation: EvaluationId, as_json: AsJson = False
     """Delete one, also one that runs."""
     with connect(ctx) as client:
         answer = client.evaluations.delete(evaluation)
-    if as_json:
-        print_json(answer)
-    else:
-        typer.echo(f"Deleted {evaluation}; {size_text(int(answer['freed_bytes']))} came free.")
+    print_freed(answer, evaluation, as_json)
 
 
 def compare(

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from app.cli.job_documents import JobId
-from app.cli.output import AsJson, connect, print_json, print_rows, size_text
+from app.cli.output import AsJson, connect, print_freed, print_json, print_rows
 
 METRIC = "ndcg@10"
 
@@ -47,10 +47,7 @@ def delete(
     """Delete a job that has ended, with its checkpoints, logs and report, and free the bytes."""
     with connect(ctx) as client:
         answer = client.jobs.delete(job, models=models)
-    if as_json:
-        print_json(answer)
-    else:
-        typer.echo(f"Deleted {job}; {size_text(int(answer['freed_bytes']))} came free.")
+    print_freed(answer, job, as_json)
 
 
 def _figure(value: float | None) -> str:

@@ -15,6 +15,7 @@ from app.cli.output import (
     AsJson,
     connect,
     print_fields,
+    print_freed,
     print_json,
     print_rows,
     size_text,
@@ -146,7 +147,4 @@ def delete_batch(ctx: typer.Context, model: ModelId, batch: BatchId, as_json: As
     """Delete a batch of recommendations, also one that runs, and free its bytes."""
     with connect(ctx) as client:
         answer = client.models.delete_batch(client.models.batch(batch, model=model))
-    if as_json:
-        print_json(answer)
-    else:
-        typer.echo(f"Deleted {batch}; {size_text(int(answer['freed_bytes']))} came free.")
+    print_freed(answer, batch, as_json)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from app.cli.output import AsJson, connect, print_fields, print_json, size_text, time_text
+from app.cli.output import AsJson, connect, print_fields, print_freed, print_json, size_text, time_text
 
 ModelId = Annotated[
     str, typer.Argument(metavar="MODEL", help="A model's id (mdl_…), or NAME@VERSION, NAME@ALIAS.")
@@ -63,10 +63,7 @@ def delete(ctx: typer.Context, model: ModelId, as_json: AsJson = False) -> None:
     """Delete a model and free its bytes; refused while an alias points at it."""
     with connect(ctx) as client:
         answer = client.models.delete(model)
-    if as_json:
-        print_json(answer)
-    else:
-        typer.echo(f"Deleted {model}; {size_text(int(answer['freed_bytes']))} came free.")
+    print_freed(answer, model, as_json)
 
 
 def ndcg(metrics: dict[str, object]) -> str:

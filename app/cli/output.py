@@ -51,6 +51,14 @@ def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
 
 
+def print_freed(answer: dict[str, Any], what: str, as_json: bool, *, verb: str = "Deleted") -> None:
+    """Print the service's answer to a delete: what is gone, and how many bytes that freed."""
+    if as_json:
+        print_json(answer)
+    else:
+        typer.echo(f"{verb} {what}; {size_text(int(answer['freed_bytes']))} came free.")
+
+
 def print_rows(headings: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str) -> None:
     """Print a table; `empty` is said instead when there is no row. Cells may hold rich markup."""
     cells = list(rows)

@@ -13,6 +13,7 @@ from app.cli.output import (
     connect,
     newest,
     print_fields,
+    print_freed,
     print_json,
     print_rows,
     size_text,
@@ -85,7 +86,4 @@ def abandon(ctx: typer.Context, upload: UploadId, as_json: AsJson = False) -> No
     """Forget an upload that is not complete, and free its bytes."""
     with connect(ctx) as client:
         answer = client.uploads.abandon(upload)
-    if as_json:
-        print_json(answer)
-    else:
-        typer.echo(f"Abandoned {upload}; {size_text(int(answer['freed_bytes']))} came free.")
+    print_freed(answer, upload, as_json, verb="Abandoned")
