@@ -10,17 +10,17 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Session
 
 from app.datasets.version_schemas import UsedBy
+from app.db import light_work
 from app.db.models.batch_recommendation import BatchRecommendation
 from app.db.models.dataset import Dataset
 from app.db.models.evaluation import Evaluation
 from app.db.models.job import Job
 from app.db.models.model import Model
+from app.jobs import life
 from app.pagination import Page, paginate
 
 USERS_NAMED = 20
 """How many of those that use a data set are named; all are counted."""
-_UNFINISHED = ("queued", "running", "pausing", "paused", "cancelling")
-_TO_BE_DONE = ("queued", "running")
 
 
 def find(session: Session, project_id: str, dataset_id: str, *, lock: bool = False) -> Dataset | None:
@@ -36,7 +36,7 @@ def page_of(session: Session, project_id: str, page: Page) -> tuple[Sequence[Dat
 
 def unfinished_jobs(session: Session, dataset_id: str) -> Sequence[str]:
     """Ids of the jobs that still need the data set."""
-    statement = select(Job.id).where(Job.dataset_id == dataset_id, Job.status.in_(_UNFINISHED))
+    statement = select(Job.id).where(Job.dataset_id == dataset_id, Job.status.in_(life.UNFINISHED))
     return session.execute(statement.order_by(Job.id)).scalars().all()
 
 
@@ -47,7 +47,9 @@ def users_of(session: Session, dataset_id: str) -> Sequence[str]:
     )
     users = [*unfinished_jobs(session, dataset_id), *session.execute(waiting.order_by(Dataset.id)).scalars()]
     for table in (BatchRecommendation, Evaluation):
-        statement = select(table.id).where(table.dataset_id == dataset_id, table.status.in_(_TO_BE_DONE))
+        statement = select(table.id).where(
+            table.dataset_id == dataset_id, table.status.in_(light_work.UNFINISHED)
+        )
         users += session.execute(statement.order_by(table.id)).scalars()
     return users
 

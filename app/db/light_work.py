@@ -13,6 +13,9 @@ from typing import Any, TypeVar
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+UNFINISHED = frozenset({"queued", "running"})
+"""Statuses of what still needs the rows that it names."""
+
 
 class LightWork:
     """The columns of a row that a light worker claims."""

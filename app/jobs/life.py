@@ -71,6 +71,8 @@ MOVES: Mapping[Status, frozenset[Status]] = {
 }
 TERMINAL = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED})
 """Nothing more happens by itself."""
+UNFINISHED = frozenset(Status) - TERMINAL
+"""A job that still needs what it names."""
 HELD = frozenset({Status.RUNNING, Status.PAUSING, Status.CANCELLING})
 """A worker has the job, by a lease."""
 

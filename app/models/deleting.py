@@ -7,15 +7,14 @@ from collections.abc import Sequence
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from app.db import light_work
 from app.db.models.batch_recommendation import BatchRecommendation
 from app.db.models.evaluation import Evaluation
 from app.db.models.job import Job
 from app.db.models.model import Model
 from app.db.models.model_alias import ModelAlias
 from app.errors import InUseError
-
-_UNFINISHED = ("queued", "running")
-_UNFINISHED_JOBS = ("queued", "running", "pausing", "paused", "cancelling")
+from app.jobs import life
 
 
 def refuse_aliased(
@@ -62,11 +61,11 @@ def _users_of(session: Session, models: Sequence[Model]) -> list[str]:
     ids, projects = [model.id for model in models], {model.project_id for model in models}
     users: list[str] = []
     for table in (BatchRecommendation, Evaluation):
-        statement = select(table.id).where(table.model_id.in_(ids), table.status.in_(_UNFINISHED))
+        statement = select(table.id).where(table.model_id.in_(ids), table.status.in_(light_work.UNFINISHED))
         users += session.execute(statement.order_by(table.id)).scalars()
     started = select(Job.id).where(
         Job.project_id.in_(projects),
-        Job.status.in_(_UNFINISHED_JOBS),
+        Job.status.in_(life.UNFINISHED),
         Job.spec["init_from"].astext.in_(ids),
     )
     return [*users, *session.execute(started.order_by(Job.id)).scalars()]
