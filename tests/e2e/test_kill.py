@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -126,12 +127,21 @@ def resumed(workshop: Workshop, job_id: str) -> bool:
         return session.execute(told).first() is not None
 
 
-def said(workshop: Workshop, job_id: str, text: str) -> bool:
-    """Whether the job's kept log has that text."""
+def kept_log(workshop: Workshop, job_id: str) -> str:
+    """What all attempts of the job have logged."""
     project_id = workshop.job(job_id).project_id
     with workshop.database.unit_of_work() as session:
         kept = logs.page(session, project_id, job_id, attempt=None, after=None, tail=None, limit=None)
-        return text in logs.as_text(kept)
+        return logs.as_text(kept)
+
+
+def said(workshop: Workshop, job_id: str, text: str) -> bool:
+    return text in kept_log(workshop, job_id)
+
+
+def epochs_told(workshop: Workshop, job_id: str) -> list[tuple[str, ...]]:
+    """Arm and epoch, each time that an epoch ended, in any attempt."""
+    return re.findall(r"arm (\w+), seed 0: epoch (\d+) in", kept_log(workshop, job_id))
 
 
 def succeeded(workshop: Workshop, job_id: str) -> bool:
@@ -191,7 +201,8 @@ def test_a_paused_job_goes_on_where_it_was_paused(workshop: Workshop, undisturbe
     with workshop.database.unit_of_work() as session:
         assert resume(session, workshop.settings, project, job_id).status == "queued"
     workshop.wait(lambda: succeeded(workshop, job_id))
-    assert resumed(workshop, job_id)
+    told = epochs_told(workshop, job_id)
+    assert len(told) == len(set(told)) == 2 + 2 * 14  # no epoch was trained twice, wherever the pause came
     assert outcomes(workshop, job_id) == ["paused", "succeeded"]
     assert outcome(workshop, job_id) == undisturbed
 
