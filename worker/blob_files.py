@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import polars as pl
 
 from app.storage.blobs import CHUNK_BYTES, BlobStore, BlobWriter
+from worker.training.portable import MODEL_FILES
 
 
 def download(
@@ -33,3 +34,8 @@ def read_interactions(
     """Stream stored interactions to a file and read them: a canonical frame."""
     download(blobs, blob_id, path, beat=beat)
     return pl.read_parquet(path)
+
+
+def read_model_files(blobs: BlobStore, blob_of: Mapping[str, str]) -> dict[str, bytes]:
+    """Read those of a model's files that scoring needs, by name; what has no blob is left out."""
+    return {name: b"".join(blobs.read(blob_of[name])) for name in MODEL_FILES if name in blob_of}

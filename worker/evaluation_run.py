@@ -11,14 +11,15 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from app.evaluations.life import EvaluationClaim, Inputs, inputs, show, succeed
-from worker.blob_files import read_interactions
+from worker.blob_files import read_interactions, read_model_files
 from worker.durably import durably
 from worker.job_checkpoints import CHECKPOINT_TYPE
 from worker.resources import Resources
+from worker.training.portable import MODEL_FILES
 from worker.training.progress import Control, Phase, Stopped, TrainingError
 from worker.training.runtime import Runtime
 from worker.training.spec import TrainSpec
-from worker.training.stored_model import FILES, Trained, evaluate_stored
+from worker.training.stored_model import Trained, evaluate_stored
 
 _WRITE_SECONDS = 0.5
 _MEASURINGS = 9
@@ -129,7 +130,7 @@ def _needed(
 ) -> tuple[pl.DataFrame, dict[str, bytes]]:
     if found.interactions is None:
         raise DatasetGoneError("The data set was deleted.")
-    if not set(FILES) <= found.files.keys():
+    if not set(MODEL_FILES) <= found.files.keys():
         raise ModelGoneError("The model was deleted.")
-    files = {name: b"".join(resources.blobs.read(found.files[name])) for name in FILES}
+    files = read_model_files(resources.blobs, found.files)
     return read_interactions(resources.blobs, found.interactions, folder / "interactions", beat=beat), files

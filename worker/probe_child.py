@@ -24,7 +24,7 @@ MEASURED_SECONDS = 3.0
 def run_probe(probe_id: str, resources: Resources, folder: Path, upward: Upward | None = None) -> None:
     """Measure and store. Raises TrainingError."""
     from worker.blob_files import read_interactions  # noqa: PLC0415
-    from worker.training.fitting.warm_start import FILES, InitialModel  # noqa: PLC0415
+    from worker.initial_model import find_initial, read_initial  # noqa: PLC0415
     from worker.training.probing import probe  # noqa: PLC0415
     from worker.training.progress import DataError  # noqa: PLC0415
     from worker.training.runtime import Runtime  # noqa: PLC0415
@@ -34,14 +34,12 @@ def run_probe(probe_id: str, resources: Resources, folder: Path, upward: Upward 
     settings = resources.settings
     with resources.database.unit_of_work() as session:
         found = inputs(session, probe_id)
-    if found is None:
-        raise DataError("the data set or the model of this probe no longer exists")
+        if found is None:
+            raise DataError("the data set of this probe no longer exists")
+        spec = TrainSpec.model_validate(found.spec)
+        initial_blobs = find_initial(session, found.project_id, spec)
     log = read_interactions(resources.blobs, found.interactions, folder / "interactions.parquet", beat=beat)
-    spec = TrainSpec.model_validate(found.spec)
-    initial = None
-    if spec.init_from is not None:
-        files = {name: b"".join(resources.blobs.read(found.initial[name])) for name in FILES}
-        initial = InitialModel.read(spec.init_from, files)
+    initial = read_initial(resources.blobs, spec, initial_blobs)
     runtime = Runtime(device=settings.device, threads=settings.threads)
     result = probe(spec, log, runtime=runtime, seconds=MEASURED_SECONDS, initial=initial, beat=beat)
     with resources.database.unit_of_work() as session:

@@ -10,7 +10,6 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -18,17 +17,9 @@ from typing import Any, Final
 import polars as pl
 
 from app.models.batches import Claim, claim, fail, release, renew, succeed
-from app.storage.blobs import BlobStore
-from worker.blob_files import download, upload
+from worker.blob_files import download, read_model_files, upload
 from worker.resources import Resources
-from worker.training.portable import (
-    CONFIG_FILE,
-    ITEMS_FILE,
-    WEIGHTS_FILE,
-    ModelUnreadableError,
-    PortableModel,
-    load_model,
-)
+from worker.training.portable import ModelUnreadableError, PortableModel, load_model
 
 CONTENT_TYPE = "application/vnd.apache.parquet"
 ROWS_A_PART = 200_000
@@ -58,7 +49,7 @@ def recommend_batch(batch_id: str, *, resources: Resources, stopping: threading.
         return
     with tempfile.TemporaryDirectory(prefix="steadyrank-") as folder:
         try:
-            model = _model(resources.blobs, claimed.files)
+            model = load_model(read_model_files(resources.blobs, claimed.files))
             source = Path(folder) / "interactions.parquet"
             download(resources.blobs, claimed.interactions, source)
             run = _Run(resources, claimed, model, Path(folder), stopping)
@@ -166,8 +157,3 @@ def _failed(resources: Resources, claimed: Claim, code: str, message: str, hint:
     with resources.database.unit_of_work() as session:
         fail(session, claimed, code=code, message=message, hint=hint)
     logger.info("batch %s failed: %s", claimed.batch_id, message)
-
-
-def _model(blobs: BlobStore, files: Mapping[str, str]) -> PortableModel:
-    needed = [path for path in (CONFIG_FILE, ITEMS_FILE, WEIGHTS_FILE) if path in files]
-    return load_model({path: b"".join(blobs.read(files[path])) for path in needed})

@@ -8,23 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.db.models.dataset import Dataset
 from app.db.models.job import Job
-from app.db.models.model import Model
-from app.db.models.model_file import ModelFile
 from app.jobs.claims import Claim, hold
 from app.jobs.results import FinishedModel, succeed
 from app.storage.blobs import BlobInfo, BlobStore, BlobWriter
 from worker.blob_files import read_interactions
 from worker.durably import durably
+from worker.initial_model import find_initial, read_initial
 from worker.job_checkpoints import CHECKPOINT_TYPE, JobCheckpoints
 from worker.resources import Resources
 from worker.sinks import JobProgress
 from worker.training.experiment import ExperimentResult, TrainedModel, run_experiment
-from worker.training.fitting.warm_start import FILES, InitialModel
 from worker.training.progress import Control, DataError
 from worker.training.runtime import Runtime
 from worker.training.spec import TrainSpec
@@ -68,13 +65,10 @@ def run_training(
         job = hold(session, claimed)
         spec = TrainSpec.model_validate(job.spec)
         blob_id = _interactions_of(session, job)
-        initial_blobs = _initial_of(session, job, spec)
+        initial_blobs = find_initial(session, job.project_id, spec)
     interactions = read_interactions(resources.blobs, blob_id, folder / "interactions.parquet", beat=beat)
-    initial = None
-    if spec.init_from is not None:
-        files = {name: b"".join(resources.blobs.read(blob)) for name, blob in initial_blobs.items()}
-        beat()
-        initial = InitialModel.read(spec.init_from, files)
+    initial = read_initial(resources.blobs, spec, initial_blobs)
+    beat()
     runtime = Runtime(device=settings.device, threads=settings.threads)
     found(runtime.environment(runtime.prepare()))
     result = run_experiment(
@@ -147,20 +141,3 @@ def _interactions_of(session: Session, job: Job) -> str:
     if dataset.sha256 != job.dataset_facts.get("sha256"):
         raise DataError("the data set is not the one that this job was made for", hint=_UPLOAD_AGAIN)
     return dataset.canonical_blob
-
-
-def _initial_of(session: Session, job: Job, spec: TrainSpec) -> dict[str, str]:
-    """Blobs, by file name, of the model that training starts from; none where it starts afresh."""
-    if spec.init_from is None:
-        return {}
-    rows = session.execute(
-        select(ModelFile.path, ModelFile.blob_id)
-        .join(Model, Model.id == ModelFile.model_id)
-        .where(Model.id == spec.init_from, Model.project_id == job.project_id, ModelFile.path.in_(FILES))
-    ).all()
-    if len(rows) < len(FILES):
-        raise DataError(
-            f"init_from: the model {spec.init_from} no longer exists",
-            hint="Submit the job again from another model, or without init_from.",
-        )
-    return {row.path: row.blob_id for row in rows}

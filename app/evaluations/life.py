@@ -20,9 +20,9 @@ from app.db.light_work import abandoned, error_of_takes
 from app.db.models.dataset import Dataset
 from app.db.models.evaluation import Evaluation
 from app.db.models.model import Model
-from app.db.models.model_file import ModelFile
 from app.db.session import send_after_commit
 from app.jobs.claims import LeaseLost
+from app.models.queries import file_blobs
 from app.task_names import EVALUATE_MODEL, MEASURE_QUEUE
 from app.webhooks.outbox import announce_evaluation
 
@@ -86,8 +86,7 @@ def inputs(session: Session, claimed: EvaluationClaim) -> Inputs:
     files: dict[str, str] = {}
     learnt: Dataset | None = None
     if model is not None:
-        found = session.execute(select(ModelFile).where(ModelFile.model_id == model.id)).scalars()
-        files = {file.path: file.blob_id for file in found}
+        files = file_blobs(session, model.id)
         learnt = None if model.dataset_id is None else session.get(Dataset, model.dataset_id)
         if learnt is not None and learnt.sha256 != model.dataset_facts.get("sha256"):
             learnt = None

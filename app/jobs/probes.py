@@ -10,7 +10,7 @@ import hashlib
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -19,8 +19,6 @@ from sqlalchemy import Select, case, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from app.db.models.dataset import Dataset
-from app.db.models.model import Model
-from app.db.models.model_file import ModelFile
 from app.db.models.probe import Probe
 from app.db.session import Database, send_after_commit
 from app.jobs.workers import alive, any_alive
@@ -52,11 +50,11 @@ class Unprobed:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a probe works on; `initial` are blobs, by file name, of the model that training starts from."""
+    """What a probe works on: `interactions` is a blob, `since_claimed` in seconds."""
 
+    project_id: str
     spec: dict[str, Any]
     interactions: str
-    initial: Mapping[str, str]
     since_claimed: float
 
 
@@ -133,24 +131,16 @@ def claim(session: Session, probe_id: str) -> bool:
 
 
 def inputs(session: Session, probe_id: str) -> Inputs | None:
-    """What a claimed probe works on; None when its data set or its model is gone."""
+    """What a claimed probe works on; None when its data set is gone."""
     since = func.extract("epoch", func.clock_timestamp() - Probe.started_at)
     row = session.execute(
-        select(Probe.spec, Probe.project_id, Dataset.canonical_blob, since)
+        select(Probe.project_id, Probe.spec, Dataset.canonical_blob, since)
         .join(Dataset, Dataset.id == Probe.dataset_id)
         .where(Probe.id == probe_id, Probe.status == "running")
     ).one_or_none()
     if row is None or row.canonical_blob is None:
         return None
-    files = (
-        select(ModelFile.path, ModelFile.blob_id)
-        .join(Model, Model.id == ModelFile.model_id)
-        .where(Model.id == row.spec["init_from"], Model.project_id == row.project_id)
-    )
-    initial = {file.path: file.blob_id for file in session.execute(files)} if row.spec["init_from"] else {}
-    if row.spec["init_from"] and not initial:
-        return None
-    return Inputs(row.spec, row.canonical_blob, initial, float(row[3]))
+    return Inputs(row.project_id, row.spec, row.canonical_blob, float(row[3]))
 
 
 def succeed(session: Session, probe_id: str, result: dict[str, Any]) -> None:

@@ -20,7 +20,6 @@ from app.db.clock import clock_time
 from app.db.light_work import abandoned, error_of_takes
 from app.db.models.batch_recommendation import BatchRecommendation
 from app.db.models.dataset import Dataset
-from app.db.models.model import Model
 from app.db.session import send_after_commit
 from app.errors import ConflictError, DatasetNotReadyError, NotFoundError
 from app.models import queries
@@ -135,8 +134,7 @@ def claim(session: Session, batch_id: str, *, lease_seconds: float) -> Claim | N
     if batch is None:
         return None
     dataset = None if batch.dataset_id is None else session.get(Dataset, batch.dataset_id)
-    model = session.get_one(Model, batch.model_id)
-    files = {file.path: file.blob_id for file in queries.files_of(session, [model])[model.id]}
+    files = queries.file_blobs(session, batch.model_id)
     interactions = None if dataset is None else dataset.canonical_blob
     return Claim(batch.id, batch.attempts, interactions, files, batch.options)
 

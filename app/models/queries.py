@@ -80,6 +80,12 @@ def forgets_of(session: Session, models: Sequence[Model]) -> Mapping[str, list[D
     return {model_id: by_dataset[dataset_id] for model_id, dataset_id in datasets.items()}
 
 
+def file_blobs(session: Session, model_id: str) -> dict[str, str]:
+    """The blobs of a model's files, by path; {} when there is no such model."""
+    rows = session.execute(select(ModelFile.path, ModelFile.blob_id).where(ModelFile.model_id == model_id))
+    return {row.path: row.blob_id for row in rows}
+
+
 def files_of(session: Session, models: Sequence[Model]) -> Mapping[str, list[ModelFile]]:
     """The files of these models, by model id."""
     found: defaultdict[str, list[ModelFile]] = defaultdict(list)

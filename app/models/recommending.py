@@ -10,20 +10,18 @@ from app.db.models.model import Model
 from app.errors import ErrorItem, SteadyRankError, ValidationFailed
 from app.models import service
 from app.models.loaded import LoadedModels
-from app.models.queries import files_of
+from app.models.queries import file_blobs
 from app.models.schemas import RecommendRequest
 from app.storage.blobs import BlobStore
 from worker.training.portable import (
-    CONFIG_FILE,
     ITEMS_FILE,
-    WEIGHTS_FILE,
+    MODEL_FILES,
     ModelUnreadableError,
     PortableModel,
     ReplacePositionError,
     UnknownItemsError,
 )
 
-_READ = (CONFIG_FILE, ITEMS_FILE, WEIGHTS_FILE)
 _POINTED_AT = 20
 
 
@@ -56,8 +54,8 @@ def recommend(
 
 
 def _load(session: Session, blobs: BlobStore, loaded: LoadedModels, model: Model) -> PortableModel:
-    files = {found.path: found.blob_id for found in files_of(session, [model])[model.id]}
-    contents = {path: b"".join(blobs.read(files[path])) for path in _READ if path in files}
+    files = file_blobs(session, model.id)
+    contents = {path: b"".join(blobs.read(files[path])) for path in MODEL_FILES if path in files}
     try:
         return loaded.load(model.id, contents)
     except ModelUnreadableError as error:

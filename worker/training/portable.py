@@ -32,6 +32,8 @@ WEIGHTS_FILE: Final = "weights.safetensors"
 CONFIG_FILE: Final = "config.json"
 ITEMS_FILE: Final = "items.json"
 CARD_FILE: Final = "README.md"
+MODEL_FILES: Final[tuple[str, ...]] = (CONFIG_FILE, ITEMS_FILE, WEIGHTS_FILE)
+"""What of a model's files is read."""
 
 _VERSION_1: Final = {
     "block": "original",
@@ -259,10 +261,10 @@ def load_model(source: str | Path | Mapping[str, bytes]) -> PortableModel:
     """Load a model from its folder, or from its files' contents by name. Raises ModelUnreadableError."""
     try:
         if isinstance(source, Mapping):
-            files = {name: source[name] for name in (CONFIG_FILE, ITEMS_FILE, WEIGHTS_FILE)}
+            files = {name: source[name] for name in MODEL_FILES}
         else:
             folder = Path(source)
-            files = {name: (folder / name).read_bytes() for name in (CONFIG_FILE, ITEMS_FILE, WEIGHTS_FILE)}
+            files = {name: (folder / name).read_bytes() for name in MODEL_FILES}
         config, item_ids = json.loads(files[CONFIG_FILE]), json.loads(files[ITEMS_FILE])
         weights = _read_weights(files[WEIGHTS_FILE])
     except KeyError as error:

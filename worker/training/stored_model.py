@@ -25,15 +25,12 @@ from worker.training.evaluation.known_items import KnownItemsScorer, SplitForMod
 from worker.training.evaluation.outcomes import pack_outcomes
 from worker.training.models.base import SequenceModel
 from worker.training.models.build import build_model
-from worker.training.portable import CONFIG_FILE, ITEMS_FILE, WEIGHTS_FILE, ModelUnreadableError, load_model
+from worker.training.portable import WEIGHTS_FILE, ModelUnreadableError, load_model
 from worker.training.progress import Phase, TrainingError
 from worker.training.reporting.evaluation_report import build_evaluation_report, render_evaluation
 from worker.training.reporting.results import dataset_facts, measure
 from worker.training.runtime import Runtime
 from worker.training.spec import TrainSpec
-
-FILES = (CONFIG_FILE, ITEMS_FILE, WEIGHTS_FILE)
-"""What of a model's files is read."""
 
 _ITEMS = "item_embedding.weight"
 _NAMED = 20
@@ -83,7 +80,7 @@ def evaluate_stored(
 ) -> ModelEvaluation:
     """Measure a stored model on a data set.
 
-    files: FILES of the model by name. spec: the model's own, with data and evaluation settings as wanted.
+    files: of MODEL_FILES, by name. spec: the model's own, with data and evaluation settings as wanted.
     interactions: a canonical frame. model: what the report says of it; needs "arm" and "seed". trained: None
     where that is no longer there; then targets in the model's training cannot be found, and every item that
     the model knows counts as trained on. phase and tick hear how far it is; tick may raise to end it.

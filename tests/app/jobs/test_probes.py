@@ -166,7 +166,7 @@ def test_what_cannot_be_probed_is_written_down(
     lost = waiting(resources, dataset, init_from="mdl_deleted")
     with resources.database.unit_of_work() as session:
         assert claim(session, lost)
-    with pytest.raises(DataError):
+    with pytest.raises(DataError, match="the model mdl_deleted no longer exists"):
         run_probe(lost, resources, tmp_path)
     slow = waiting(resources, dataset, hidden_size=12)
     monkeypatch.setattr(worker.probe, "LIMIT_SECONDS", 0.0)

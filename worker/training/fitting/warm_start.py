@@ -18,12 +18,9 @@ import safetensors.torch
 import torch
 
 from worker.training.models.base import SequenceModel
-from worker.training.portable import CONFIG_FILE, ITEMS_FILE, WEIGHTS_FILE, ModelUnreadableError, load_model
+from worker.training.portable import MODEL_FILES, WEIGHTS_FILE, ModelUnreadableError, load_model
 from worker.training.progress import DataError
 from worker.training.spec import TrainSpec, start_misfits
-
-FILES = (CONFIG_FILE, ITEMS_FILE, WEIGHTS_FILE)
-"""What of a model's files is read."""
 
 _ITEMS, _POSITIONS = "item_embedding.weight", "position_embedding.weight"
 
@@ -42,7 +39,7 @@ class InitialModel:
 
     @classmethod
     def read(cls, name: str, files: Mapping[str, bytes]) -> InitialModel:
-        """Read a model's FILES, by name. Raises DataError when they are not a model's."""
+        """Read a model's MODEL_FILES, by name. Raises DataError when they are not a model's."""
         try:
             model = load_model(files)
             weights = safetensors.torch.load(files[WEIGHTS_FILE])
@@ -56,11 +53,11 @@ class InitialModel:
     def read_folder(cls, folder: Path) -> InitialModel:
         """Read a model folder, as `steadyrank train` writes it. Raises DataError."""
         try:
-            files = {name: (folder / name).read_bytes() for name in FILES}
+            files = {name: (folder / name).read_bytes() for name in MODEL_FILES}
         except OSError as error:
             raise DataError(
                 f"init_from: {folder} is no model folder: {error}",
-                hint=f"Name a folder that holds {', '.join(FILES)}.",
+                hint=f"Name a folder that holds {', '.join(MODEL_FILES)}.",
             ) from error
         return cls.read(str(folder), files)
 
