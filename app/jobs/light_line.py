@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.db.models.batch_recommendation import BatchRecommendation
 from app.db.models.evaluation import Evaluation
+from app.jobs.line import why_waiting
 from app.jobs.workers import count_alive
 from app.task_names import LIGHT_QUEUE, MEASURE_QUEUE
 
@@ -42,22 +43,9 @@ def light_line(session: Session, rows: Sequence[RowT]) -> Mapping[str, LightQueu
         .subquery()
     )
     places = session.execute(select(line).where(line.c.id.in_([row.id for row in queued])))
-    position: dict[str, int] = {found.id: found.position for found in places}
-    return {
-        row.id: LightQueue(
-            position=position[row.id], **_reason(row, position[row.id], workers, workers - running)
-        )
-        for row in queued
-        if row.id in position
-    }
-
-
-def _reason(row: BatchRecommendation | Evaluation, position: int, workers: int, idle: int) -> dict[str, str]:
-    if not workers:
-        return {"reason": "no worker is alive", "code": "no_worker_alive"}
-    if row.take_error:
-        reason = f"a worker could not begin it ({row.take_error}); it is tried again"
-        return {"reason": reason, "code": "could_not_begin"}
-    if position <= idle:
-        return {"reason": "a worker is about to take it", "code": "starting"}
-    return {"reason": "waiting for a free worker", "code": "waiting_for_worker"}
+    take_errors = {row.id: row.take_error for row in queued}
+    found: dict[str, LightQueue] = {}
+    for row_id, position in places:
+        reason, code = why_waiting(position, workers, workers - running, take_errors[row_id])
+        found[row_id] = LightQueue(position=position, reason=reason, code=code)
+    return found

@@ -37,12 +37,18 @@ def line_of(session: Session, job_ids: Sequence[str]) -> Mapping[str, Waiting]:
         .subquery()
     )
     places = session.execute(select(line).where(line.c.id.in_(job_ids)))
-    return {job_id: Waiting(place, *_reason(place, workers, idle)) for job_id, place in places}
+    return {job_id: Waiting(place, *why_waiting(place, workers, idle)) for job_id, place in places}
 
 
-def _reason(position: int, workers: int, idle: int) -> tuple[str, str]:
+def why_waiting(position: int, workers: int, idle: int, take_error: str | None = None) -> tuple[str, str]:
+    """Why what stands at `position` of a line is not running, in words and as a code.
+
+    take_error: what kept the last worker that heard of it from beginning.
+    """
     if not workers:
         return "no worker is alive", "no_worker_alive"
+    if take_error:
+        return f"a worker could not begin it ({take_error}); it is tried again", "could_not_begin"
     if position <= idle:
         return "a worker is about to take it", "starting"
     busy = "the worker is" if workers == 1 else f"all {workers} workers are"
