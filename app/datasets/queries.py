@@ -29,6 +29,12 @@ def find(session: Session, project_id: str, dataset_id: str, *, lock: bool = Fal
     return session.execute(statement.with_for_update() if lock else statement).scalar_one_or_none()
 
 
+def find_held(session: Session, project_id: str, dataset_id: str) -> Dataset | None:
+    """The data set, if it is the project's, held against its deletion until the transaction ends."""
+    statement = select(Dataset).where(Dataset.id == dataset_id, Dataset.project_id == project_id)
+    return session.execute(statement.with_for_update(read=True)).scalar_one_or_none()
+
+
 def page_of(session: Session, project_id: str, page: Page) -> tuple[Sequence[Dataset], bool]:
     """One page of the project's data sets, newest first, and whether there are more."""
     return paginate(session, select(Dataset).where(Dataset.project_id == project_id), Dataset.id, page)

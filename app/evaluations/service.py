@@ -8,9 +8,9 @@ from pydantic import ValidationError
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app.db.models.dataset import Dataset
+from app.datasets.using import facts_of, ready_dataset
 from app.db.models.evaluation import Evaluation
-from app.errors import ConflictError, DatasetNotReadyError, ErrorItem, NotFoundError, ValidationFailed
+from app.errors import ConflictError, ErrorItem, NotFoundError, ValidationFailed
 from app.evaluations.life import wake
 from app.evaluations.schemas import EvaluationCreate
 from app.models.service import get as get_model
@@ -33,11 +33,7 @@ def create(session: Session, project_id: str, asked: EvaluationCreate) -> Evalua
         model = get_model(session, project_id, asked.model)
     except NotFoundError as error:
         raise NotFoundError.of("model", asked.model, pointer="/model") from error
-    dataset = session.get(Dataset, asked.dataset)
-    if dataset is None or dataset.project_id != project_id:
-        raise NotFoundError.of("dataset", asked.dataset, pointer="/dataset")
-    if dataset.status != "ready":
-        raise DatasetNotReadyError(f"Data set {dataset.id} is {dataset.status}.")
+    dataset = ready_dataset(session, project_id, asked.dataset)
     try:
         # Another model's weights, long since in these: nothing that this would have to fetch.
         spec = TrainSpec.model_validate({**model.job_facts["spec"], **asked.changes(), "init_from": None})
@@ -61,7 +57,7 @@ def create(session: Session, project_id: str, asked: EvaluationCreate) -> Evalua
             "trained_on": {name: model.dataset_facts.get(name) for name in ("id", "name", "sha256")},
         },
         dataset_id=dataset.id,
-        dataset_facts={"id": dataset.id, "name": dataset.name, "sha256": dataset.sha256},
+        dataset_facts=facts_of(dataset),
         spec=spec.model_dump(mode="json"),
         status="queued",
     )

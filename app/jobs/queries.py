@@ -12,7 +12,6 @@ from sqlalchemy.orm import Session
 
 from app.db.ids import first_id
 from app.db.models.checkpoint import Checkpoint
-from app.db.models.dataset import Dataset
 from app.db.models.job import Job
 from app.db.models.job_attempt import JobAttempt
 from app.db.models.job_event import JobEvent
@@ -98,15 +97,6 @@ def page_of(
         holds = Job.labels.has_key(key) if value is None else Job.labels.contains({key: value})
         statement = statement.where(holds)
     return paginate(session, statement, Job.id, page)
-
-
-def usable_dataset(session: Session, project_id: str, dataset_id: str) -> Dataset | None:
-    """The data set, if it is the project's, held against its deletion until the transaction ends."""
-    return session.execute(
-        select(Dataset)
-        .where(Dataset.id == dataset_id, Dataset.project_id == project_id)
-        .with_for_update(read=True)
-    ).scalar_one_or_none()
 
 
 def surroundings_of(session: Session, jobs: Sequence[Job]) -> Mapping[str, Surroundings]:

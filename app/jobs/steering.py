@@ -6,9 +6,10 @@ from sqlalchemy.orm import Session
 
 from app.accounts import quotas
 from app.config import Settings
+from app.datasets.queries import find_held
 from app.db.models.job import Job
 from app.errors import ErrorItem, JobStateError, ValidationFailed
-from app.jobs import queries, service
+from app.jobs import service
 from app.jobs.life import TERMINAL, Status, lock, move
 from app.jobs.request_schemas import MOST_LABELS, JobChange
 
@@ -95,7 +96,7 @@ def retry(session: Session, settings: Settings, project_id: str, job_id: str) ->
     """
     found = service.get(session, project_id, job_id)
     # the data set's row first, as everywhere: it is held against its deletion
-    dataset = queries.usable_dataset(session, project_id, found.dataset_id or "")
+    dataset = find_held(session, project_id, found.dataset_id or "")
     job = lock(session, found.id)
     if Status(job.status) not in _RETRYABLE:
         raise _refusal(job, "job_not_retryable", "Only a failed or cancelled job can be tried again.")

@@ -8,11 +8,11 @@ from sqlalchemy.orm import Session
 
 from app.accounts import quotas
 from app.config import Settings
+from app.datasets.using import facts_of, ready_dataset
 from app.db.models.dataset import Dataset
 from app.db.models.job import Job
 from app.db.models.model import Model
-from app.errors import DatasetNotReadyError, ErrorItem, NotFoundError, ValidationFailed
-from app.jobs import queries
+from app.errors import ErrorItem, NotFoundError, ValidationFailed
 from app.jobs.estimates import estimate
 from app.jobs.life import enqueue
 from app.jobs.limits import limit_faults
@@ -36,20 +36,7 @@ def check(
     initial = _initial_model(session, project_id, spec)
     if initial is not None:
         spec = spec.model_copy(update={"init_from": initial.id})
-    dataset = queries.usable_dataset(session, project_id, body.dataset)
-    if dataset is None:
-        raise NotFoundError.of("dataset", body.dataset, pointer="/dataset")
-    if dataset.status == "rejected":
-        raise DatasetNotReadyError(
-            f"Data set {dataset.id} was rejected and cannot be trained on.",
-            code="dataset_rejected",
-            hint=f"GET /v1/datasets/{dataset.id}/report says why; mend the file and upload it again.",
-        )
-    if dataset.status != "ready":
-        raise DatasetNotReadyError(
-            f"Data set {dataset.id} is {dataset.status}.",
-            hint=f"Its status is {dataset.status}; poll GET /v1/datasets/{dataset.id} until it is ready.",
-        )
+    dataset = ready_dataset(session, project_id, body.dataset)
     faults = [
         *_faults(spec, dataset, settings),
         *limit_faults(body, settings),
@@ -69,12 +56,7 @@ def create(session: Session, settings: Settings, project_id: str, body: JobCreat
         name=body.name,
         labels=dict(body.labels),
         dataset_id=dataset.id,
-        dataset_facts={
-            "id": dataset.id,
-            "name": dataset.name,
-            "sha256": dataset.sha256,
-            "stats": dataset.stats,
-        },
+        dataset_facts={**facts_of(dataset), "stats": dataset.stats},
         spec=spec.model_dump(mode="json"),
         priority=body.priority,
         max_runtime=body.max_runtime,

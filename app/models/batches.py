@@ -16,12 +16,13 @@ from sqlalchemy.orm import Session
 
 from app.accounts import quotas
 from app.config import Settings
+from app.datasets.using import facts_of, ready_dataset
 from app.db.clock import clock_time
 from app.db.light_work import abandoned, error_of_takes
 from app.db.models.batch_recommendation import BatchRecommendation
 from app.db.models.dataset import Dataset
 from app.db.session import send_after_commit
-from app.errors import ConflictError, DatasetNotReadyError, NotFoundError
+from app.errors import ConflictError, NotFoundError
 from app.models import queries
 from app.models.batch_schemas import BatchCreate
 from app.pagination import Page, paginate
@@ -48,17 +49,13 @@ def create(
     model = queries.find(session, project_id, model_id)
     if model is None:
         raise NotFoundError.of("model", model_id)
-    dataset = session.get(Dataset, asked.dataset)
-    if dataset is None or dataset.project_id != project_id:
-        raise NotFoundError.of("dataset", asked.dataset, pointer="/dataset")
-    if dataset.status != "ready":
-        raise DatasetNotReadyError(f"Data set {dataset.id} is {dataset.status}.")
+    dataset = ready_dataset(session, project_id, asked.dataset)
     quotas.require_room(session, settings, project_id, 1)
     batch = BatchRecommendation(
         project_id=project_id,
         model_id=model.id,
         dataset_id=dataset.id,
-        dataset_facts={"id": dataset.id, "name": dataset.name, "sha256": dataset.sha256},
+        dataset_facts=facts_of(dataset),
         options=asked.model_dump(mode="json", include={"k", "exclude_seen"}),
         status="queued",
     )

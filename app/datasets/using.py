@@ -1,0 +1,41 @@
+"""A data set as what new work names: found, held, ready; and what is kept of it once it may be gone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from app.datasets import queries
+from app.db.models.dataset import Dataset
+from app.errors import DatasetNotReadyError, NotFoundError
+
+
+def ready_dataset(session: Session, project_id: str, dataset_id: str) -> Dataset:
+    """The data set, held against its deletion until the transaction ends.
+
+    Raises:
+        NotFoundError: The project has no such data set.
+        DatasetNotReadyError: It is still being read (`dataset_not_ready`), or was rejected.
+
+    """
+    dataset = queries.find_held(session, project_id, dataset_id)
+    if dataset is None:
+        raise NotFoundError.of("dataset", dataset_id, pointer="/dataset")
+    if dataset.status == "rejected":
+        raise DatasetNotReadyError(
+            f"Data set {dataset.id} was rejected and cannot be used.",
+            code="dataset_rejected",
+            hint=f"GET /v1/datasets/{dataset.id}/report says why; mend the file and upload it again.",
+        )
+    if dataset.status != "ready":
+        raise DatasetNotReadyError(
+            f"Data set {dataset.id} is {dataset.status}.",
+            hint=f"Its status is {dataset.status}; poll GET /v1/datasets/{dataset.id} until it is ready.",
+        )
+    return dataset
+
+
+def facts_of(dataset: Dataset) -> dict[str, Any]:
+    """What is kept of a data set with what was made of it."""
+    return {"id": dataset.id, "name": dataset.name, "sha256": dataset.sha256}
