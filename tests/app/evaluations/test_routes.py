@@ -15,6 +15,7 @@ from app.sdk.client import SteadyRank
 from app.sdk.errors import ConflictError
 from app.storage.database import DatabaseBlobStore
 from tests.factories import make_dataset
+from tests.problems import problem
 from tests.trained_jobs import log_of, store_log, train_job
 from worker.evaluation_run import run_evaluation
 from worker.resources import Resources
@@ -45,13 +46,6 @@ def work(resources: Resources, evaluation_id: str, folder: Path) -> None:
         beat=lambda: None,
         control=lambda: Control.CONTINUE,
     )
-
-
-def problem(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
-    assert response.status_code == status, response.text
-    body: dict[str, Any] = response.json()
-    assert body["code"] == code
-    return body
 
 
 def test_from_the_request_to_the_report(

@@ -13,6 +13,7 @@ import pytest
 from app.accounts.service import create_key
 from app.db.session import Database
 from app.storage.database import DatabaseBlobStore
+from tests.problems import problem
 from tests.stored_models import CARD, store_models
 
 NAME = "films-sasrec-cascade"
@@ -45,13 +46,6 @@ def submitter(client: httpx.Client, database: Database) -> dict[str, str]:
     with database.unit_of_work() as session:
         _, secret = create_key(session, name="ci", scopes=["submit"])
     return {"Authorization": f"Bearer {secret}"}
-
-
-def problem(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
-    assert response.status_code == status, response.text
-    body: dict[str, Any] = response.json()
-    assert body["code"] == code
-    return body
 
 
 def put(client: httpx.Client, **body: Any) -> httpx.Response:

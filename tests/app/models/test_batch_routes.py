@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import threading
 from pathlib import Path
-from typing import Any
 
 import httpx
 import polars as pl
@@ -16,6 +15,7 @@ from app.db.session import Database
 from app.sdk.client import SteadyRank
 from app.storage.database import DatabaseBlobStore
 from tests.factories import make_dataset, make_ready_dataset
+from tests.problems import problem
 from tests.stored_models import store_models
 from worker.recommend import recommend_batch
 from worker.resources import Resources
@@ -35,13 +35,6 @@ def dataset_id(database: Database, blobs: DatabaseBlobStore) -> str:
     pl.DataFrame(columns).write_parquet(file)
     with database.unit_of_work() as session:
         return make_ready_dataset(session, blobs, canonical=file.getvalue()).id
-
-
-def problem(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
-    assert response.status_code == status, response.text
-    body: dict[str, Any] = response.json()
-    assert body["code"] == code
-    return body
 
 
 def test_a_batch_from_the_request_to_the_file(

@@ -11,6 +11,7 @@ import pytest
 from app.db.session import Database
 from app.models.loaded import LoadedModels
 from app.storage.database import DatabaseBlobStore
+from tests.problems import problem
 from tests.stored_models import model_files, store_models
 from worker.training.portable import PortableModel, load_model
 
@@ -24,13 +25,6 @@ def model_id(database: Database, blobs: DatabaseBlobStore) -> str:
 @pytest.fixture
 def local() -> PortableModel:
     return load_model(model_files())
-
-
-def problem(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
-    assert response.status_code == status, response.text
-    body: dict[str, Any] = response.json()
-    assert body["code"] == code
-    return body
 
 
 @pytest.mark.parametrize(
