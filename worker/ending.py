@@ -3,27 +3,13 @@
 from __future__ import annotations
 
 import signal
-from enum import Enum
 
 from sqlalchemy.orm import Session
 
 from app.jobs.claims import Claim, hold, job_error, lose_attempt, release
 from app.jobs.life import Status, move
 from worker.pipe import End
-
-
-class Asked(Enum):
-    """Why the parent wants, or wanted, its training process to end."""
-
-    NOTHING = "nothing"
-    CANCEL = "cancel"
-    PAUSE = "pause"
-    SHUTDOWN = "shutdown"
-    RUNTIME = "max_runtime"
-    """Its time is over, and it did not even come to measure what it had."""
-    HUNG = "hung"
-    LEASE_LOST = "lease_lost"
-
+from worker.watch import Asked
 
 _MEMORY_HINT = "Lower batch_size, hidden_size or max_length, or give the worker more memory."
 _LOST_HINT = "Nothing needs to be done; the worker's log says more."

@@ -13,8 +13,9 @@ from app.jobs.claims import Claim, LeaseLost, claim, release
 from app.jobs.steering import cancel, pause
 from app.storage.database import DatabaseBlobStore
 from tests.factories import make_job, make_ready_dataset
-from worker.ending import Asked, settle
+from worker.ending import settle
 from worker.pipe import End
+from worker.watch import Asked
 
 KILLED = -int(signal.SIGKILL)
 DIVERGED = End("error", code="diverged", message="step 3 is not finite", hint="less")
