@@ -107,6 +107,7 @@ class Database:
             url,
             pool_size=pool_size,
             max_overflow=_OVERFLOW * pool_size,
+            pool_use_lifo=True,  # the one used last, so that not all keep a buffer of a chunk's size
             connect_args={"connect_timeout": 10, "application_name": "steadyrank"},
         )
         check_on_checkout(self.engine)

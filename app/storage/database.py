@@ -53,15 +53,19 @@ class DatabaseBlobWriter:
         """Append bytes; every full chunk is committed at once."""
         self._whole.update(data)
         self._size += len(data)
-        self._buffer += data
-        while len(self._buffer) >= CHUNK_BYTES:
-            self._store(bytes(self._buffer[:CHUNK_BYTES]))
-            del self._buffer[:CHUNK_BYTES]
+        rest = memoryview(data)
+        while rest:
+            room = CHUNK_BYTES - len(self._buffer)
+            self._buffer += rest[:room]
+            rest = rest[room:]
+            if len(self._buffer) == CHUNK_BYTES:
+                self._store(self._buffer)  # as it is: a copy for each upload at once is what memory peaks at
+                self._buffer.clear()
 
     def finish(self, session: Session) -> BlobInfo:
         """Commit the last chunk, then set size and digest in the caller's transaction."""
         if self._buffer:
-            self._store(bytes(self._buffer))
+            self._store(self._buffer)
             self._buffer.clear()
         self._finished = True
         info = BlobInfo(self._blob_id, self._size, self._whole.hexdigest(), self._content_type)
@@ -85,7 +89,7 @@ class DatabaseBlobWriter:
         with self._engine.begin() as connection:
             connection.execute(delete(Blob).where(Blob.id == self._blob_id, Blob.sha256.is_(None)))
 
-    def _store(self, chunk: bytes) -> None:
+    def _store(self, chunk: bytearray) -> None:
         with self._engine.begin() as connection:
             connection.execute(
                 insert(BlobChunk).values(

@@ -130,3 +130,13 @@ def test_a_connection_that_is_opened_after_the_end_is_closed_too(database_url: s
         late = session.connection().connection.dbapi_connection
         assert late is not None
     assert late.closed  # type: ignore[attr-defined]
+
+
+def test_the_connection_that_came_back_last_is_handed_out_first(database: Database) -> None:
+    """Those that lie idle stay as small as they are: each keeps the largest buffer that it ever needed."""
+    first, second = database.engine.connect(), database.engine.connect()
+    last = second.connection.dbapi_connection
+    first.close()
+    second.close()
+    with database.engine.connect() as again:
+        assert again.connection.dbapi_connection is last

@@ -1,0 +1,26 @@
+"""The application that `benchmarks.api` measures; it imports nothing that a server of the service would not."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from fastapi.responses import FileResponse
+
+from app import main
+from app.config import Settings
+
+
+def create_app() -> FastAPI:
+    """The application with the two routes that it is measured against; the file is in the data folder."""
+    settings = Settings()
+    application = main.create_app(settings)
+    file = settings.data_dir / "file.bin"
+
+    @application.get("/v1/empty")
+    async def empty() -> dict[str, str]:
+        return {}
+
+    @application.get("/v1/file")
+    async def content() -> FileResponse:
+        return FileResponse(file)
+
+    return application
