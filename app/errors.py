@@ -4,21 +4,20 @@
     ├── UploadInterruptedError          400 upload_interrupted
     ├── Unauthorized                    401 unauthorized
     ├── Forbidden                       403 insufficient_scope
-    ├── QuotaExceeded                   403 quota_exceeded (waiting does not help)
     ├── NotFoundError                   404 not_found, dataset_not_found, job_not_found, …
     ├── ConflictError                   409 conflict
     │   ├── InUseError                  409 dataset_in_use, job_in_use, … (lists what uses it)
     │   ├── DatasetNotReadyError        409 dataset_not_ready
-    │   └── JobStateError               409 job_state
+    │   ├── JobStateError               409 job_state
+    │   └── UploadStateError            409 upload_closed, upload_busy, …
     ├── PayloadTooLarge                 413 payload_too_large, decompressed_too_large
     ├── RangeNotSatisfiableError        416 range_not_satisfiable
     ├── ValidationFailed                422 invalid_request, empty_file, binary_file, broken_gzip, …
-    ├── RateLimited                     429 rate_limited (retryable)
-    │   └── QuotaUsedUp                 429 quota_used_up (waiting helps)
     ├── BlobDamagedError                500 blob_damaged
     └── ServiceUnavailable              503 unavailable (retryable)
 
-Nothing here knows HTTP beyond a status number, so workers import it without a web framework.
+Those of quotas and rates stand in `app/limit_errors.py`. Nothing here knows HTTP beyond a status
+number, so workers import it without a web framework.
 """
 
 from __future__ import annotations
@@ -75,18 +74,15 @@ class SteadyRankError(Exception):
         self.hint = hint or self.hint
         self.pointer = self.pointer if pointer is None else pointer
         self.retryable = self.retryable if retryable is None else retryable
-        self.errors = tuple(errors) or self._one_item()
+        here = () if self.pointer is None else (ErrorItem(self.pointer, self.code, detail, hint=self.hint),)
+        self.errors = tuple(errors) or here
         self.headers = dict(headers or {})
         self.extra = dict(extra or {})
-
-    def _one_item(self) -> tuple[ErrorItem, ...]:
-        if self.pointer is None:
-            return ()
-        return (ErrorItem(self.pointer, self.code, self.detail, hint=self.hint),)
 
 
 FILE = "/"
 """Pointer of a fault of an uploaded file as a whole, as in a data set's `problems[]`."""
+_LISTS = {"checkpoint": "GET /v1/jobs/{id}/checkpoints", "api_key": "`steadyrank keys list`"}
 
 
 class UploadInterruptedError(SteadyRankError):
@@ -110,9 +106,6 @@ class Unauthorized(SteadyRankError):  # noqa: N818 - named as the HTTP status is
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail, headers={"WWW-Authenticate": 'Bearer realm="steadyrank"'})
-
-
-_LISTS = {"checkpoint": "GET /v1/jobs/{id}/checkpoints", "api_key": "`steadyrank keys list`"}
 
 
 class Forbidden(SteadyRankError):  # noqa: N818 - named as the HTTP status is
@@ -233,49 +226,6 @@ class ValidationFailed(SteadyRankError):  # noqa: N818 - named as the outcome is
     code = "invalid_request"
     title = "Request not valid"
     pointer = ""
-
-
-class QuotaExceeded(SteadyRankError):  # noqa: N818 - named as the state is
-    """The project has no room for what is wanted; something must be deleted, or the limit raised."""
-
-    status = 403
-    code = "quota_exceeded"
-    title = "Quota exceeded"
-    hint = "GET /v1/usage shows what is used; delete what is not needed, or ask the operator for more."
-    pointer = ""
-
-    def __init__(self, quota: str, *, used: int, wanted: int, limit: int) -> None:
-        super().__init__(
-            f"This needs {wanted} more {quota.replace('_', ' ')}; the project has {used} of {limit}.",
-            extra={"quota": quota, "used": used, "wanted": wanted, "limit": limit},
-        )
-
-
-class RateLimited(SteadyRankError):  # noqa: N818 - named as the state is
-    """Too many requests; `Retry-After` says when there is room again."""
-
-    status = 429
-    code = "rate_limited"
-    title = "Too many requests"
-    hint = "Wait as long as Retry-After says; the header RateLimit says how much is left."
-    retryable = True
-
-
-class QuotaUsedUp(RateLimited):
-    """What the project may use at once, a day or a month is used up; it comes back by itself."""
-
-    code = "quota_used_up"
-    title = "Quota used up"
-    hint = "Wait, or cancel jobs; GET /v1/usage shows what is used and when it is counted anew."
-    pointer = ""
-
-    def __init__(self, quota: str, *, used: int, limit: int, retry_after_seconds: int) -> None:
-        words = quota.replace("_", " ")
-        super().__init__(
-            f"The project may use {limit} {words}, and has used {used}.",
-            headers={"Retry-After": str(retry_after_seconds)},
-            extra={"quota": quota, "used": used, "limit": limit},
-        )
 
 
 class BlobDamagedError(SteadyRankError):

@@ -17,14 +17,21 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Scope
 
+from app.content_codings import UnsupportedCodingError
 from app.errors import (
+    ConflictError,
     ErrorItem,
+    Forbidden,
     NotFoundError,
     PayloadTooLarge,
+    RangeNotSatisfiableError,
     ServiceUnavailable,
     SteadyRankError,
+    Unauthorized,
+    UploadInterruptedError,
     ValidationFailed,
 )
+from app.limit_errors import RateLimited
 from app.spelling import with_spelling
 from app.validation_errors import error_items
 
@@ -32,7 +39,20 @@ logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 
-
+_SHOWN: tuple[type[SteadyRankError], ...] = (
+    UploadInterruptedError,
+    Unauthorized,
+    Forbidden,
+    NotFoundError,
+    ConflictError,
+    PayloadTooLarge,
+    UnsupportedCodingError,
+    RangeNotSatisfiableError,
+    ValidationFailed,
+    RateLimited,
+    ServiceUnavailable,
+)
+"""The example of each status in the OpenAPI document; of any other it is SteadyRankError."""
 _REFERENCE = {"$ref": "#/components/schemas/Problem"}
 
 
@@ -185,10 +205,7 @@ def _internal(code: str, title: str) -> SteadyRankError:
 
 
 def _example(status: int) -> dict[str, Any]:
-    kind: dict[int, type[SteadyRankError]] = {
-        cls.status: cls for cls in reversed(SteadyRankError.__subclasses__()) if cls is not _StatusOnlyError
-    }
-    shown = kind.get(status, SteadyRankError)
+    shown = next((kind for kind in _SHOWN if kind.status == status), SteadyRankError)
     return {
         "type": f"urn:steadyrank:problem:{shown.code}",
         "title": shown.title,

@@ -23,7 +23,7 @@ from app.accounts.middleware import PRINCIPAL
 from app.accounts.scopes import Scope as KeyScope
 from app.accounts.scopes import needed
 from app.accounts.service import Principal
-from app.errors import RateLimited
+from app.limit_errors import RateLimited
 from app.problems import problem_response
 
 logger = logging.getLogger(__name__)

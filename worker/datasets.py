@@ -23,7 +23,7 @@ from app.accounts.quotas import require_room, require_rows
 from app.datasets.forgetting import delete_earlier, record
 from app.datasets.validation import Claim, Reading, accept, claim_validation, reject, renew
 from app.db.models.dataset import Dataset
-from app.errors import QuotaExceeded
+from app.limit_errors import QuotaExceeded
 from worker.blob_files import download, upload
 from worker.dataset_content import Content, content_of_file, content_of_parent
 from worker.resources import Resources

@@ -22,7 +22,7 @@ from app.db.models.job_attempt import JobAttempt
 from app.db.models.project import Project
 from app.db.models.usage_day import UsageDay
 from app.db.session import Database
-from app.errors import QuotaExceeded, QuotaUsedUp
+from app.limit_errors import QuotaExceeded, QuotaUsedUp
 
 UNFINISHED = ("queued", "running", "pausing", "cancelling")
 """A paused job takes no place; resuming it asks for one."""

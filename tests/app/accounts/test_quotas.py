@@ -16,9 +16,9 @@ from app.config import Settings
 from app.db.models.blob import BlobChunk
 from app.db.models.project import DEFAULT_PROJECT, Project
 from app.db.session import Database
-from app.errors import QuotaExceeded
 from app.jobs import submitting
 from app.jobs.request_schemas import JobCreate
+from app.limit_errors import QuotaExceeded
 from app.storage.database import DatabaseBlobStore
 from tests.factories import CSV, make_ready_dataset
 from tests.stored_models import store_models
