@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -12,13 +12,13 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 from app.cli import dataset_content
 from app.cli.dataset_content import DatasetId
-from app.cli.exits import UsageProblemError, show_problem
+from app.cli.dataset_showing import ROLES, fix_text, show_dataset
+from app.cli.exits import UsageProblemError
 from app.cli.output import (
     AsJson,
     Limit,
     connect,
     newest,
-    print_fields,
     print_json,
     print_rows,
     size_text,
@@ -26,10 +26,8 @@ from app.cli.output import (
     time_text,
 )
 from app.sdk.datasets import forgotten_unknown
-from app.sdk.objects.datasets import Dataset
 
 app = typer.Typer(no_args_is_help=True, help="Upload logs of interactions and see what was found in them.")
-ROLES = ("user", "item", "time", "rating")
 
 
 @app.command()
@@ -74,7 +72,7 @@ def upload(
             resume=resume,
             threads=threads,
         )
-    _show(dataset, as_json)
+    show_dataset(dataset, as_json)
 
 
 @app.command("list")
@@ -106,7 +104,7 @@ def list_(ctx: typer.Context, limit: Limit = 20, as_json: AsJson = False) -> Non
 def show(ctx: typer.Context, dataset: DatasetId, as_json: AsJson = False) -> None:
     """Show one data set: what was read, which columns were taken, and every problem found."""
     with connect(ctx) as client:
-        _show(client.datasets.get(dataset), as_json)
+        show_dataset(client.datasets.get(dataset), as_json)
 
 
 @app.command()
@@ -135,7 +133,7 @@ def report(
                 str(finding["count"]),
                 "" if finding["share"] is None else f"{100 * finding['share']:.1f} %",
                 ", ".join(str(line) for line in finding["lines"][:3]),
-                _fix_text(finding["fix"]),
+                fix_text(finding["fix"]),
             )
             for finding in [*problems, *found["findings"]]
         ),
@@ -175,7 +173,7 @@ def transform(
 ) -> None:
     """Make another version of a data set by named fixes; the data set itself stays as it is."""
     with connect(ctx) as client:
-        _show(client.datasets.transform(dataset, transforms, name=name, wait=wait), as_json)
+        show_dataset(client.datasets.transform(dataset, transforms, name=name, wait=wait), as_json)
 
 
 @app.command()
@@ -198,62 +196,10 @@ def forget(
         raise UsageProblemError("name users as arguments, or a file with their ids by --file")
     with connect(ctx) as client:
         made = client.datasets.forget(dataset, ids, delete_parent=delete_parent)
-    _show(made, as_json)
+    show_dataset(made, as_json)
     for user in forgotten_unknown(made, ids):
         typer.echo(f"not in the data set: {user}", err=True)
 
 
 app.command("download")(dataset_content.download)
 app.command("delete")(dataset_content.delete)
-
-
-def _show(dataset: Dataset, as_json: bool) -> None:
-    if as_json:
-        print_json(dataset.raw)
-        return
-    stats, columns = dataset.stats, dataset.columns
-    print_fields(
-        [
-            ("id", dataset.id),
-            ("name", f"{escape(dataset.name)} (version {dataset.version})"),
-            ("status", status_text(dataset.status)),
-            ("file", f"{escape(dataset.filename or '')} {size_text(dataset.bytes)} {dataset.format or ''}"),
-            (
-                "columns",
-                ", ".join(f"{role} = {escape(columns[role])}" for role in ROLES if columns.get(role))
-                + (" (guessed)" if columns.get("guessed") else ""),
-            ),
-            (
-                "counts",
-                ", ".join(f"{stats[c]} {c}" for c in ("users", "items", "interactions") if c in stats),
-            ),
-            ("from", str(stats.get("first_at") or "")),
-            ("to", str(stats.get("last_at") or "")),
-            ("sha256", dataset.sha256),
-            ("made of", _lineage_text(dataset)),
-            ("same as", dataset.same_content_as or ""),
-            ("used by", _used_text(dataset)),
-            ("created", time_text(dataset.created_at)),
-        ]
-    )
-    console = Console(highlight=False)
-    for problem in dataset.problems:
-        show_problem(console, problem)
-
-
-def _fix_text(fix: dict[str, Any] | None) -> str:
-    if fix is None:
-        return ""
-    return escape(fix["name"] if fix["kind"] == "transform" else f"{fix['name']}={fix['value']} (of a job)")
-
-
-def _lineage_text(dataset: Dataset) -> str:
-    if dataset.lineage is None:
-        return ""
-    steps = ", ".join(str(step["name"]) for step in dataset.lineage["transforms"])
-    return escape(f"{dataset.lineage['parent']} by {steps}")
-
-
-def _used_text(dataset: Dataset) -> str:
-    counts = ((kind, int(dataset.used_by.get(kind) or 0)) for kind in ("jobs", "models", "datasets"))
-    return ", ".join(f"{count} {kind}" for kind, count in counts if count)
