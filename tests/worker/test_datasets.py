@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 
 import worker.dataset_content
 from app.config import Settings
-from app.datasets.checks import zstd
+from app.datasets.compressed_files import zstd
 from app.datasets.validation import claim_validation, recover_validating
 from app.db.models.blob import Blob
 from app.db.models.dataset import Dataset

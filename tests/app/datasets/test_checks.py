@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.datasets.checks import UploadCheck, zstd
+from app.datasets.checks import UploadCheck
+from app.datasets.compressed_files import zstd
 from app.errors import SteadyRankError
 
 TEXT = b"u1,i1,1\nu2,i2,2\n" * 200

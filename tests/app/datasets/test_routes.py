@@ -16,7 +16,7 @@ import pytest
 import redis
 from sqlalchemy import func, select, text
 
-from app.datasets.checks import zstd
+from app.datasets.compressed_files import zstd
 from app.db.ids import new_id
 from app.db.models.blob import Blob, BlobChunk
 from app.db.models.dataset import Dataset
