@@ -5,21 +5,17 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-import redis
 from pydantic import ValidationError
 from rich.console import Console
 from rich.logging import RichHandler
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from app.accounts.scopes import Scope
-from app.accounts.service import authenticate, create_key
 from app.config import Settings, faults_of, get_settings
 from app.db.migrate import upgrade
 from app.db.session import Database
@@ -27,11 +23,11 @@ from app.embedded import datafolder, table
 from app.embedded.datafolder import Hold, Running, held
 from app.embedded.errors import AlreadyRunningError, EmbeddedError, StartError
 from app.embedded.postgres import DATABASE, Postgres
+from app.embedded.preconditions import ensure_key, free_port, see_broker, unusable
 from app.embedded.processes import rotate
 from app.embedded.sockets import socket_folder
 from app.embedded.supervisor import Supervisor, logger
 from app.embedded.valkey import Valkey
-from app.errors import Unauthorized
 from app.jobs.claims import end_leases
 
 DEFAULT_HOST = "127.0.0.1"
@@ -83,7 +79,7 @@ class _Service:
         self.hold = hold
         self.folder = hold.folder
         self.host = host
-        self.port = _free_port(host, port)
+        self.port = free_port(host, DEFAULT_PORT if port is None else port)
         self.workers = workers
         self.database_url: str | None = None
         self.console = console
@@ -117,11 +113,11 @@ class _Service:
         with self.console.status("Bringing the tables up to date …"):
             try:
                 upgrade(database_url)
-                _ensure_key(database_url, self.folder / "api-key")
+                ensure_key(database_url, self.folder / "api-key")
             except DBAPIError as error:
-                raise _unusable(error, given=self.settings.database_url is not None) from error
+                raise unusable(error, given=self.settings.database_url is not None) from error
         if self.settings.redis_url is not None:
-            _see_broker(self.settings.redis_url)
+            see_broker(self.settings.redis_url)
         addresses = {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
         with self.console.status("Starting the API and the workers …"):
             for spec in table.service_table(
@@ -195,68 +191,6 @@ class _Service:
         self.console.print(f"[bold green]SteadyRank is running[/] after {seconds:.1f} s. Ctrl-C stops it.")
         for name, value in lines.items():
             self.console.print(f"  {name:<5} {value}", markup=False)
-
-
-def _unusable(error: DBAPIError, *, given: bool) -> EmbeddedError:
-    """What to say when the tables cannot be made; the driver's words hold no password."""
-    why = str(error.orig).strip().splitlines()[0]
-    if not given:
-        return EmbeddedError(f"The tables cannot be brought up to date: {why}", "See postgres.log.")
-    return EmbeddedError(
-        f"The database that DATABASE_URL names cannot be used: {why}",
-        "Check its address, its user's rights, and that it runs; unset, an embedded one is used.",
-    )
-
-
-def _see_broker(url: str) -> None:
-    """EmbeddedError when nothing answers. An address with options, which kombu reads, is left to the API."""
-    if "?" in url:
-        return
-    address = url.replace("redis+socket://", "unix://", 1)
-    client = redis.Redis.from_url(address, socket_connect_timeout=5, socket_timeout=5)
-    try:
-        client.ping()
-    except redis.RedisError as error:
-        raise EmbeddedError(
-            f"The broker that REDIS_URL names cannot be used: {str(error).rstrip('.')}.",
-            "Check its address and password, and that it runs; unset, an embedded one is used.",
-        ) from error
-    finally:
-        client.close()
-
-
-def _ensure_key(database_url: str, path: Path) -> None:
-    """See to it that the key file holds a key of this database."""
-    database = Database(database_url, pool_size=1)
-    try:
-        with database.unit_of_work() as session:
-            with suppress(FileNotFoundError, Unauthorized):
-                held = authenticate(session, path.read_text(encoding="utf-8").strip())
-                if Scope.OPERATOR in held.scopes:
-                    return
-            name = f"local key of {socket.gethostname()}"
-            _, secret = create_key(session, name=name, scopes=[Scope.OPERATOR])
-        datafolder.write_private(path, secret + "\n")
-    finally:
-        database.dispose()
-
-
-def _free_port(host: str, port: int | None) -> int:
-    """The port to listen on. EmbeddedError when it is taken or the host is not ours."""
-    wanted = DEFAULT_PORT if port is None else port
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, wanted, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-            return int(probe.getsockname()[1])
-    except OSError as error:
-        raise EmbeddedError(
-            f"Cannot listen on {host}, port {wanted}: {error.strerror}.",
-            "Give another --port (0 takes any free one) or --host.",
-        ) from error
 
 
 @contextmanager
