@@ -4,7 +4,7 @@ A real Postgres and broker in a temporary folder, one API process. It serves the
 more: `/v1/empty`, which does nothing behind the same middleware, and `/v1/file`, which sends a file. Every
 figure is set against one of them, or against the same request with fewer rows, in turns within the run. The
 load generator is a process of its own, on plain sockets. Before its peak memory is read, the API process has
-also made the OpenAPI page, taken the file in parts, four at a time, and recommended, which is when it loads numpy.
+also made the OpenAPI page, taken the file in parts, four at a time, and recommended, which loads numpy.
 """
 
 from __future__ import annotations
