@@ -13,7 +13,7 @@ from app.db.models.evaluation import Evaluation
 from app.errors import ConflictError, ErrorItem, NotFoundError, ValidationFailed
 from app.evaluations.life import wake
 from app.evaluations.schemas import EvaluationCreate
-from app.models.service import get as get_model
+from app.models import queries as models
 from app.pagination import Page, paginate
 from app.storage.blobs import BlobStore
 from app.webhooks.outbox import announce_evaluation
@@ -29,10 +29,9 @@ def create(session: Session, project_id: str, asked: EvaluationCreate) -> Evalua
         ValidationFailed: The settings do not go with the model's.
 
     """
-    try:
-        model = get_model(session, project_id, asked.model)
-    except NotFoundError as error:
-        raise NotFoundError.of("model", asked.model, pointer="/model") from error
+    model = models.find_held(session, project_id, asked.model)
+    if model is None:
+        raise NotFoundError.of("model", asked.model, pointer="/model")
     dataset = ready_dataset(session, project_id, asked.dataset)
     try:
         # Another model's weights, long since in these: nothing that this would have to fetch.

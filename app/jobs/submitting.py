@@ -17,14 +17,16 @@ from app.jobs.estimates import estimate
 from app.jobs.life import enqueue
 from app.jobs.limits import limit_faults
 from app.jobs.request_schemas import JobCreate
-from app.models.queries import find as find_model
+from app.models.queries import find_held as find_model
 from worker.training.spec import TrainSpec, start_misfits
 
 
 def check(
     session: Session, settings: Settings, project_id: str, body: JobCreate
 ) -> tuple[TrainSpec, Dataset]:
-    """The spec as it would be run, and its data set, held until the transaction ends.
+    """The spec as it would be run, and its data set.
+
+    That and the model of `init_from` are held against their deletion until the transaction ends.
 
     Raises:
         ValidationFailed: The spec is over this service's limits, or asks for what the data set has not.

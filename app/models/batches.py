@@ -46,7 +46,7 @@ def create(
     session: Session, settings: Settings, project_id: str, model_id: str, asked: BatchCreate
 ) -> BatchRecommendation:
     """Queue a batch. NotFoundError for the model or the data set; DatasetNotReadyError; QuotaExceeded."""
-    model = queries.find(session, project_id, model_id)
+    model = queries.find_held(session, project_id, model_id)
     if model is None:
         raise NotFoundError.of("model", model_id)
     dataset = ready_dataset(session, project_id, asked.dataset)

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from app.db.models.dataset_forget import DatasetForget
@@ -22,13 +22,20 @@ def find(session: Session, project_id: str, model_id: str, *, lock: bool = False
 
     `model_id` is an id, or a reference such as `name@3` or `name@production`.
     """
-    if "@" in model_id:
-        found = resolve(session, project_id, model_id)
-        if found is None:
-            return None
-        model_id = found
-    statement = select(Model).where(Model.id == model_id, Model.project_id == project_id)
+    statement = _statement(session, project_id, model_id)
     return session.execute(statement.with_for_update() if lock else statement).scalar_one_or_none()
+
+
+def find_held(session: Session, project_id: str, model_id: str) -> Model | None:
+    """As `find`, for what will refer to the model: held against its deletion until the transaction ends."""
+    statement = _statement(session, project_id, model_id)
+    return session.execute(statement.with_for_update(read=True, key_share=True)).scalar_one_or_none()
+
+
+def _statement(session: Session, project_id: str, model_id: str) -> Select[Model]:
+    if "@" in model_id:
+        model_id = resolve(session, project_id, model_id) or ""  # no model's id
+    return select(Model).where(Model.id == model_id, Model.project_id == project_id)
 
 
 @dataclass(frozen=True)
