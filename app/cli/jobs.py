@@ -25,7 +25,7 @@ from app.cli.output import (
     status_text,
     time_text,
 )
-from app.cli.settings_file import read_assignments, read_job, split_names
+from app.cli.settings_file import read_job, split_names
 from app.cli.watch import follow
 from app.sdk.client import SteadyRank
 from app.sdk.objects.jobs import Job
@@ -72,8 +72,7 @@ def submit(
     as_json: AsJson = False,
 ) -> None:
     """Submit a training job. `--set` wins over `--spec`; every setting has a default."""
-    settings: dict[str, Any] = read_job(spec, dataset) if spec else {}
-    settings |= read_assignments(assignments or ())
+    settings = read_job(spec, assignments or (), dataset)
     named: dict[str, Any] = {"name": name, "model": model, "preset": preset, "arms": split_names(arms)}
     named |= {"init_from": init_from, "priority": priority}
     named |= {"max_runtime": max_runtime, "max_pending": max_pending}

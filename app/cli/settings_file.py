@@ -10,6 +10,12 @@ from typing import Any
 
 from app.cli.exits import UsageProblemError
 
+_NO_SETTINGS = {
+    "estimate": "For an estimate by a few steps, say --probe.",
+    "self": "`steadyrank capabilities` lists the settings.",
+}
+"""What would be taken for a parameter of the SDK's method, and what to do instead."""
+
 
 def read_spec(path: Path) -> dict[str, Any]:
     """Read a JSON or TOML file of training settings; UsageProblemError when it is not one."""
@@ -25,16 +31,27 @@ def read_spec(path: Path) -> dict[str, Any]:
     return parsed
 
 
-def read_job(path: Path, dataset: str) -> dict[str, Any]:
-    """Read the settings of a job on this data set; a body of POST /v1/jobs, which names it too, will do."""
-    settings = read_spec(path)
-    named = settings.pop("dataset", dataset)
-    if named != dataset:
-        raise UsageProblemError(
-            f"{path}: is for the data set {named!r}, and the command for {dataset}",
-            hint="Leave `dataset` out of the file, or name the same one.",
-        )
-    return settings
+def read_job(path: Path | None, assignments: Sequence[str], dataset: str) -> dict[str, Any]:
+    """Read the settings of a job on this data set; a body of POST /v1/jobs, which names it too, will do.
+
+    UsageProblemError where file or `--set` has another data set, labels that are none, or what only looks
+    like a setting.
+    """
+    from_file = read_spec(path) if path else {}
+    from_set = read_assignments(assignments)
+    for place, given in ((str(path), from_file), ("--set", from_set)):
+        named = given.pop("dataset", dataset)
+        if named != dataset:
+            raise UsageProblemError(
+                f"{place}: is for the data set {named!r}, and the command for {dataset}",
+                hint="Leave `dataset` out there, or name the same one.",
+            )
+        for name, instead in _NO_SETTINGS.items():
+            if name in given:
+                raise UsageProblemError(f"{place}: {name!r} is no setting of a job", hint=instead)
+        if not isinstance(given.get("labels", {}), dict):
+            raise UsageProblemError(f"{place}: labels must be an object", hint="Or say: --label owner=ana")
+    return from_file | from_set
 
 
 def read_assignments(assignments: Sequence[str]) -> dict[str, Any]:

@@ -118,6 +118,28 @@ def test_a_spec_file_may_name_the_data_set_but_no_other(peer, cli, tmp_path):
     assert (other.exit_code, "is for the data set 'ds_1'" in other.stderr) == (2, True)
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("dataset=ds_2", "is for the data set 'ds_2'"),
+        ("dataset=[1]", "is for the data set [1]"),
+        ("estimate=probe", "--probe"),
+        ("self=1", "'self' is no setting"),
+        ("labels=5", "labels must be an object"),
+    ],
+)
+@pytest.mark.parametrize("more", [(), ("--validate",), ("--label", "owner=ana")])
+def test_set_takes_settings_and_nothing_else(peer, cli, given, said, more):
+    result = cli("jobs", "submit", "ds_1", "--set", given, *more)
+    assert (result.exit_code, said in result.stderr, peer.bodies) == (2, True, [])
+
+
+def test_set_may_repeat_the_data_set(peer, cli):
+    peer.on("POST /v1/jobs", (201, {"id": "job_1"}))
+    assert cli("jobs", "submit", "ds_1", "--set", "dataset=ds_1", "--set", "epochs=3").stdout == "job_1\n"
+    assert peer.bodies == [{"dataset": "ds_1", "epochs": 3}]
+
+
 @pytest.mark.parametrize("text", ["{", "[1]", '"epochs"'])
 def test_a_broken_spec_file_is_named(peer, cli, tmp_path, text):
     spec = tmp_path / "spec.json"
