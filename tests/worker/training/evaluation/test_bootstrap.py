@@ -48,3 +48,14 @@ def test_what_is_undefined_in_a_resample_has_no_interval() -> None:
     assert interval_of(ratio(means["rare"], means["rare"])) is None
     assert interval_of(means["rare"]) is not None
     assert resampled_means({}) == {}
+
+
+def test_the_interval_is_that_of_the_mean() -> None:
+    values = np.random.default_rng(3).normal(1.0, 2.0, 400)
+    low, high = bootstrap_interval(values)
+    error = 1.96 * values.std() / np.sqrt(400)
+    assert (low, high) == (
+        pytest.approx(values.mean() - error, abs=0.04),
+        pytest.approx(values.mean() + error, abs=0.04),
+    )
+    assert bootstrap_interval(values) == (low, high)
