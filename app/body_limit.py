@@ -1,4 +1,4 @@
-"""A limit on request bodies that are read whole, that is JSON; uploads stream and count for themselves.
+"""Limits on request bodies that are read whole, that is JSON; uploads stream and count for themselves.
 
 A body in a coding that nobody decodes is refused here too, before it is read. Starlette's own limit answers
 in plain text, and every error here is a problem.
@@ -6,10 +6,12 @@ in plain text, and every error here is a problem.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection
 from http import HTTPStatus
 
+import anyio
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -27,19 +29,21 @@ def is_streamed(scope: Scope) -> bool:
 
 
 class BodyLimitMiddleware:
-    """Refuses longer bodies: by Content-Length before a byte is read, else while they arrive.
+    """Refuses longer bodies, by Content-Length or while they arrive, and those that take too long to.
 
     Args:
         app: What is protected.
         max_bytes: Most bytes of a body.
+        seconds: A body has so long to arrive; then it is a 408, and the connection ends.
         streamed: Paths that take bodies of any length, since they never hold them whole; `{}` is any one
             segment, as in `/v1/uploads/{}/parts/{}`.
 
     """
 
-    def __init__(self, app: ASGIApp, *, max_bytes: int, streamed: Collection[str]) -> None:
+    def __init__(self, app: ASGIApp, *, max_bytes: int, seconds: float, streamed: Collection[str]) -> None:
         self._app = app
         self._max_bytes = max_bytes
+        self._seconds = seconds
         self._streamed = re.compile("|".join(re.escape(path).replace(r"\{\}", "[^/]+") for path in streamed))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -62,15 +66,28 @@ class BodyLimitMiddleware:
             error = PayloadTooLarge(f"A body of this path has at most {self._max_bytes} bytes.")
             await problem_response(scope, error)(scope, receive, send)
             return
-        received = 0
+        await self._app(scope, self._limited(receive), send)
 
-        async def counted() -> Message:
-            nonlocal received
-            message = await receive()
+    def _limited(self, receive: Receive) -> Receive:
+        """The same messages, until the body is too long or too late."""
+        received, until = 0, math.inf
+        complete = False
+
+        async def limited() -> Message:
+            nonlocal received, until, complete
+            if complete:  # what comes now is the end of the connection, whenever that may be
+                return await receive()
+            until = min(until, anyio.current_time() + self._seconds)
+            try:
+                with anyio.fail_after(until - anyio.current_time()):
+                    message = await receive()
+            except TimeoutError:
+                # FastAPI turns any exception of another kind from here into a 400
+                raise HTTPException(HTTPStatus.REQUEST_TIMEOUT, headers={"Connection": "close"}) from None
+            complete = not message.get("more_body", False)
             received += len(message.get("body", b""))
             if received > self._max_bytes:
-                # FastAPI turns any other exception from here into a 400
                 raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
             return message
 
-        await self._app(scope, counted, send)
+        return limited

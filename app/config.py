@@ -69,6 +69,8 @@ class Settings(BaseSettings):
     """Largest data set after decompression, in bytes; what a compressed bomb runs into."""
     max_json_bytes: int = Field(default=MIB, ge=1024)
     """Largest JSON request body, in bytes."""
+    json_body_seconds: float = Field(default=30.0, gt=0.0, le=3600.0)
+    """A JSON body that has not wholly arrived after so many seconds is answered with 408."""
     max_rows: int = Field(default=100_000_000, ge=1)
     """Most interactions a data set may have, in rows."""
     max_epochs: int = Field(default=10_000, ge=1)

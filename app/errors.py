@@ -5,6 +5,7 @@
     ├── Unauthorized                    401 unauthorized
     ├── Forbidden                       403 insufficient_scope
     ├── NotFoundError                   404 not_found, dataset_not_found, job_not_found, …
+    ├── BodyTooSlowError                408 body_too_slow (retryable)
     ├── ConflictError                   409 conflict
     │   ├── InUseError                  409 dataset_in_use, job_in_use, … (lists what uses it)
     │   ├── DatasetNotReadyError        409 dataset_not_ready
@@ -93,6 +94,16 @@ class UploadInterruptedError(SteadyRankError):
     title = "Upload broken off"
     hint = "Send the file again."
     pointer = FILE
+    retryable = True
+
+
+class BodyTooSlowError(SteadyRankError):
+    """A JSON body had not wholly arrived when its time was up; nothing was done."""
+
+    status = 408
+    code = "body_too_slow"
+    title = "Body too slow"
+    hint = "Send the request again, in one go."
     retryable = True
 
 

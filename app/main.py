@@ -94,6 +94,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     application.add_middleware(
         BodyLimitMiddleware,
         max_bytes=settings.max_json_bytes,
+        seconds=settings.json_body_seconds,
         streamed={"/v1/datasets", "/v1/uploads/{}/parts/{}"},
     )
     per_minute = settings.requests_per_minute

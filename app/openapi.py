@@ -148,6 +148,8 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
             _document(responses, 422)
     if path.startswith("/v1/"):
         _document(responses, *_EVERYWHERE, *(_WITH_BODY if "requestBody" in operation else ()))
+        if _JSON in operation.get("requestBody", {}).get("content", {}):
+            _document(responses, 408)
         if method == "post":
             describe_idempotency(operation)
     if "304" in responses:

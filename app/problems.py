@@ -19,6 +19,7 @@ from starlette.types import Scope
 
 from app.content_codings import UnsupportedCodingError
 from app.errors import (
+    BodyTooSlowError,
     ConflictError,
     ErrorItem,
     Forbidden,
@@ -44,6 +45,7 @@ _SHOWN: tuple[type[SteadyRankError], ...] = (
     Unauthorized,
     Forbidden,
     NotFoundError,
+    BodyTooSlowError,
     ConflictError,
     PayloadTooLarge,
     UnsupportedCodingError,
@@ -180,6 +182,8 @@ def _known(error: Exception, scope: Scope) -> SteadyRankError:
             known = ValidationFailed("The body cannot be read as JSON.", errors=[item])
         case HTTPException(status_code=HTTPStatus.REQUEST_ENTITY_TOO_LARGE):
             known = PayloadTooLarge("The body is over the limit of this path.")
+        case HTTPException(status_code=HTTPStatus.REQUEST_TIMEOUT):
+            known = BodyTooSlowError("The body did not arrive in time.", headers=error.headers or {})
         case HTTPException():
             known = _StatusOnlyError(error)
         case DataError() | UnicodeEncodeError():

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
+import anyio
 import httpx
+from starlette.types import Message, Receive, Scope, Send
 
+from app.body_limit import BodyLimitMiddleware
 from app.config import Settings
 from app.db.session import Database
 from app.main import create_app
@@ -50,6 +54,43 @@ def test_a_client_that_falls_silent_is_let_go(settings: Settings, api_key: str) 
             answer = b"".join(iter(lambda: connection.recv(65536), b""))
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert b"upload_interrupted" in answer
+
+
+def test_a_json_body_that_trickles_is_not_waited_for(settings: Settings, api_key: str) -> None:
+    with served(create_app(settings.model_copy(update={"json_body_seconds": 0.2}))) as url:
+        address = urlsplit(url)
+        with socket.create_connection((address.hostname, address.port), timeout=90) as connection:
+            head = f"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {api_key}\r\n"
+            typed = "Content-Type: application/json\r\nContent-Length: 100\r\n\r\n"
+            connection.sendall(f'{head}{typed}{{"dataset"'.encode())
+            answer = b"".join(iter(lambda: connection.recv(65536), b""))  # to its end: the server closes
+    lines, _, body = answer.partition(b"\r\n\r\n")
+    assert lines.startswith(b"HTTP/1.1 408 ")
+    assert b"content-type: application/problem+json" in lines
+    problem = json.loads(body)
+    assert (problem["code"], problem["retryable"]) == ("body_too_slow", True)
+
+
+def test_nobody_is_hurried_once_the_body_is_there() -> None:
+    """What is received after the body is the end of the connection: of a stream of events, an hour later."""
+    messages: list[Message] = [{"type": "http.request", "body": b"{}"}, {"type": "http.disconnect"}]
+    received: list[Message] = []
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        received.extend([await receive(), await receive()])
+
+    async def receive() -> Message:
+        if len(messages) == 1:
+            await anyio.sleep(0.3)
+        return messages.pop(0)
+
+    async def send(message: Message) -> None:
+        raise AssertionError(message)
+
+    limited = BodyLimitMiddleware(application, max_bytes=10, seconds=0.05, streamed=())
+    scope: Scope = {"type": "http", "path": "/v1/jobs", "headers": []}
+    anyio.run(limited, scope, receive, send)
+    assert [message["type"] for message in received] == ["http.request", "http.disconnect"]
 
 
 def test_browsers_are_let_in_from_named_origins_only(settings: Settings) -> None:
