@@ -26,7 +26,8 @@ from worker.training.data.split import LeaveOneOut, leave_one_out
 from worker.training.evaluation.baselines import Markov, Popularity
 from worker.training.evaluation.evaluate import evaluate, model_scorer
 from worker.training.evaluation.metrics import ndcg
-from worker.training.fitting.trainer import WARMUP, Outcome, Trainer
+from worker.training.fitting.stored import WARMUP
+from worker.training.fitting.trainer import Outcome, Trainer
 from worker.training.models.base import SequenceModel
 from worker.training.models.build import build_model
 from worker.training.progress import (

@@ -17,7 +17,7 @@ from typing import IO, Any
 from benchmarks.study.cells import Run
 from worker.training.fitting.checkpoint_folder import FolderCheckpoints
 from worker.training.fitting.state import AFTER_WARMUP
-from worker.training.fitting.trainer import WARMUP
+from worker.training.fitting.stored import WARMUP
 from worker.training.progress import CheckpointKey, CheckpointKind
 
 

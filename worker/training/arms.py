@@ -8,7 +8,8 @@ import torch
 
 from worker.training.data.split import Split
 from worker.training.evaluation.evaluate import model_scorer
-from worker.training.fitting.trainer import WARMUP, Outcome, Trainer
+from worker.training.fitting.stored import WARMUP
+from worker.training.fitting.trainer import Outcome, Trainer
 from worker.training.heard import Heard
 from worker.training.models.build import build_model
 from worker.training.progress import CheckpointStore, OutOfTimeError
@@ -44,10 +45,10 @@ def train_arms(
             except OutOfTimeError:
                 not_run.append((arm, seed))
                 continue
-            result = read_result(checkpoints, arm, seed, content)
+            result = read_result(outcomes[-1].stored, content)
             if result is None:
                 result = _measure_arm(outcomes[-1], spec, split, heard, trainer.device)
-                keep_result(checkpoints, result, content)
+                keep_result(checkpoints, outcomes[-1].stored, result, content)
             results.append(replace(result, history=outcomes[-1].history))
             heard.reached(len(results) / (len(spec.seeds) * len(spec.arms)))
         if not not_run:

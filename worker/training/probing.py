@@ -20,7 +20,7 @@ from worker.training.data.sequences import build_sequences
 from worker.training.data.split import Split
 from worker.training.data.temporal import split_of
 from worker.training.evaluation.evaluate import evaluate, model_scorer
-from worker.training.fitting.arm_run import CHOSEN_BY
+from worker.training.fitting.choice import CHOSEN_BY
 from worker.training.fitting.trainer import Trainer
 from worker.training.fitting.warm_start import InitialModel, WarmStart
 from worker.training.models.base import SequenceModel

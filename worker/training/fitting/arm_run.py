@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -13,12 +12,12 @@ from worker.training.adversary.perturbation import OFF, Adversary
 from worker.training.adversary.schedule import adversary_at
 from worker.training.data.batching import BucketedBatches
 from worker.training.data.sampling import CandidateReplacer, HistoryReplacer, NegativeSampler
+from worker.training.fitting.choice import CHOSEN_BY, Validate, validate_and_choose
 from worker.training.fitting.finite import DEFERRED_STEPS, FiniteGuard
 from worker.training.fitting.schedule import learning_rate, set_learning_rate
-from worker.training.fitting.state import Best, TrainerState
+from worker.training.fitting.state import TrainerState
 from worker.training.fitting.step import StepInputs, training_step
 from worker.training.losses.bce import RankingLoss
-from worker.training.models.base import SequenceModel
 from worker.training.progress import (
     CheckpointKey,
     CheckpointKind,
@@ -32,13 +31,6 @@ from worker.training.progress import (
 )
 from worker.training.seeding import derive_seed
 from worker.training.spec import TrainSpec
-
-CHOSEN_BY = "ndcg@10"
-"""The validation metric that early stopping and the choice of a model go by; nothing else does."""
-
-Validate = Callable[[SequenceModel], dict[str, float]]
-"""Measures a model (in eval mode, under no_grad) on the validation targets; must give `CHOSEN_BY`. A stop
-that is asked for meanwhile is obeyed at the next step."""
 
 StopReason = Literal["epochs", "patience", "max_runtime"]
 
@@ -102,7 +94,7 @@ class ArmRun:
             epoch = state.epoch + 1
             validation = None
             if choose and (epoch % self.spec.validate_every == 0 or epoch == last_epoch):
-                validation = self._choose(epoch)
+                validation = validate_and_choose(state, self.validate, epoch, min_epochs=self.spec.min_epochs)
             self._report(epoch, validation, time.monotonic() - began)
             state.epoch, state.cursor = epoch, 0
             state.sums.zero_()
@@ -111,8 +103,8 @@ class ArmRun:
         self._tick()
         return "epochs"
 
-    def save(self, kind: CheckpointKind, payload: bytes) -> None:
-        """Store a payload under this arm's key and say so."""
+    def save(self, kind: CheckpointKind, payload: bytes) -> CheckpointKey:
+        """Store a payload under this arm's key, which is returned, and say so."""
         key = CheckpointKey(kind, self.seed, self.arm, self.state.epoch, self.state.step)
         self.checkpoints.save(key, payload)
         self._saved_at = time.monotonic()
@@ -121,6 +113,7 @@ class ArmRun:
             f"{kind} checkpoint of arm {self.arm}, seed {self.seed}, after step {self.state.step}",
             {"kind": kind, "arm": self.arm, "seed": self.seed, "epoch": key.epoch, "step": key.step},
         )
+        return key
 
     def _train_epoch(self) -> None:
         """Take the epoch's remaining steps; their order is a function of (seed, epoch)."""
@@ -200,19 +193,6 @@ class ArmRun:
         now = time.monotonic()
         self.state.seconds += now - self._clock
         self._clock = now
-
-    def _choose(self, epoch: int) -> dict[str, float]:
-        """Validate, keep the weights if they are the best so far, else count patience after `min_epochs`."""
-        model, best = self.state.model, self.state.best
-        model.eval()
-        with torch.no_grad():
-            validation = self.validate(model)
-        if validation[CHOSEN_BY] > best.ndcg:
-            weights = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
-            self.state.best = Best(epoch, validation[CHOSEN_BY], validation, weights)
-        elif epoch > self.spec.min_epochs:
-            best.validations_since += 1
-        return validation
 
     def _report(self, epoch: int, validation: dict[str, float] | None, seconds: float) -> None:
         rank, match, history, targets, perturbed = self.state.sums.tolist()

@@ -19,28 +19,22 @@ from worker.training.adversary.perturbation import OFF, Adversary, adversary_of
 from worker.training.data.batching import BucketedBatches, Windows, cut_windows
 from worker.training.data.sampling import CandidateReplacer, HistoryReplacer, item_weights
 from worker.training.data.sequences import Sequences
-from worker.training.fitting.arm_run import ArmRun, StopReason, Validate
-from worker.training.fitting.checkpoint import pack, prefixed, unpack, without_prefix
-from worker.training.fitting.state import (
-    TrainerState,
-    Weights,
-    check_identity,
-    identity_of,
-    warmup_identity_of,
-)
+from worker.training.fitting.arm_run import ArmRun, StopReason
+from worker.training.fitting.checkpoint import pack, prefixed, without_prefix
+from worker.training.fitting.choice import Validate
+from worker.training.fitting.state import TrainerState, Weights, identity_of, warmup_identity_of
+from worker.training.fitting.stored import WARMUP, Stored, StoredArms
 from worker.training.fitting.warm_start import WarmStart
 from worker.training.losses.build import build_loss, build_sampler
 from worker.training.models.build import build_model
 from worker.training.progress import (
     CheckpointKind,
     CheckpointStore,
-    CheckpointUnreadableError,
     DataError,
     Progress,
 )
 from worker.training.spec import Arm, TrainSpec
 
-WARMUP: Final = "warmup"
 CASCADE_GUIDED: Final = ("cascade", "cascade_replacement")
 """The arms whose second pass goes by cascade weights."""
 
@@ -49,7 +43,8 @@ CASCADE_GUIDED: Final = ("cascade", "cascade_replacement")
 class Outcome:
     """A finished arm. `weights` (on the CPU) and `validation` are those of `best_epoch`.
 
-    epochs, seconds: of the whole run, the shared warm-up included. history: see TrainerState; [] for an arm
+    epochs, seconds: of the whole run, the shared warm-up included. stored: its `best` checkpoint, beside
+    whose weights figures may have been put since (kept_results.py). history: see TrainerState; [] for an arm
     that an earlier version finished.
     """
 
@@ -61,6 +56,7 @@ class Outcome:
     stop_reason: StopReason
     seconds: float
     validation: dict[str, float]
+    stored: Stored = field(compare=False)
     history: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -100,12 +96,12 @@ class Trainer:
         self._progress = progress
         self._checkpoints = checkpoints
         self.device = torch.device(device)
-        self._identity = identity_of(spec, train, self.device)
-        self._warmup_identity = warmup_identity_of(spec, train, self.device)
+        identity = identity_of(spec, train, self.device)
+        warmup_identity = warmup_identity_of(spec, train, self.device)
         if warm_start is not None:
             # Applied once now, so that weights that do not fit are refused before any data is worked on.
             warm_start.apply(build_model(spec, self._n_items))
-            self._identity["initial"] = self._warmup_identity["initial"] = warm_start.identity
+            identity["initial"] = warmup_identity["initial"] = warm_start.identity
         self.windows = cut_windows(train, spec.max_length, spec.windows_per_user)
         if not len(self.windows):
             raise DataError(
@@ -120,7 +116,8 @@ class Trainer:
             if not np.array_equal(like.user, self.windows.user):
                 raise ValueError("the windows are not those that batches are to be composed as")
             digest = hashlib.sha256(like.lengths.tobytes()).hexdigest()
-            self._identity["like"] = self._warmup_identity["like"] = digest
+            identity["like"] = warmup_identity["like"] = digest
+        self._stored = StoredArms(checkpoints, progress, identity=identity, warmup_identity=warmup_identity)
         self._plain = self._batches()
 
     def train(self, arm: Arm, seed: int) -> Outcome:
@@ -130,11 +127,10 @@ class Trainer:
         chosen yet, DivergedError, and CheckpointUnreadableError when stored checkpoints are of another spec,
         data set, torch or thread count, or none of them can be read.
         """
-        finished = self._read("best", seed, arm)
+        finished = self._stored.read("best", seed, arm)
         if finished is not None:
-            tensors, state = finished
-            # Figures may have been put beside the weights since (kept_results.py).
-            return Outcome(arm=arm, seed=seed, weights=without_prefix("model", tensors), **state["outcome"])
+            weights = without_prefix("model", finished.tensors)
+            return Outcome(arm=arm, seed=seed, weights=weights, stored=finished, **finished.state["outcome"])
         run = self._run(arm, seed)
         if not self._take_up(run, "progress", arm) and self._spec.warmup_epochs > 0:
             self._warm_up(seed)
@@ -150,19 +146,18 @@ class Trainer:
             "validation": best.validation,
             "history": run.state.history,
         }
-        tensors = prefixed("model", best.weights)
-        run.save("best", pack(tensors, {"identity": run.identity, "outcome": outcome}))
+        tensors, kept = prefixed("model", best.weights), {"identity": run.identity, "outcome": outcome}
+        stored = Stored(run.save("best", pack(tensors, kept)), tensors, kept)
         self._checkpoints.discard("progress", seed, arm)
-        return Outcome(arm=arm, seed=seed, weights=best.weights, **outcome)
+        return Outcome(arm=arm, seed=seed, weights=best.weights, stored=stored, **outcome)
 
     def has_begun(self, arm: Arm, seed: int) -> bool:
         """Whether something of the arm itself, beyond the shared warm-up, is stored."""
-        kinds: tuple[CheckpointKind, ...] = ("best", "progress")
-        return any(self._checkpoints.load(kind, seed, arm) for kind in kinds)
+        return self._stored.has_begun(arm, seed)
 
     def _warm_up(self, seed: int) -> None:
         """Train the part that all arms of the seed share, unless it is stored already."""
-        if self._read("warmup", seed, WARMUP) is not None:
+        if self._stored.read("warmup", seed, WARMUP) is not None:
             return
         run = self._run(WARMUP, seed)
         self._take_up(run, "progress", WARMUP)
@@ -192,7 +187,7 @@ class Trainer:
             validate=self._validate,
             progress=self._progress,
             checkpoints=self._checkpoints,
-            identity=self._identity_of(arm, seed),
+            identity=self._stored.identity_of(arm, seed),
             first_step=self._first_step(arm, seed),
             total_steps=self._steps_of_seed() * len(self._spec.seeds),
             device=self.device,
@@ -217,10 +212,10 @@ class Trainer:
 
     def _take_up(self, run: ArmRun, kind: CheckpointKind, arm: str) -> bool:
         """Put the newest readable checkpoint of that kind into the run; False when there is none."""
-        stored = self._read(kind, run.seed, arm)
+        stored = self._stored.read(kind, run.seed, arm)
         if stored is None:
             return False
-        run.state.restore(*stored)
+        run.state.restore(stored.tensors, stored.state)
         if kind == "progress":
             self._progress.event(
                 "resumed",
@@ -228,32 +223,6 @@ class Trainer:
                 {"arm": arm, "seed": run.seed, "epoch": run.state.epoch, "step": run.state.step},
             )
         return True
-
-    def _read(self, kind: CheckpointKind, seed: int, arm: str) -> tuple[Weights, dict[str, Any]] | None:
-        """Return the newest payload that can be read; None when nothing of the kind is stored."""
-        payloads = self._checkpoints.load(kind, seed, arm)
-        for key, payload in payloads:
-            try:
-                tensors, state = unpack(payload)
-            except CheckpointUnreadableError as error:
-                self._progress.event(
-                    "checkpoint_unreadable",
-                    f"{kind} checkpoint of arm {arm}, seed {seed}, step {key.step}: {error}",
-                    {"kind": kind, "arm": arm, "seed": seed, "step": key.step},
-                )
-                continue
-            check_identity(state.get("identity"), self._identity_of(arm, seed))
-            return tensors, state
-        if payloads:
-            raise CheckpointUnreadableError(
-                f"none of the {len(payloads)} {kind} checkpoints of arm {arm}, seed {seed} can be read",
-                hint="Start the run again.",
-            )
-        return None
-
-    def _identity_of(self, arm: str, seed: int) -> dict[str, Any]:
-        identity = self._warmup_identity if arm == WARMUP else self._identity
-        return {**identity, "arm": arm, "seed": seed}
 
     def _steps_of_seed(self) -> int:
         spec = self._spec

@@ -6,47 +6,27 @@ the checkpoint's own identity (spec, training sequences, torch, threads) does no
 
 from __future__ import annotations
 
-from typing import Any
-
-from worker.training.fitting.checkpoint import pack, unpack
-from worker.training.fitting.state import Weights
-from worker.training.progress import CheckpointKey, CheckpointStore, CheckpointUnreadableError
+from worker.training.fitting.checkpoint import pack
+from worker.training.fitting.stored import Stored
+from worker.training.progress import CheckpointStore
 from worker.training.reporting.results import ArmResult
 
 _FIGURES, _CONTENT = "figures", "content"
 
 
-def read_result(checkpoints: CheckpointStore, arm: str, seed: int, content: str) -> ArmResult | None:
-    """Return what `keep_result` kept of a data set whose `content_hash` is `content`; None if nothing was.
-
-    To be asked only when the checkpoint's identity has been checked, as `Trainer.train` does.
-    """
-    for _, tensors, state in _readable(checkpoints, arm, seed):
-        figures = state.get(_FIGURES)
-        if figures is not None and figures[_CONTENT] == content:
-            try:
-                return ArmResult.from_state(tensors, figures["result"])
-            except (KeyError, TypeError):  # of another version, which measured other things
-                return None
-    return None
+def read_result(stored: Stored, content: str) -> ArmResult | None:
+    """Return what `keep_result` kept of a data set whose `content_hash` is `content`; None if nothing was."""
+    figures = stored.state.get(_FIGURES)
+    if figures is None or figures[_CONTENT] != content:
+        return None
+    try:
+        return ArmResult.from_state(stored.tensors, figures["result"])
+    except (KeyError, TypeError):  # of another version, which measured other things
+        return None
 
 
-def keep_result(checkpoints: CheckpointStore, result: ArmResult, content: str) -> None:
+def keep_result(checkpoints: CheckpointStore, stored: Stored, result: ArmResult, content: str) -> None:
     """Write the arm's checkpoint once more, with its figures."""
-    for key, tensors, state in _readable(checkpoints, result.arm, result.seed):
-        per_user, figures = result.to_state()
-        state[_FIGURES] = {_CONTENT: content, "result": figures}
-        checkpoints.save(key, pack({**tensors, **per_user}, state))
-        return
-
-
-def _readable(
-    checkpoints: CheckpointStore, arm: str, seed: int
-) -> list[tuple[CheckpointKey, Weights, dict[str, Any]]]:
-    """Unpack the newest `best` payload that can be; [] when there is none."""
-    for key, payload in checkpoints.load("best", seed, arm):
-        try:
-            return [(key, *unpack(payload))]
-        except CheckpointUnreadableError:  # the trainer, which needs it more, has said so
-            continue
-    return []
+    per_user, figures = result.to_state()
+    state = {**stored.state, _FIGURES: {_CONTENT: content, "result": figures}}
+    checkpoints.save(stored.key, pack({**stored.tensors, **per_user}, state))

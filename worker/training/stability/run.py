@@ -21,8 +21,9 @@ from worker.training.data.batching import Windows, cut_windows
 from worker.training.data.split import Split
 from worker.training.evaluation.evaluate import Tick, evaluate, model_scorer
 from worker.training.evaluation.metrics import list_agreement
-from worker.training.fitting.arm_run import CHOSEN_BY, Validate
-from worker.training.fitting.trainer import WARMUP, Trainer
+from worker.training.fitting.choice import CHOSEN_BY, Validate
+from worker.training.fitting.stored import WARMUP
+from worker.training.fitting.trainer import Trainer
 from worker.training.fitting.warm_start import WarmStart
 from worker.training.models.build import build_model
 from worker.training.progress import CheckpointKey, CheckpointStore, OutOfTimeError, Progress
