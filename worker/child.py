@@ -1,6 +1,8 @@
-"""The training process: `python -m worker.child <job> <attempt> <parent's pid>`. The only one with torch.
+"""The training process: `python -m worker.child <job> <attempt> <parent's pid>`.
 
 It writes its own progress, checkpoints and results, each conditional on the attempt; it dies with its parent.
+The measuring and the probing process begin and end by the same code. Of a worker's processes only
+these three load torch.
 """
 
 from __future__ import annotations

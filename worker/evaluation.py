@@ -22,9 +22,9 @@ from app.evaluations.life import (
     renew,
 )
 from app.jobs.claims import Claim
+from worker.child_process import ChildProcess
 from worker.pipe import STOP
 from worker.resources import Resources
-from worker.trainer_process import TrainerProcess
 from worker.watch import Asked, Ending, Watch
 
 logger = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class _EvaluationWatch(Watch):
     def __init__(self, resources: Resources, claimed: EvaluationClaim, stopping: threading.Event) -> None:
         settings = resources.settings
         super().__init__(
-            TrainerProcess(settings, Claim(claimed.evaluation_id, claimed.attempt), module=CHILD),
+            ChildProcess(settings, Claim(claimed.evaluation_id, claimed.attempt), module=CHILD),
             settings,
             what=f"evaluation {claimed.evaluation_id}",
             attempt=claimed.attempt,

@@ -11,8 +11,8 @@ import time
 
 from app.jobs.claims import Claim
 from app.jobs.probes import claim, fail
+from worker.child_process import ChildProcess
 from worker.resources import Resources
-from worker.trainer_process import TrainerProcess
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ def probe_job(probe_id: str, *, resources: Resources, stopping: threading.Event)
     if not claimed:
         logger.info("probe %s does not wait", probe_id)
         return
-    process = TrainerProcess(resources.settings, Claim(probe_id, 1), module=CHILD)
+    process = ChildProcess(resources.settings, Claim(probe_id, 1), module=CHILD)
     deadline = time.monotonic() + LIMIT_SECONDS
     try:
         while process.wait(_TICK_SECONDS) is None:

@@ -20,10 +20,10 @@ from app.jobs.limits import runtime_limits
 from app.jobs.logs import append
 from app.log_lines import job_id_var
 from app.task_names import RUN_JOB, TRAIN_QUEUE
+from worker.child_process import ChildProcess
 from worker.ending import settle
 from worker.pipe import FINISH, SAVE_AND_STOP, STOP
 from worker.resources import Resources
-from worker.trainer_process import TrainerProcess
 from worker.watch import Asked, Ending, Watch
 
 logger = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ class _JobWatch(Watch):
     ) -> None:
         settings = resources.settings
         super().__init__(
-            TrainerProcess(settings, claimed), settings, what=f"job {claimed.job_id}", attempt=claimed.attempt
+            ChildProcess(settings, claimed), settings, what=f"job {claimed.job_id}", attempt=claimed.attempt
         )
         self._database = resources.database
         self._claimed = claimed

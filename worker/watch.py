@@ -18,8 +18,8 @@ from sqlalchemy.exc import OperationalError
 
 from app.config import Settings
 from app.jobs.claims import LeaseLost
+from worker.child_process import ChildProcess
 from worker.settling import settle_patiently
-from worker.trainer_process import TrainerProcess
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class Watch(ABC):
     what: the work and its id, for the log. attempt: its number.
     """
 
-    def __init__(self, process: TrainerProcess, settings: Settings, *, what: str, attempt: int) -> None:
+    def __init__(self, process: ChildProcess, settings: Settings, *, what: str, attempt: int) -> None:
         self.process = process
         self.settings = settings
         self.asked = Asked.NOTHING

@@ -1,4 +1,4 @@
-"""What tables of work for the light queue share: its life, and the query for what nobody works at.
+"""What tables of work beside training share: its life, and the query for what nobody works at.
 
 As with jobs, the row is the truth and a message only a wake-up; `attempts` is the fencing token of the worker
 that has the row.
@@ -18,7 +18,7 @@ UNFINISHED = frozenset({"queued", "running"})
 
 
 class LightWork:
-    """The columns of a row that a light worker claims."""
+    """The columns of a row that a light or a measuring worker claims."""
 
     status: Mapped[str]
     attempts: Mapped[int] = mapped_column(server_default="0")

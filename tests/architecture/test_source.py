@@ -82,7 +82,7 @@ def test_packages_are_empty() -> None:
 MAY_READ_ENVIRONMENT = {
     "app/config.py": "the settings themselves, and the user's data folder by the XDG convention",
     "app/cli/demo/data.py": "the user's cache folder by the XDG convention",
-    "worker/trainer_process.py": "PYTHONPATH, handed on to the child",
+    "worker/child_process.py": "PYTHONPATH, handed on to the child",
     "app/sdk/discovery.py": "a client library runs in programs that know no Settings",
     "benchmarks/training.py": "SHARED_DATA, like the tests",
 }

@@ -24,7 +24,7 @@ from app.db.session import Database
 from app.queue import CeleryQueue, make_celery
 from app.storage.database import DatabaseBlobStore
 from tests.factories import make_job, make_ready_dataset
-from worker.trainer_process import as_environment
+from worker.child_process import as_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 

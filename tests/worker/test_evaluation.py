@@ -32,10 +32,10 @@ from app.storage.database import DatabaseBlobStore
 from app.task_names import EVALUATE_MODEL, MEASURE_QUEUE
 from tests.factories import RecordingSender
 from tests.trained_jobs import log_of, store_log, train_job
+from worker.child_process import ChildProcess
 from worker.evaluation import evaluate_model
 from worker.evaluation_run import DatasetGoneError, ModelGoneError, run_evaluation
 from worker.resources import Resources
-from worker.trainer_process import TrainerProcess
 from worker.training.evaluation.outcomes import read_outcomes
 from worker.training.progress import Control
 
@@ -189,12 +189,12 @@ def test_a_measuring_process_killed_twice_is_a_failure_that_names_memory(
 ) -> None:
     row = ask(resources, trained[2][0], trained[0])
 
-    class Killed(TrainerProcess):
+    class Killed(ChildProcess):
         def wait(self, seconds: float) -> int | None:
             os.kill(self.pid, signal.SIGKILL)
             return super().wait(seconds)
 
-    monkeypatch.setattr(worker.evaluation, "TrainerProcess", Killed)
+    monkeypatch.setattr(worker.evaluation, "ChildProcess", Killed)
     assert run(resources, row).status == "queued"
     failed = run(resources, row)
     assert failed.error is not None

@@ -24,7 +24,7 @@ from app.queue import CeleryQueue, make_celery
 from app.storage.database import DatabaseBlobStore
 from app.task_names import TRAIN_QUEUE
 from tests.factories import RecordingSender, expire, make_job, make_ready_dataset
-from worker.trainer_process import as_environment
+from worker.child_process import as_environment
 
 LEASE = timedelta(seconds=30)
 Prepare = Callable[[Session, Job], None]

@@ -20,7 +20,7 @@ from app.db.models.webhook_delivery import WebhookDelivery
 from app.db.session import Database
 from app.jobs import reaper
 from app.webhooks.deliverer import Deliverer
-from worker.trainer_process import as_environment
+from worker.child_process import as_environment
 
 
 def wait_until(reached: Callable[[], object], seconds: float = 60.0) -> None:

@@ -1,4 +1,4 @@
-"""The training process, as its parent sees it: a fresh interpreter, because fork and CUDA do not mix."""
+"""A child that trains, measures or probes, as its parent sees it: a fresh interpreter, not a fork."""
 
 from __future__ import annotations
 
@@ -36,10 +36,11 @@ def as_environment(settings: Settings) -> dict[str, str]:
     return variables
 
 
-class TrainerProcess:
+class ChildProcess:
     """One running `python -m worker.child`, or another module that is started and speaks as it does.
 
-    Make it in a thread that outlives it: on Linux the kernel kills the child when that thread ends.
+    Not a fork, which CUDA does not survive. Make it in a thread that outlives it: on Linux the kernel kills
+    the child when that thread ends.
     """
 
     def __init__(self, settings: Settings, claimed: Claim, *, module: str = "worker.child") -> None:
@@ -68,7 +69,7 @@ class TrainerProcess:
             },
         )
         self.moved_at = time.monotonic()
-        """When training last moved, on the monotonic clock."""
+        """When its work last moved, on the monotonic clock."""
         self.environment: dict[str, Any] | None = None
         self.end: End | None = None
         self.log = ChildLog(_pipe(self._process.stderr), settings)
@@ -92,12 +93,12 @@ class TrainerProcess:
         return code
 
     def tell(self, word: str) -> None:
-        """Say `stop` or `save_and_stop`; harmless when nobody listens any more."""
+        """Say one of the words of `pipe.py`; harmless when nobody listens any more."""
         try:
             _pipe(self._process.stdin).write(f"{word}\n".encode())
             _pipe(self._process.stdin).flush()
         except (BrokenPipeError, ValueError):
-            logger.info("the training process no longer listens")
+            logger.info("the child no longer listens")
 
     def kill(self) -> int:
         """End it now, if it has not ended, and reap it; returns the exit code."""
@@ -109,7 +110,7 @@ class TrainerProcess:
         try:
             _pipe(self._process.stdin).close()
         except BrokenPipeError:
-            logger.debug("the training process left without reading")
+            logger.debug("the child left without reading")
         return code
 
     def _read(self) -> None:
