@@ -1,4 +1,4 @@
-"""Every error that the service raises on purpose. `app/problems.py` turns them into problem+json, once.
+"""Errors that the service raises on purpose. `app/problems.py` turns them into problem+json, once.
 
     SteadyRankError                     500 internal
     ├── UploadInterruptedError          400 upload_interrupted
@@ -7,18 +7,14 @@
     ├── NotFoundError                   404 not_found, dataset_not_found, job_not_found, …
     ├── BodyTooSlowError                408 body_too_slow (retryable)
     ├── ConflictError                   409 conflict
-    │   ├── InUseError                  409 dataset_in_use, job_in_use, … (lists what uses it)
-    │   ├── DatasetNotReadyError        409 dataset_not_ready
-    │   ├── JobStateError               409 job_state
-    │   └── UploadStateError            409 upload_closed, upload_busy, …
     ├── PayloadTooLarge                 413 payload_too_large, decompressed_too_large
     ├── RangeNotSatisfiableError        416 range_not_satisfiable
     ├── ValidationFailed                422 invalid_request, empty_file, binary_file, broken_gzip, …
     ├── BlobDamagedError                500 blob_damaged
     └── ServiceUnavailable              503 unavailable (retryable)
 
-Those of quotas and rates stand in `app/limit_errors.py`. Nothing here knows HTTP beyond a status
-number, so workers import it without a web framework.
+Kinds of conflicts stand in `app/state_errors.py`, those of quotas and rates in `app/limit_errors.py`. Nothing
+here knows HTTP beyond a status number, so workers import it without a web framework.
 """
 
 from __future__ import annotations
@@ -166,48 +162,6 @@ class ConflictError(SteadyRankError):
     status = 409
     code = "conflict"
     title = "Not possible in this state"
-
-
-class InUseError(ConflictError):
-    """Something cannot be deleted while other things use it; `used_by` lists their ids."""
-
-    code = "in_use"
-    title = "In use"
-
-    def __init__(
-        self,
-        detail: str,
-        *,
-        code: str,
-        used_by: Sequence[str],
-        hint: str | None = None,
-        pointer: str | None = None,
-    ) -> None:
-        super().__init__(detail, code=code, hint=hint, pointer=pointer, extra={"used_by": list(used_by)})
-
-
-class DatasetNotReadyError(ConflictError):
-    """A data set that is still being read, or was rejected, cannot be trained on."""
-
-    code = "dataset_not_ready"
-    title = "Data set not ready"
-    pointer = "/dataset"
-
-
-class JobStateError(ConflictError):
-    """A job's state does not allow the move."""
-
-    code = "job_state"
-    title = "Not possible in this state of the job"
-    pointer = "path:job_id"
-
-
-class UploadStateError(ConflictError):
-    """An upload in parts is not in a state that allows the request."""
-
-    code = "upload_closed"
-    title = "Not possible in this state of the upload"
-    pointer = "path:upload_id"
 
 
 class PayloadTooLarge(SteadyRankError):  # noqa: N818 - named as the HTTP status is

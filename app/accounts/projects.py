@@ -15,8 +15,9 @@ from app.db.base import Base
 from app.db.ids import new_id
 from app.db.models.api_key import ApiKey
 from app.db.models.project import DEFAULT_PROJECT, Project
-from app.errors import ConflictError, InUseError, NotFoundError
+from app.errors import ConflictError, NotFoundError
 from app.pagination import Page, paginate
+from app.state_errors import InUseError
 
 _GOES_WITH_IT = frozenset({"kept_answers", "api_keys", "model_alias_moves"})
 """What means nothing without the project; as do the rows of tables that give no ids."""

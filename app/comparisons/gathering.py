@@ -16,8 +16,9 @@ from app.db.models.evaluation import Evaluation
 from app.db.models.job import Job
 from app.db.models.job_file import JobFile
 from app.db.models.model import Model
-from app.errors import ConflictError, JobStateError, NotFoundError
+from app.errors import ConflictError, NotFoundError
 from app.models.queries import find as find_model
+from app.state_errors import JobStateError
 from app.storage.blobs import BlobStore
 from worker.training.evaluation.outcomes import (
     OUTCOMES_FILE,

@@ -13,7 +13,8 @@ from app.datasets.forgetting import FORGET, order_to_forget
 from app.datasets.version_schemas import ForgetRequest, TransformRequest
 from app.db.models.dataset import Dataset
 from app.db.session import send_after_commit
-from app.errors import DatasetNotReadyError, InUseError, NotFoundError
+from app.errors import NotFoundError
+from app.state_errors import DatasetNotReadyError, InUseError
 from app.task_names import LIGHT_QUEUE, VALIDATE_DATASET
 
 

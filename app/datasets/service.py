@@ -14,8 +14,9 @@ from app.datasets.validation import recover_validating
 from app.datasets.version_schemas import DatasetPreview, PreviewRow
 from app.db.models.dataset import Dataset
 from app.db.session import send_after_commit
-from app.errors import DatasetNotReadyError, InUseError, NotFoundError
+from app.errors import NotFoundError
 from app.pagination import Page
+from app.state_errors import DatasetNotReadyError, InUseError
 from app.storage.blobs import BlobInfo, BlobStore, BlobWriter
 from app.task_names import LIGHT_QUEUE, VALIDATE_DATASET
 

@@ -8,7 +8,8 @@ from sqlalchemy.orm import Session
 
 from app.datasets import queries
 from app.db.models.dataset import Dataset
-from app.errors import DatasetNotReadyError, NotFoundError
+from app.errors import NotFoundError
+from app.state_errors import DatasetNotReadyError
 
 
 def ready_dataset(session: Session, project_id: str, dataset_id: str) -> Dataset:

@@ -26,7 +26,8 @@ from app.db.models.job import Job
 from app.db.models.job_attempt import JobAttempt
 from app.db.models.job_event import JobEvent
 from app.db.session import send_after_commit
-from app.errors import JobStateError, NotFoundError
+from app.errors import NotFoundError
+from app.state_errors import JobStateError
 from app.task_names import RUN_JOB, TRAIN_QUEUE
 from app.webhooks.outbox import announce_job
 

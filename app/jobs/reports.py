@@ -10,8 +10,9 @@ from sqlalchemy.orm import Session
 
 from app.db.models.job import Job
 from app.db.models.job_file import JobFile
-from app.errors import JobStateError, NotFoundError
+from app.errors import NotFoundError
 from app.jobs import queries
+from app.state_errors import JobStateError
 
 REPORTS = {"json": "report.json", "html": "report.html", "md": "report.md"}
 MANIFEST = "manifest.json"

@@ -9,13 +9,14 @@ from sqlalchemy.orm import Session
 
 from app.db.models.checkpoint import Checkpoint
 from app.db.models.job import Job
-from app.errors import JobStateError, NotFoundError
+from app.errors import NotFoundError
 from app.jobs import queries
 from app.jobs.life import TERMINAL, Status, lock
 from app.jobs.queries import Surroundings, Wanted
 from app.jobs.schemas import JobObject
 from app.models.deleting import delete_jobs_models
 from app.pagination import Page
+from app.state_errors import JobStateError
 from app.storage.blobs import BlobStore
 
 

@@ -8,10 +8,11 @@ from app.accounts import quotas
 from app.config import Settings
 from app.datasets.queries import find_held
 from app.db.models.job import Job
-from app.errors import ErrorItem, JobStateError, ValidationFailed
+from app.errors import ErrorItem, ValidationFailed
 from app.jobs import service
 from app.jobs.life import TERMINAL, Status, lock, move
 from app.jobs.request_schemas import MOST_LABELS, JobChange
+from app.state_errors import JobStateError
 
 _WAITING = frozenset({Status.QUEUED, Status.PAUSED})
 _CANCELLED = frozenset({Status.CANCELLING, Status.CANCELLED})

@@ -13,8 +13,8 @@ from app.db.models.evaluation import Evaluation
 from app.db.models.job import Job
 from app.db.models.model import Model
 from app.db.models.model_alias import ModelAlias
-from app.errors import InUseError
 from app.jobs import life
+from app.state_errors import InUseError
 
 
 def refuse_aliased(

@@ -17,7 +17,7 @@ from app.datasets.checks import UploadCheck
 from app.datasets.schemas import UploadOptions
 from app.db.models.dataset import Dataset
 from app.db.models.upload import UploadPart
-from app.errors import UploadStateError
+from app.state_errors import UploadStateError
 from app.storage.blobs import BlobStore
 from app.uploads import queries, service
 from app.uploads.digests import DigestMismatchError

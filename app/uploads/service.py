@@ -15,8 +15,9 @@ from app.accounts import quotas
 from app.config import Settings
 from app.datasets.checks import too_large
 from app.db.models.upload import Upload, UploadPart
-from app.errors import FILE, ErrorItem, NotFoundError, UploadStateError, ValidationFailed
+from app.errors import FILE, ErrorItem, NotFoundError, ValidationFailed
 from app.pagination import Page
+from app.state_errors import UploadStateError
 from app.storage.blobs import BlobStore, BlobWriter
 from app.uploads import queries
 from app.uploads.layout import choose_part_bytes, expected_bytes, part_count

@@ -5,7 +5,8 @@ from sqlalchemy import func, select
 
 from app.datasets.using import ready_dataset
 from app.db.session import Database
-from app.errors import DatasetNotReadyError, NotFoundError
+from app.errors import NotFoundError
+from app.state_errors import DatasetNotReadyError
 from app.storage.database import DatabaseBlobStore
 from tests.factories import make_dataset, make_ready_dataset
 

@@ -13,9 +13,9 @@ from app.db.models.job import Job
 from app.db.models.job_attempt import JobAttempt
 from app.db.models.job_event import JobEvent
 from app.db.session import pending_messages
-from app.errors import JobStateError
 from app.jobs.attempts import seconds_used
 from app.jobs.life import HELD, MOVES, TERMINAL, Status, move, record
+from app.state_errors import JobStateError
 from app.storage.database import DatabaseBlobStore
 from tests.factories import make_job, make_ready_dataset
 
