@@ -8,7 +8,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -113,8 +113,3 @@ class Results:
 
     def _outcomes(self, cell: Cell, key: str) -> Path:
         return self.folder / "outcomes" / cell.name / f"{key}.npz"
-
-
-def by_purpose(records: Iterable[Record], purpose: str) -> list[Record]:
-    """Return the records of that purpose, in the order they were finished."""
-    return [record for record in records if record.purpose == purpose]
