@@ -10,123 +10,31 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.worker.training.synthetic import markov_sequences
+from tests.worker.training.fitting.steps import (
+    BOTH,
+    CPU,
+    EVERY,
+    MODELS,
+    NEGATIVES,
+    TRAIN,
+    WEIGHTS,
+    WINDOWS,
+    inputs_of,
+    model_of,
+    reference_gradient,
+    streams,
+    train,
+)
 from worker.training.adversary.perturbation import OFF, Adversary
-from worker.training.data.batching import BucketedBatches, cut_windows
+from worker.training.data.batching import BucketedBatches
 from worker.training.data.sampling import NegativeSampler
 from worker.training.fitting.finite import FiniteGuard
-from worker.training.fitting.step import StepInputs, Streams, encode_points, training_step
+from worker.training.fitting.step import StepInputs, encode_points, training_step
 from worker.training.losses.bce import BCE
 from worker.training.losses.lookup import look_up
 from worker.training.models.base import SequenceModel
-from worker.training.models.build import build_model
-from worker.training.progress import DivergedError
 from worker.training.seeding import generator_for
-from worker.training.spec import ModelName, TrainSpec
-
-TRAIN = markov_sequences(24)
-WINDOWS = cut_windows(TRAIN, 8)
-CPU = torch.device("cpu")
-BOTH = Adversary(epsilon_match=0.2, lambda_match=0.7, epsilon_history=0.3, lambda_history=1.3)
-MODELS: tuple[ModelName, ...] = ("sasrec", "gru4rec")
-
-
-def model_of(name: ModelName, dropout: float = 0.0) -> SequenceModel:
-    spec = TrainSpec(model=name, hidden_size=8, max_length=8, dropout=dropout)
-    model = build_model(spec, TRAIN.n_items).train()
-    with torch.no_grad():
-        model.item_embedding.weight.mul_(15)
-    return model
-
-
-def streams() -> Streams:
-    return Streams(generator_for(0, "dropout"), generator_for(0, "perturbed"))
-
-
-def inputs_of(windows: np.ndarray, negatives: np.ndarray, weights: np.ndarray | None = None) -> StepInputs:
-    """`negatives` is flat over all windows' positions, so that a window keeps its own in any batch."""
-    batch = BucketedBatches(WINDOWS, 4, weights).load(windows)
-    neg_BL = torch.zeros_like(batch.y_BL)
-    for row, window in enumerate(windows):
-        begin, end = WINDOWS.offsets[window : window + 2]
-        neg_BL[row, : end - begin] = torch.from_numpy(negatives[begin:end])
-    return StepInputs.of(batch, neg_BL[batch.m_BL], CPU)
-
-
-NEGATIVES = np.random.default_rng(0).integers(1, TRAIN.n_items + 1, WINDOWS.n_targets)
-WEIGHTS = np.random.default_rng(1).uniform(0.3, 2.0, WINDOWS.n_targets).astype(np.float32)
-EVERY = np.arange(len(WINDOWS))
-
-
-def train(model: SequenceModel, adversary: Adversary, steps: int, *, sgd: bool = False) -> list[Tensor]:
-    """Take a few steps over fixed batches; return the losses."""
-    optimiser: torch.optim.Optimizer
-    if sgd:  # Adam would magnify rounding where a gradient is nearly zero
-        optimiser = torch.optim.SGD(model.parameters(), lr=0.5)
-    else:
-        optimiser = torch.optim.Adam(model.parameters(), lr=1e-2, fused=True)
-    drawn, guard = streams(), FiniteGuard("cascade", 0, 10)
-    losses = []
-    for step in range(1, steps + 1):
-        inputs = inputs_of(EVERY[step % 3 :: 3], NEGATIVES, WEIGHTS)
-        losses.append(
-            training_step(model, optimiser, inputs, adversary, streams=drawn, guard=guard, step=step)
-        )
-    return losses
-
-
-def reference_gradient(
-    model: SequenceModel, windows: np.ndarray, adversary: Adversary, weights: np.ndarray
-) -> tuple[list[Tensor], list[float]]:
-    """The method written anew: user by user without padding, one position at a time, one total loss."""
-
-    def loss_at(h: Tensor, target: Tensor, negative: Tensor) -> Tensor:
-        return -torch.log(torch.sigmoid(h @ target)) - torch.log(1 - torch.sigmoid(h @ negative))
-
-    table = model.item_embedding.weight
-    slices = [slice(*WINDOWS.offsets[window : window + 2]) for window in windows]
-    items, targets = WINDOWS.flat_inputs(), WINDOWS.flat_targets()
-
-    def encode(rows: list[Tensor]) -> Tensor:
-        return torch.cat([model.encode(row[None], torch.tensor([len(row)]))[0] for row in rows])
-
-    history = [table[torch.from_numpy(items[s]).long()] for s in slices]
-    y = torch.from_numpy(np.concatenate([targets[s] for s in slices])).long()
-    negative = torch.from_numpy(np.concatenate([NEGATIVES[s] for s in slices]))
-    n = len(y)
-
-    h = encode(history)
-    rank = torch.stack([loss_at(h[i], table[y[i]], table[negative[i]]) for i in range(n)]).mean()
-
-    kinds = [h.detach(), table[y].detach(), table[negative].detach()]
-    sizes = [kind.norm(dim=1).mean() for kind in kinds]
-    matched = []
-    for i in range(n):
-        point = [kind[i].clone().requires_grad_() for kind in kinds]
-        gradients = torch.autograd.grad(loss_at(*point), point)
-        moves = [
-            adversary.epsilon_match * size * g / g.norm() for size, g in zip(sizes, gradients, strict=True)
-        ]
-        matched.append(loss_at(h[i] + moves[0], table[y[i]] + moves[1], table[negative[i]] + moves[2]))
-    match = torch.stack(matched).mean()
-
-    gradients = torch.autograd.grad(rank + adversary.lambda_match * match, history, retain_graph=True)
-    size = torch.cat(history).detach().norm(dim=1).mean()
-    moved = [
-        row
-        + adversary.epsilon_history
-        * size
-        * torch.from_numpy(weights[s])[:, None]
-        * g
-        / g.norm(dim=1)[:, None]
-        for row, g, s in zip(history, gradients, slices, strict=True)
-    ]
-    h = encode(moved)
-    perturbed = torch.stack([loss_at(h[i], table[y[i]], table[negative[i]]) for i in range(n)]).mean()
-
-    total = rank + adversary.lambda_match * match + adversary.lambda_history * perturbed
-    gradients = torch.autograd.grad(total, list(model.parameters()))
-    return list(gradients), [rank.item(), match.item(), perturbed.item()]
+from worker.training.spec import ModelName
 
 
 @pytest.mark.parametrize("weights", ["unweighted", "weighted"])
@@ -296,59 +204,6 @@ def test_half_precision_forward_passes_stay_near(name: ModelName) -> None:
     torch.testing.assert_close(half, losses, rtol=2e-2, atol=0)
     assert half.dtype == torch.float32
     assert inputs.x_BL.dtype == torch.int64
-
-
-def poisoned(model: SequenceModel, how: str) -> SequenceModel:
-    with torch.no_grad():
-        if how == "loss":
-            model.item_embedding.weight[1:] = float("inf")
-        else:  # scores of 1e30 are finite, their gradient's norm is not
-            model.item_embedding.weight.mul_(1e25)
-    return model
-
-
-@pytest.mark.parametrize("how", ["loss", "gradient"])
-def test_a_number_that_is_none_stops_before_the_weights_move(how: str) -> None:
-    model = poisoned(model_of("gru4rec"), how)
-    before = copy.deepcopy(model.state_dict())
-    optimiser = torch.optim.Adam(model.parameters(), fused=True)
-    guard = FiniteGuard("cascade", seed=7, steps_per_epoch=10)
-    inputs = inputs_of(EVERY, NEGATIVES)
-    with pytest.raises(DivergedError, match=r"step 34 \(epoch 4, arm cascade, seed 7\)") as caught:
-        training_step(model, optimiser, inputs, OFF, streams=streams(), guard=guard, step=34)
-    assert ("ranking loss is" in str(caught.value)) == (how == "loss")
-    assert "gradient norm is" in str(caught.value)
-    assert caught.value.code == "diverged"
-    assert "learning_rate" in caught.value.hint
-    assert not optimiser.state
-    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
-
-
-def test_a_deferred_look_still_masks_the_bad_step_and_names_it() -> None:
-    """What CUDA does to avoid a sync a step: here on the CPU's fused optimiser, which knows the same mask."""
-    model = model_of("sasrec")
-    optimiser = torch.optim.Adam(model.parameters(), fused=True)
-    guard = FiniteGuard("standard", 0, 10, every=4)
-    inputs = inputs_of(EVERY, NEGATIVES)
-
-    def step(number: int) -> None:
-        training_step(model, optimiser, inputs, OFF, streams=streams(), guard=guard, step=number)
-
-    step(1)
-    guard.read()
-    sound = copy.deepcopy(model.state_dict())
-    bias = model.get_parameter("final_norm.bias")
-    moments = copy.deepcopy(optimiser.state[bias])
-    with torch.no_grad():
-        bias[0] = float("nan")
-    step(2)
-    with torch.no_grad():
-        bias[0] = sound["final_norm.bias"][0]
-    step(3)  # sound again, but nothing moves after a bad step
-    assert all(torch.equal(sound[name], value) for name, value in model.state_dict().items())
-    assert all(torch.equal(moments[key], value) for key, value in optimiser.state[bias].items())
-    with pytest.raises(DivergedError, match=r"step 2 \(epoch 1"):
-        step(4)
 
 
 def test_points_of_a_batch_are_those_of_its_real_positions() -> None:

@@ -1,109 +1,35 @@
-"""The trainer: what is learnt, chosen, reported and shared, and when it stops."""
+"""The trainer: what is learnt, reported and shared, and when it stops."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
 
-from tests.worker.training.synthetic import markov_sequences, sequences_of
-from worker.training.data.split import leave_one_out
+from tests.worker.training.fitting.runs import (
+    ARMS,
+    MODELS,
+    SPLIT,
+    Ear,
+    assert_same_weights,
+    improving,
+    spec_of,
+    trainer,
+)
+from tests.worker.training.synthetic import sequences_of
 from worker.training.evaluation.baselines import Popularity
 from worker.training.evaluation.evaluate import evaluate, model_scorer
-from worker.training.fitting.checkpoint import unpack, without_prefix
-from worker.training.fitting.trainer import Outcome, Trainer
+from worker.training.fitting.trainer import Trainer
 from worker.training.models.base import SequenceModel
 from worker.training.models.build import build_model
 from worker.training.progress import (
-    CheckpointStore,
     Control,
     DataError,
     DivergedError,
     EpochMetrics,
     MemoryCheckpoints,
-    SilentProgress,
-    StepProgress,
     Stopped,
 )
-from worker.training.seeding import generator_for
-from worker.training.spec import Arm, LossName, ModelName, TrainSpec
-
-SPLIT = leave_one_out(markov_sequences(80))
-MODELS: tuple[ModelName, ...] = ("sasrec", "gru4rec")
-ARMS: tuple[Arm, ...] = ("standard", "adversarial", "cascade", "cascade_replacement")
-
-
-def spec_of(**settings: Any) -> TrainSpec:
-    base = {
-        "arms": ARMS,
-        "hidden_size": 16,
-        "max_length": 10,
-        "batch_size": 16,
-        "epochs": 4,
-        "warmup_epochs": 2,
-    }
-    return TrainSpec.model_validate({**base, **settings})
-
-
-class Ear(SilentProgress):
-    """Hears everything, and gives the answers it was told to give, by step of the whole job."""
-
-    def __init__(self, answers: dict[int, Control] | None = None) -> None:
-        self.answers = answers or {}
-        self.steps: list[StepProgress] = []
-        self.epochs: list[EpochMetrics] = []
-        self.events: list[str] = []
-
-    def step(self, at: StepProgress) -> Control:
-        self.steps.append(at)
-        return self.answers.get(len(self.steps), Control.CONTINUE)
-
-    def epoch(self, metrics: EpochMetrics) -> None:
-        self.epochs.append(metrics)
-
-    def event(self, type: str, message: str, data: dict[str, Any] | None = None) -> None:
-        assert message
-        self.events.append(type)
-
-
-def improving() -> Callable[[SequenceModel], dict[str, float]]:
-    """A validation that is better each time, so that the last epoch is chosen."""
-    calls: list[int] = []
-
-    def validate(model: SequenceModel) -> dict[str, float]:
-        assert not model.training
-        calls.append(1)
-        return {"ndcg@10": len(calls) / 1e6}
-
-    return validate
-
-
-def scripted(values: list[float]) -> Callable[[SequenceModel], dict[str, float]]:
-    remaining = iter(values)
-    return lambda model: {"ndcg@10": next(remaining), "hr@10": 0.5}
-
-
-def trainer(
-    spec: TrainSpec,
-    *,
-    ear: Ear | None = None,
-    checkpoints: CheckpointStore | None = None,
-    validate: Callable[[SequenceModel], dict[str, float]] | None = None,
-) -> Trainer:
-    return Trainer(
-        spec,
-        SPLIT.train,
-        validate=validate or improving(),
-        progress=ear or Ear(),
-        checkpoints=checkpoints or MemoryCheckpoints(),
-    )
-
-
-def assert_same_weights(a: Outcome, b: Outcome) -> None:
-    assert a.weights.keys() == b.weights.keys()
-    assert all(torch.equal(a.weights[name], b.weights[name]) for name in a.weights)
+from worker.training.spec import LossName, ModelName
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -208,70 +134,6 @@ def test_arms_share_one_warm_up_and_fork_from_it() -> None:
     )
 
 
-def test_replacing_nothing_is_standard_training_bit_for_bit() -> None:
-    shared = trainer(spec_of(replace_share=0.0, epsilon_match=0.0))
-    assert_same_weights(shared.train("cascade_replacement", 0), shared.train("standard", 0))
-
-
-def test_what_replaces_and_how_much_makes_a_difference() -> None:
-    specs = [{}, {"replace_by": "popularity"}, {"replace_share": 0.3}, {"gamma": 0.0}, {"epsilon_match": 0.0}]
-    outcomes = [trainer(spec_of(**spec)).train("cascade_replacement", 0) for spec in specs]
-    tables = [outcome.weights["item_embedding.weight"] for outcome in outcomes]
-    assert not any(torch.equal(tables[0], other) for other in tables[1:])
-
-
-@pytest.mark.parametrize("towards", ["gradient", "items"])
-def test_without_exponent_the_cascade_arm_is_the_generic_one_bit_for_bit(towards: str) -> None:
-    shared = trainer(spec_of(gamma=0.0, perturb_towards=towards))
-    assert_same_weights(shared.train("cascade", 0), shared.train("adversarial", 0))
-
-
-@pytest.mark.parametrize(
-    "off",
-    [
-        {"epsilon_match": 0, "epsilon_history": 0, "perturb_towards": "items"},
-        {"lambda_match": 0, "lambda_history": 0},
-    ],
-)
-@pytest.mark.parametrize("model", MODELS)
-def test_an_arm_with_both_levels_off_is_standard_training_bit_for_bit(
-    model: ModelName, off: dict[str, Any]
-) -> None:
-    shared = trainer(spec_of(model=model, **off))
-    assert_same_weights(shared.train("cascade", 0), shared.train("standard", 0))
-
-
-def test_steps_towards_items_draw_candidates_once_the_warmup_is_over_and_nothing_else() -> None:
-    def generators(**settings: Any) -> dict[str, torch.Tensor]:
-        store, ear = MemoryCheckpoints(), Ear()
-        ear.answers[13] = Control.SAVE_AND_STOP
-        with pytest.raises(Stopped):
-            trainer(spec_of(**settings), ear=ear, checkpoints=store).train("cascade", 0)
-        tensors, _ = unpack(store.load("progress", 0, "cascade")[0][1])
-        return without_prefix("generator", tensors)
-
-    plain, items = generators(), generators(perturb_towards="items")
-    assert torch.equal(plain["replacements"], generator_for(0, "replacements").get_state())
-    assert [name for name in plain if not torch.equal(plain[name], items[name])] == ["replacements"]
-
-
-def test_what_the_history_is_moved_towards_makes_a_difference() -> None:
-    specs = [{}, {"perturb_towards": "items"}, {"perturb_towards": "items", "replace_candidates": 2}]
-    tables = [
-        trainer(spec_of(**spec)).train("adversarial", 0).weights["item_embedding.weight"] for spec in specs
-    ]
-    assert not any(torch.equal(tables[0], other) for other in tables[1:])
-    assert not torch.equal(tables[1], tables[2])
-
-
-def test_an_adversary_whose_turn_never_comes_leaves_standard_training_bit_for_bit() -> None:
-    ear = Ear()
-    shared = trainer(spec_of(perturb_every=1000), ear=ear)
-    for arm in ("cascade", "cascade_replacement"):
-        assert_same_weights(shared.train(arm, 0), shared.train("standard", 0))
-    assert all(each.loss_match is None and each.loss_history is None for each in ear.epochs)
-
-
 def test_losses_of_the_adversary_are_means_over_the_steps_that_met_it() -> None:
     def losses(every: int) -> list[EpochMetrics]:
         ear = Ear()
@@ -281,45 +143,6 @@ def test_losses_of_the_adversary_are_means_over_the_steps_that_met_it() -> None:
     (often,), (seldom,) = losses(1), losses(2)
     for name in ("loss_match", "loss_history"):
         assert getattr(seldom, name) == pytest.approx(getattr(often, name), rel=0.1)
-
-
-def test_the_seed_decides_everything() -> None:
-    spec = spec_of(seeds=[0, 1])
-    first, again = trainer(spec).train("cascade", 0), trainer(spec).train("cascade", 0)
-    assert_same_weights(first, again)
-    other = trainer(spec).train("cascade", 1)
-    assert not torch.equal(first.weights["final_norm.bias"], other.weights["final_norm.bias"])
-
-
-def test_the_best_epoch_is_chosen_and_patience_ends_the_arm() -> None:
-    # Epochs 3, 4, 5, … after a warm-up of 2; patience is not counted up to epoch 4.
-    spec = spec_of(epochs=20, min_epochs=4, patience=2)
-    ear = Ear()
-    outcome = trainer(spec, ear=ear, validate=scripted([0.5, 0.1, 0.6, 0.6, 0.5, 0.9])).train("standard", 0)
-    assert (outcome.best_epoch, outcome.epochs, outcome.stop_reason) == (5, 7, "patience")
-    assert outcome.validation == {"ndcg@10": 0.6, "hr@10": 0.5}
-    assert "early_stopped" in ear.events
-    shorter = trainer(spec_of(epochs=5), validate=scripted([0.5, 0.1, 0.6])).train("standard", 0)
-    assert shorter.stop_reason == "epochs"
-    assert outcome.weights.keys() == shorter.weights.keys()
-
-
-def test_the_chosen_weights_are_those_of_the_best_epoch() -> None:
-    best_first = trainer(spec_of(epochs=6), validate=scripted([0.1, 0.9, 0.2, 0.3])).train("cascade", 0)
-    assert best_first.best_epoch == 4
-    assert_same_weights(best_first, trainer(spec_of(epochs=4)).train("cascade", 0))
-
-
-def test_patience_waits_for_min_epochs() -> None:
-    spec = spec_of(epochs=12, min_epochs=9, patience=2)
-    outcome = trainer(spec, validate=scripted([0.9] + [0.1] * 20)).train("standard", 0)
-    assert (outcome.best_epoch, outcome.epochs) == (3, 11)
-
-
-def test_validation_keeps_its_interval_but_never_misses_the_last_epoch() -> None:
-    ear = Ear()
-    trainer(spec_of(epochs=9, validate_every=4), ear=ear).train("standard", 0)
-    assert [metrics.epoch for metrics in ear.epochs if metrics.validation] == [4, 8, 9]
 
 
 def test_steps_are_counted_over_the_whole_job() -> None:
