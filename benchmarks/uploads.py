@@ -28,6 +28,7 @@ from app.db.migrate import upgrade
 from app.db.session import Database
 from app.embedded.postgres import Postgres
 from app.embedded.processes import ProcessSpec, start, stop, wait_ready
+from app.embedded.table import API_MEMORY
 from app.embedded.valkey import Valkey
 from app.sdk.client import SteadyRank
 from app.sdk.discovery import Connection
@@ -89,7 +90,7 @@ def service_in(
             ),
             log=folder / "api.log",
             folder=Path.cwd(),
-            environment={**environment, "MALLOC_ARENA_MAX": "2"},  # as `steadyrank up` and the image do
+            environment={**environment, **API_MEMORY},
             ready=lambda: _is_up(url),
         )
         process = start(api)

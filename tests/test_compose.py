@@ -15,6 +15,7 @@ import yaml
 from pydantic import ValidationError
 
 from app.config import Settings
+from app.embedded.table import API_MEMORY
 
 ROOT = Path(__file__).resolve().parents[1]
 COMPOSE_TEXT = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
@@ -165,3 +166,8 @@ def test_the_api_image_has_no_torch_and_the_worker_image_the_pinned_one() -> Non
     pin = next(requirement for requirement in extras["worker"] if requirement.startswith("torch"))
     assert f"ARG TORCH={pin}\n" in (ROOT / "docker/worker.Dockerfile").read_text()
     assert "RUN pip install . " in (ROOT / "docker/api.Dockerfile").read_text()
+
+
+def test_the_image_gives_memory_back_as_the_embedded_stack_does() -> None:
+    (line,) = (line for line in (ROOT / "docker/api.Dockerfile").read_text().splitlines() if "MALLOC" in line)
+    assert {f"{name}={value}" for name, value in API_MEMORY.items()} <= set(line.split())

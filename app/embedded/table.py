@@ -14,6 +14,9 @@ from pathlib import Path
 from app.embedded.processes import ProcessSpec
 
 POSTGRES, VALKEY, REAPER, WORKER, API = range(5)
+API_MEMORY = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": "131072"}
+"""The C library keeps freed memory back: for each thread, and the API's are many and idle; and, once one of
+them was freed, among the pieces of an upload, which are of 1 MiB and go back to the system from here on."""
 
 
 def service_table(
@@ -77,8 +80,7 @@ def service_table(
         log=logs / "api.log",
         folder=data,
         stage=API,
-        # The C library would keep freed memory back for each thread; the API's threads are many and idle.
-        environment={**variables, "MALLOC_ARENA_MAX": "2"},
+        environment={**variables, **API_MEMORY},
         stop_seconds=10.0,
         ready=lambda: answers(f"{local_url(host, port)}/readyz"),
     )
