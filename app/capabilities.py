@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from app.config import Settings
 from app.datasets.schemas import Format
 from app.deps import PrincipalDep, SessionDep, SettingsDep
-from app.jobs.estimates import accuracy
+from app.jobs.estimate_scores import accuracy
 from app.jobs.workers import alive
 from app.problems import problem_responses
 from worker.training.presets import DESCRIPTIONS as PRESET_DESCRIPTIONS
@@ -57,7 +57,18 @@ _EXAMPLE: dict[str, Any] = {
         }
     ],
     "devices": ["cpu"],
-    "estimates": {"jobs": 12, "median_ratio": 1.07, "within_factor_2": 0.92},
+    "estimates": {
+        "jobs": 12,
+        "median_ratio": 1.07,
+        "within_factor_2": 0.92,
+        "by_basis": {
+            "history": {
+                "seconds": {"jobs": 12, "median_ratio": 1.07, "within_factor_2": 0.92},
+                "peak_memory_bytes": {"jobs": 12, "median_ratio": 0.94, "within_factor_2": 1.0},
+                "stored_bytes": {"jobs": 12, "median_ratio": 1.02, "within_factor_2": 1.0},
+            }
+        },
+    },
 }
 
 
@@ -91,12 +102,26 @@ class Attacks(BaseModel):
     replacements: list[str]
 
 
-class EstimateAccuracy(BaseModel):
-    """How the estimates of the project's last hundred succeeded jobs did: actual over expected seconds."""
+class Fit(BaseModel):
+    """Actual figures over expected ones."""
 
     jobs: int
     median_ratio: float | None
     within_factor_2: float | None
+
+
+class FitOfBasis(BaseModel):
+    """How estimates of one basis did, by what they estimate."""
+
+    seconds: Fit
+    peak_memory_bytes: Fit
+    stored_bytes: Fit
+
+
+class EstimateAccuracy(Fit):
+    """How the estimates of the project's last hundred succeeded jobs did, in seconds and by basis."""
+
+    by_basis: dict[str, FitOfBasis]
 
 
 class Capabilities(BaseModel):

@@ -23,7 +23,7 @@ from worker.resources import Resources
 from worker.sinks import JobProgress
 from worker.training.experiment import ExperimentResult, TrainedModel, run_experiment
 from worker.training.progress import Control, DataError
-from worker.training.runtime import Runtime
+from worker.training.runtime import Runtime, peak_memory_bytes
 from worker.training.spec import TrainSpec
 
 logger = logging.getLogger(__name__)
@@ -70,7 +70,8 @@ def run_training(
     initial = read_initial(resources.blobs, spec, initial_blobs)
     beat()
     runtime = Runtime(device=settings.device, threads=settings.threads)
-    found(runtime.environment(runtime.prepare()))
+    device = runtime.prepare()
+    found(runtime.environment(device))
     result = run_experiment(
         spec,
         interactions,
@@ -80,11 +81,16 @@ def run_training(
         initial=initial,
     )
     progress.phase("packaging")
-    store(claimed, result, resources=resources, beat=beat)
+    store(claimed, result, resources=resources, beat=beat, peak_memory_bytes=peak_memory_bytes(device))
 
 
 def store(
-    claimed: Claim, result: ExperimentResult, *, resources: Resources, beat: Callable[[], None]
+    claimed: Claim,
+    result: ExperimentResult,
+    *,
+    resources: Resources,
+    beat: Callable[[], None],
+    peak_memory_bytes: int,
 ) -> list[str]:
     """Write every file, read every one back, and only then let the job succeed. Returns the models' ids."""
     written = [_Written(model, _write(resources.blobs, model.files, beat)) for model in result.models]
@@ -104,6 +110,7 @@ def store(
             report_markdown=result.report_markdown,
             documents=documents,
             stop_reason=result.stop_reason,
+            peak_memory_bytes=peak_memory_bytes,
         )
 
     return durably(resources.database, finish)

@@ -44,6 +44,8 @@ class Estimate(BaseModel):
     interactions_per_epoch: int
     interactions: int
     actual_seconds: float | None = None
+    actual_peak_memory_bytes: int | None = Field(default=None, description="Of the attempt that succeeded.")
+    actual_stored_bytes: int | None = None
     ratio: float | None = Field(default=None, description="Actual seconds over expected ones.")
 
 

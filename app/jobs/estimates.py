@@ -1,4 +1,4 @@
-"""What a job is expected to take, learnt from jobs that have ended, and how well earlier estimates did.
+"""What a job is expected to take, learnt from jobs that have ended; `estimate_scores.py` scores it.
 
 An estimate is the formula of `app/jobs/cost.py` times what the project's finished jobs of the same model took
 in relation to it; and its epochs are as many of those allowed as these jobs needed. Where a probe has timed
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import Float, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.db.models.dataset import Dataset
@@ -22,7 +22,6 @@ from app.db.models.job import Job
 from app.db.models.job_attempt import JobAttempt
 from app.db.models.job_metric import JobMetric
 from app.db.models.probe import Probe
-from app.jobs.attempts import seconds_used
 from app.jobs.cost import (
     Rates,
     Size,
@@ -44,7 +43,6 @@ _SPREAD = 1.3
 """No job is like another: even jobs that all took as long leave this factor."""
 _PROBE_SPREAD = 1.6
 """A machine is not always as busy as it was for a few seconds."""
-_SCORED = 100
 
 
 @dataclass(frozen=True)
@@ -103,34 +101,6 @@ def estimate(
         "epochs": epochs,
         "interactions_per_epoch": interactions,
         "interactions": epochs * interactions,
-    }
-
-
-def score(session: Session, job: Job) -> None:
-    """Put beside a succeeded job's estimate what it took, over all attempts since it was last tried again."""
-    if job.estimate is None:
-        return
-    took = seconds_used(session, job.id)
-    ratio = took / job.estimate["seconds"]["expected"]
-    job.estimate = {**job.estimate, "actual_seconds": round(took, 1), "ratio": round(ratio, 3)}
-
-
-def accuracy(session: Session, project_id: str) -> dict[str, Any]:
-    """How the project's last hundred scored estimates did: actual seconds over expected ones."""
-    ratio = Job.estimate["ratio"].astext.cast(Float)
-    scored = (
-        select(ratio.label("ratio"))
-        .where(Job.project_id == project_id, Job.status == Status.SUCCEEDED, ratio.is_not(None))
-        .order_by(Job.id.desc())
-        .limit(_SCORED)
-        .subquery()
-    )
-    ratios = sorted(session.execute(select(scored.c.ratio)).scalars())
-    near = sum(0.5 <= one <= 2.0 for one in ratios)
-    return {
-        "jobs": len(ratios),
-        "median_ratio": statistics.median(ratios) if ratios else None,
-        "within_factor_2": near / len(ratios) if ratios else None,
     }
 
 

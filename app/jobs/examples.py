@@ -33,6 +33,8 @@ ESTIMATE: dict[str, Any] = {
     "interactions_per_epoch": 100000,
     "interactions": 16000000,
     "actual_seconds": None,
+    "actual_peak_memory_bytes": None,
+    "actual_stored_bytes": None,
     "ratio": None,
 }
 JOB: dict[str, Any] = {

@@ -14,7 +14,7 @@ from app.db.models.job_file import JobFile
 from app.db.models.model import Model
 from app.db.models.model_file import ModelFile
 from app.jobs.claims import Claim, hold
-from app.jobs.estimates import score
+from app.jobs.estimate_scores import score
 from app.jobs.life import Status, move
 from app.models.names import next_version, usable_name
 from app.storage.blobs import BlobInfo
@@ -39,10 +39,12 @@ def succeed(
     report_markdown: str,
     documents: Sequence[tuple[str, BlobInfo]] = (),
     stop_reason: str | None = None,
+    peak_memory_bytes: int | None = None,
 ) -> list[str]:
     """Register the models, keep the report, and move the job to `succeeded`. Returns the models' ids.
 
     `documents` are what there is to read, by path: stored and read back, as the models' files are.
+    `peak_memory_bytes` is what the training process had at its largest, to score the estimate by.
 
     Raises:
         LeaseLost: The claim is no longer good; nothing was written.
@@ -70,7 +72,7 @@ def succeed(
     job.progress = {**(job.progress or {}), "fraction": 1.0, "eta_at": None}
     kept = "1 model is" if len(rows) == 1 else f"{len(rows)} models are"
     move(session, job, Status.SUCCEEDED, message=f"The job succeeded; {kept} stored and verified.")
-    score(session, job)
+    score(session, job, peak_memory_bytes=peak_memory_bytes)
     return [row.id for row in rows]
 
 

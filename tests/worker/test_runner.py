@@ -110,6 +110,9 @@ def test_an_attempt_ends_in_verified_models_and_a_report(bench: Bench) -> None:
         attempt = session.execute(select(JobAttempt)).scalar_one()
         assert attempt.environment is not None
         assert (attempt.outcome, attempt.environment["threads"]) == ("succeeded", 1)
+        assert job.estimate is not None
+        assert job.estimate["actual_peak_memory_bytes"] > 100 * 2**20  # torch alone has as much
+        assert job.estimate["actual_stored_bytes"] > sum(row.bytes for row in rows) > 0
         said = session.execute(select(JobLog.text).order_by(JobLog.number)).scalars().all()
         assert any("epoch 2 in" in line and "validation NDCG@10" in line for line in said)
         assert any("checkpoint_saved: best checkpoint" in line for line in said)

@@ -6,8 +6,6 @@ validation users. It keeps nothing of what it trains.
 
 from __future__ import annotations
 
-import resource
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -26,7 +24,7 @@ from worker.training.fitting.warm_start import InitialModel, WarmStart
 from worker.training.models.base import SequenceModel
 from worker.training.models.build import build_model
 from worker.training.progress import Control, MemoryCheckpoints, SilentProgress, StepProgress, Stopped
-from worker.training.runtime import Runtime
+from worker.training.runtime import Runtime, peak_memory_bytes
 from worker.training.spec import Arm, TrainSpec
 
 LEAST_STEPS = 5
@@ -133,7 +131,7 @@ def probe(
         arms=_rates(steps, targets, spec.perturb_every),
         users=len(split.users("validation")),
         seconds_per_user=_seconds_per_user(model, split, spec, device, budget=share, beat=beat),
-        peak_memory_bytes=_peak_memory_bytes(device),
+        peak_memory_bytes=peak_memory_bytes(device),
         environment=runtime.environment(device),
     )
 
@@ -229,8 +227,3 @@ def _seconds_per_user(
     except _EnoughRanked:
         pass  # what was ranked by now says enough
     return (time.monotonic() - began) / (done * users)
-
-
-def _peak_memory_bytes(device: torch.device) -> int:
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return most + (torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0)

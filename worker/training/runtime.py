@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import resource
 import sys
 from dataclasses import dataclass
 from typing import Any
@@ -69,6 +70,12 @@ class Runtime:
             "device": str(device),
             "device_name": name,
         }
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """Most memory that this process has had so far, in bytes; with that of its tensors, if on a GPU."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return most + (torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0)
 
 
 def keep_freed_memory() -> bool:

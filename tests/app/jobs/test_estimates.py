@@ -9,10 +9,12 @@ import httpx
 import pytest
 from sqlalchemy import update
 
+from app.db.models.job import Job
 from app.db.models.job_attempt import JobAttempt
 from app.db.models.job_metric import JobMetric
 from app.db.session import Database
-from app.jobs.results import succeed
+from app.jobs.results import FinishedModel, succeed
+from app.storage.database import DatabaseBlobStore
 
 SPEC: dict[str, Any] = {"epochs": 10, "warmup_epochs": 2, "arms": ["standard", "cascade"]}
 
@@ -72,6 +74,39 @@ def test_finished_jobs_teach_and_are_scored(client: httpx.Client, bench: Any, da
     scores = client.get("/v1/capabilities").json()["estimates"]
     assert scores["jobs"] == 4
     assert scores["within_factor_2"] >= 0.25
+    by_basis = scores["by_basis"]
+    assert {basis: fits["seconds"]["jobs"] for basis, fits in by_basis.items()} == {"history": 3, "model": 1}
+    assert by_basis["history"]["seconds"]["within_factor_2"] == 1.0
+    unknown = {"jobs": 0, "median_ratio": None, "within_factor_2": None}
+    assert by_basis["model"]["peak_memory_bytes"] == unknown  # nobody said what these took
+
+
+def test_memory_and_bytes_are_scored_too(
+    client: httpx.Client, bench: Any, database: Database, blobs: DatabaseBlobStore
+) -> None:
+    claimed = bench.take(bench.submit(**SPEC))
+    with database.unit_of_work() as session:
+        expected = session.get_one(Job, claimed.job_id).estimate
+        assert expected is not None
+        size = expected["stored_bytes"] // 4
+        file, document = blobs.put(session, bytes(size)), blobs.put(session, b"report")
+        (model,) = [FinishedModel("cascade", 0, {}, (("weights.safetensors", file),))]
+        succeed(
+            session,
+            claimed,
+            models=[model],
+            report={"protocol_hash": "x"},
+            report_markdown="",
+            documents=[("report.json", document)],
+            peak_memory_bytes=expected["peak_memory_bytes"],
+        )
+    found = client.get(f"/v1/jobs/{claimed.job_id}").json()["estimate"]
+    assert found["actual_stored_bytes"] == size + len(b"report")
+    assert found["actual_peak_memory_bytes"] == expected["peak_memory_bytes"]
+    fits = client.get("/v1/capabilities").json()["estimates"]["by_basis"]["model"]
+    assert fits["peak_memory_bytes"] == {"jobs": 1, "median_ratio": 1.0, "within_factor_2": 1.0}
+    assert fits["stored_bytes"]["median_ratio"] == pytest.approx(0.25, abs=0.001)
+    assert fits["stored_bytes"]["within_factor_2"] == 0.0
 
 
 def test_jobs_that_stopped_early_lower_what_is_expected_but_not_the_most(
@@ -89,4 +124,4 @@ def test_anothers_jobs_teach_nothing(
 ) -> None:
     finish(database, bench, 40.0)
     scores = client.get("/v1/capabilities", headers=stranger_headers).json()["estimates"]
-    assert scores == {"jobs": 0, "median_ratio": None, "within_factor_2": None}
+    assert scores == {"jobs": 0, "median_ratio": None, "within_factor_2": None, "by_basis": {}}
