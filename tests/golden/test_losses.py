@@ -39,6 +39,7 @@ CASES: dict[str, dict[str, Any]] = {
         "learning_rate_decay": "cosine",
     },
     "gru4rec, towards items": {"model": "gru4rec", "perturb_towards": "items", "replace_candidates": 5},
+    "sasrec, some towards items": {"perturb_towards": "items", "perturb_share": 0.4},
     "gru4rec, pre-norm": {"model": "gru4rec", "block": "pre_norm", "initialisation": "xavier"},
 }
 

@@ -167,6 +167,9 @@ class AdversarySettings(_Settings):
     perturb_towards: PerturbTowards = "gradient"
     """Where arms `adversarial` and `cascade` move history embeddings: along the `gradient`, or towards the
     worst to first order of some `items` drawn alike for a window (not the paper's)."""
+    perturb_share: float | None = Field(default=None, gt=0.0, le=1.0)
+    """With `perturb_towards` `items`: mean share of a history's items that are moved, each by the whole of ε2
+    and with a chance that goes by its weight; left out, all are moved, by ε2 times their weight."""
     kappa: float = Field(default=0.0, ge=0.0, le=1000.0)
     """κ: weight of other sequences' predictions in a cascade effect; 0 counts the user's own alone."""
     gamma: float = Field(default=1.0, ge=-4.0, le=4.0)
@@ -277,6 +280,11 @@ class TrainSpec(DataSettings, ModelSettings, OptimiserSettings, AdversarySetting
             yield "heads", f"heads ({self.heads}) must divide hidden_size ({self.hidden_size})"
         if self.model != "sasrec" and self.block == "ligr":
             yield "block", f"block ligr is self-attention's and needs model sasrec, not {self.model}"
+        if self.perturb_share is not None and self.perturb_towards != "items":
+            yield (
+                "perturb_share",
+                f"perturb_share needs perturb_towards items, not {self.perturb_towards}",
+            )
         if self.negative_sampling == "popularity" and self.loss != "sampled_softmax":
             yield (
                 "negative_sampling",

@@ -43,6 +43,7 @@ def test_seed_is_the_first_of_seeds() -> None:
         ({"learning_rate": float("nan")}, "finite"),
         ({"dropout": 1.0}, "less than 1"),
         ({"loss": "gbce", "negative_sampling": "popularity"}, "needs loss sampled_softmax, not gbce"),
+        ({"perturb_share": 0.4}, "needs perturb_towards items, not gradient"),
     ],
 )
 def test_faults_are_refused(given: dict[str, object], complaint: str) -> None:
@@ -58,6 +59,7 @@ def test_faults_are_refused(given: dict[str, object], complaint: str) -> None:
         ({"hidden_size": 50, "heads": 4}, "heads"),
         ({"model": "gru4rec", "block": "ligr"}, "block"),
         ({"negative_sampling": "popularity"}, "negative_sampling"),
+        ({"perturb_share": 0.4}, "perturb_share"),
         ({"attack_counts": [1, 1]}, "attack_counts"),
         ({"seed": 1, "seeds": [4, 5]}, "seed"),
     ],

@@ -26,7 +26,8 @@ class Adversary:
     """Strengths of the two levels. ε or λ = 0 switches a level off: no term, no random draw.
 
     Level 2 moves the history's embeddings (ε2), along the gradient or (towards_items) to other items',
-    or it replaces items (replace_share). Other items are no idea of the paper's.
+    or it replaces items (replace_share). perturb_share: the mean share of the embeddings that is moved
+    towards items, by chance; None moves all, by lengths. Other items are no idea of the paper's.
     """
 
     epsilon_match: float
@@ -35,6 +36,7 @@ class Adversary:
     lambda_history: float
     replace_share: float = 0.0
     towards_items: bool = False
+    perturb_share: float | None = None
 
     @property
     def matches(self) -> bool:
@@ -78,6 +80,7 @@ def adversary_of(spec: TrainSpec, arm: Arm) -> Adversary:
         spec.epsilon_history,
         spec.lambda_history,
         towards_items=spec.perturb_towards == "items",
+        perturb_share=spec.perturb_share,
     )
 
 

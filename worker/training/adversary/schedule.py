@@ -16,7 +16,7 @@ def adversary_at(adversary: Adversary, spec: TrainSpec, steps_per_epoch: int, st
 
     `adversary` is that of the arm. Each `perturb_every`-th step after the warm-up meets it, all others are
     standard. Both ε grow linearly over `epsilon_ramp_epochs`, whose last step is the first with the
-    whole ε; a share of replaced items does not grow.
+    whole ε; shares of moved or replaced items do not grow.
     """
     since_warmup = step - spec.warmup_epochs * steps_per_epoch
     if since_warmup <= 0 or since_warmup % spec.perturb_every:

@@ -172,7 +172,7 @@ AFTER_THE_ARMS: Final = frozenset({"stability_changes", "stability_epochs"})
 AFTER_WARMUP: Final = AFTER_THE_ARMS | frozenset(
     {
         *("arms", "epsilon_match", "epsilon_history", "lambda_match", "lambda_history"),
-        *("perturb_every", "epsilon_ramp_epochs", "perturb_towards"),
+        *("perturb_every", "epsilon_ramp_epochs", "perturb_towards", "perturb_share"),
         *("kappa", "gamma", "weight_clip", "replace_share", "replace_by", "replace_candidates"),
         *("patience", "min_epochs", "validate_every", "checkpoint_minutes"),
         *("exclude_seen", "attack_positions", "attack_counts", "attack_replacements"),

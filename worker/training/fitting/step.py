@@ -128,12 +128,14 @@ def training_step(
             lookups.append(look_up(table_VD, cast(Tensor, replaced_BL)))
             second_BLD = lookups[-1].rows
         else:
-            e_BLD, direction_BLD = x.rows.detach(), gradient_BLD
+            e_BLD, direction_BLD, w_BL = x.rows.detach(), gradient_BLD, inputs.w_BL
             if adversary.towards_items:
                 drawn = cast(Candidates, candidates)
                 direction_BLD = towards_worst_items(inputs.x_BL, e_BLD, gradient_BLD, table_VD, drawn)
+                if adversary.perturb_share is not None:
+                    w_BL = inputs.m_BL.float()  # the weights have decided which inputs are moved
             second_BLD = x.rows + history_perturbation(
-                e_BLD, direction_BLD, inputs.w_BL, inputs.m_BL, adversary.epsilon_history
+                e_BLD, direction_BLD, w_BL, inputs.m_BL, adversary.epsilon_history
             )
         with precision:
             history = loss(

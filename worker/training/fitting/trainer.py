@@ -206,7 +206,7 @@ class Trainer:
     def _replacer(self, adversary: Adversary) -> HistoryReplacer | CandidateReplacer:
         replace_by = self._spec.replace_by
         if adversary.towards_items or replace_by == "gradient":
-            share = None if adversary.towards_items else adversary.replace_share
+            share = adversary.perturb_share if adversary.towards_items else adversary.replace_share
             return CandidateReplacer(self._n_items, self._spec.replace_candidates, share)
         return HistoryReplacer(item_weights(self._items, self._n_items, replace_by), adversary.replace_share)
 

@@ -50,6 +50,7 @@ LOSSES: dict[str, dict[str, Any]] = {
 }
 PERTURBED = Adversary(epsilon_match=0.2, lambda_match=0.7, epsilon_history=0.3, lambda_history=1.3)
 TOWARDS = replace(PERTURBED, towards_items=True)
+SOME = replace(TOWARDS, perturb_share=0.4)
 REPLACED = Adversary(0.2, 0.7, 0.0, 1.3, replace_share=0.5)
 
 
@@ -158,10 +159,15 @@ def naive_step(
                 )
             )
             gradients = tuple(way.detach() for way in gradients)
+        w_BL = inputs.w_BL
+        if adversary.perturb_share is not None:
+            assert inputs.candidates is not None
+            w_BL = inputs.candidates.chosen_BL.float()
+            assert 0 < w_BL.sum() < inputs.m_BL.sum()
         length = adversary.epsilon_history * torch.cat(history).detach().norm(dim=1).mean()
         second = [
             e + length * w[row, None] * g / g.norm(dim=1, keepdim=True)
-            for e, w, row, g in zip(history, inputs.w_BL, rows, gradients, strict=True)
+            for e, w, row, g in zip(history, w_BL, rows, gradients, strict=True)
         ]
     perturbed = mean_loss(encode(second), targets)
     total = rank + adversary.lambda_match * match + adversary.lambda_history * perturbed
@@ -170,7 +176,7 @@ def naive_step(
 
 
 @pytest.mark.parametrize(
-    "adversary", [PERTURBED, TOWARDS, REPLACED], ids=["perturbed", "towards", "replaced"]
+    "adversary", [PERTURBED, TOWARDS, SOME, REPLACED], ids=["perturbed", "towards", "some", "replaced"]
 )
 @pytest.mark.parametrize("model_name", MODELS)
 @pytest.mark.parametrize("case", LOSSES)
@@ -183,8 +189,8 @@ def test_a_step_equals_the_method_written_anew(
     batch = BucketedBatches(WINDOWS, 4, WEIGHTS).load(np.arange(6))
     inputs = inputs_of(spec, batch)
     if adversary.towards_items:
-        candidates = CandidateReplacer(V, 4, None).draw(batch, generator_for(0, "replacements"))
-        inputs = replace(inputs, candidates=candidates)
+        replacer = CandidateReplacer(V, 4, adversary.perturb_share)
+        inputs = replace(inputs, candidates=replacer.draw(batch, generator_for(0, "replacements")))
     losses = step(model, inputs, build_loss(spec, TRAIN, CPU), adversary)
     gradients, expected = naive_step(case, before, inputs, adversary)
     assert losses.tolist() == pytest.approx(expected, rel=1e-5)
