@@ -10,6 +10,8 @@ import polars as pl
 from app.storage.blobs import CHUNK_BYTES, BlobStore, BlobWriter
 from worker.training.portable import MODEL_FILES
 
+PARQUET_TYPE = "application/vnd.apache.parquet"
+
 
 def download(
     blobs: BlobStore, blob_id: str, target: Path, *, beat: Callable[[], None] = lambda: None

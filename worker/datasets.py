@@ -24,14 +24,12 @@ from app.datasets.forgetting import delete_earlier, record
 from app.datasets.validation import Claim, Reading, accept, claim_validation, reject, renew
 from app.db.models.dataset import Dataset
 from app.limit_errors import QuotaExceeded
-from worker.blob_files import download, upload
+from worker.blob_files import PARQUET_TYPE, download, upload
 from worker.dataset_content import Content, content_of_file, content_of_parent
 from worker.resources import Resources
 from worker.training.data.readers.problems import Problem, UnreadableDataset
 from worker.training.data.readers.read import ReadOptions
 from worker.training.data.readers.source import refuse
-
-CANONICAL_CONTENT_TYPE = "application/vnd.apache.parquet"
 
 _READER_FAILED = Problem(
     code="reader_failed",
@@ -111,7 +109,7 @@ def _accepted(resources: Resources, claim: Claim, content: Content, canonical: P
         preview=content.preview,
         made=None if claim.lineage is None else _made(claim.lineage, content, canonical),
     )
-    writer = resources.blobs.open_writer(CANONICAL_CONTENT_TYPE)
+    writer = resources.blobs.open_writer(PARQUET_TYPE)
     try:
         upload(canonical, writer)
         with resources.database.unit_of_work() as session:

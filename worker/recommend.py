@@ -17,11 +17,10 @@ from typing import Any, Final
 import polars as pl
 
 from app.models.batches import Claim, claim, fail, release, renew, succeed
-from worker.blob_files import download, read_model_files, upload
+from worker.blob_files import PARQUET_TYPE, download, read_model_files, upload
 from worker.resources import Resources
 from worker.training.portable import ModelUnreadableError, PortableModel, load_model
 
-CONTENT_TYPE = "application/vnd.apache.parquet"
 ROWS_A_PART = 200_000
 SCHEMA: Final = {"user": pl.String, "rank": pl.Int32, "item": pl.String, "score": pl.Float32}
 
@@ -140,7 +139,7 @@ class _Run:
 
 
 def _store(resources: Resources, claimed: Claim, run: _Run) -> None:
-    writer = resources.blobs.open_writer(CONTENT_TYPE)
+    writer = resources.blobs.open_writer(PARQUET_TYPE)
     try:
         upload(run.whole(), writer)
         with resources.database.unit_of_work() as session:

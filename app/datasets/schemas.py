@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from app.datasets.version_schemas import DatasetFinding, Lineage, UsedBy
 from app.db.models.dataset import Dataset
+from app.texts import without_nul
 
 Format = Literal["csv", "tsv", "jsonl", "parquet", "inter", "movielens", "sequence", "pairs"]
 
@@ -60,13 +61,9 @@ class UploadOptions(BaseModel):
     rating_column: str | None = Field(default=None, max_length=255)
     """Column of the rating; empty to use none."""
 
-    @field_validator("name", "user_column", "item_column", "time_column", "rating_column")
-    @classmethod
-    def _storable(cls, given: str | None) -> str | None:
-        # said before the file is read: the database would refuse it after
-        if given is not None and "\0" in given:
-            raise ValueError("must not hold a NUL character")
-        return given
+    _storable = field_validator("name", "user_column", "item_column", "time_column", "rating_column")(
+        without_nul  # said before the file is read: the database would refuse it after
+    )
 
 
 class DatasetProblem(BaseModel):

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
+from app.texts import without_nul
+
 TransformName = Literal[
     "drop_duplicates",
     "drop_future",
@@ -143,12 +145,7 @@ class TransformRequest(BaseModel):
     name: str | None = Field(default=None, min_length=1, max_length=255)
     """The new one's name; left out it is the next version under the same name."""
 
-    @field_validator("name")
-    @classmethod
-    def _storable(cls, given: str | None) -> str | None:
-        if given is not None and "\0" in given:
-            raise ValueError("must not hold a NUL character")
-        return given
+    _storable = field_validator("name")(without_nul)
 
 
 class ForgetRequest(BaseModel):

@@ -196,7 +196,7 @@ def recover_batches(session: Session, settings: Settings) -> int:
             announce_recommendations(session, batch, at=now)
             continue
         batch.sent_at = now
-        send_after_commit(session, RECOMMEND_BATCH, batch.id, queue=LIGHT_QUEUE)
+        _wake(session, batch)
     return len(found)
 
 

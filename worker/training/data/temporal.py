@@ -74,8 +74,8 @@ class TemporalSplit:
         """See `Split.facts`."""
         return {
             "name": "temporal",
-            "validation_from": _moment(self.validation_from),
-            "test_from": _moment(self.test_from),
+            "validation_from": moment_text(self.validation_from),
+            "test_from": moment_text(self.test_from),
             "train_interactions": self.train.n_interactions,
             "validation_users": len(self.validation_users),
             "test_users": len(self.test_users),
@@ -149,6 +149,7 @@ def _count_before(sequences: Sequences, moment: int) -> Int64:
     return np.diff(cumulative[sequences.offsets])
 
 
-def _moment(microseconds: int) -> str:
+def moment_text(microseconds: int) -> str:
+    """RFC 3339, in UTC, of microseconds since 1970."""
     moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
     return moment.isoformat().replace("+00:00", "Z")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import numpy as np
 
 from worker.training.data.sequences import Int64
+from worker.training.data.temporal import moment_text
 from worker.training.doctor.findings import EXAMPLES, Finding, Fix, counted, percent
 from worker.training.doctor.log import Bool, Log
 
@@ -131,11 +132,6 @@ def _implausible(log: Log, code: str, bad: Bool, what: str, fix: Fix | None) -> 
         "interactions",
         count / len(bad),
         rows=log.first_rows(bad),
-        examples=[_text(int(time)) for time in shown],
+        examples=[moment_text(int(time)) for time in shown],
         fix=fix,
     )
-
-
-def _text(microseconds: int) -> str:
-    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
-    return moment.isoformat().replace("+00:00", "Z")

@@ -23,6 +23,7 @@ from worker.training.reporting.plotting import (
     style_of,
 )
 from worker.training.reporting.svg import INK
+from worker.training.reporting.tables import bodies
 
 
 def draw_figures(report: Report) -> list[Figure]:
@@ -82,7 +83,7 @@ def _robustness(report: Report, replacement: str) -> Figure:
         grid = canvas.subplots(2, len(positions), sharex=True, sharey="row", squeeze=False)
         for axes_row, (metric, label) in zip(grid, metrics, strict=True):
             for axes, position in zip(axes_row, positions, strict=True):
-                for name, body in _bodies(report):
+                for name, body in bodies(report):
                     rows = [
                         row
                         for row in body["attacks"]
@@ -124,7 +125,7 @@ def _pareto(report: Report) -> Figure:
 
     def draw(canvas: Canvas) -> None:
         axes = canvas.subplots()
-        for name, body in _bodies(report):
+        for name, body in bodies(report):
             style = style_of(name)
             for one in body.get("seeds", ()):
                 row = _cell(one, cell)
@@ -195,10 +196,6 @@ def _lengths(values: Sequence[float], intervals: Iterable[Sequence[float] | None
     below = [max(value - low, 0.0) for value, (low, _) in zip(values, known, strict=True)]
     above = [max(high - value, 0.0) for value, (_, high) in zip(values, known, strict=True)]
     return [below, above]
-
-
-def _bodies(report: Report) -> list[tuple[str, Mapping[str, Any]]]:
-    return [*report["arms"].items(), *report["baselines"].items()]
 
 
 def _rows(report: Report) -> list[Mapping[str, Any]]:
