@@ -20,8 +20,8 @@ from app.accounts.project_schemas import (
 )
 from app.accounts.schemas import ApiKeyObject
 from app.deps import PageDep, PrincipalDep, SessionDep, SettingsDep
+from app.examples import listed, shown
 from app.idempotency import IdempotentRoute
-from app.jobs.examples import listed, shown
 from app.pagination import ListOf, list_of
 from app.problems import problem_responses
 

@@ -11,8 +11,8 @@ from app.accounts.schemas import CREATE, EXAMPLE, ApiKeyCreate, ApiKeyCreated, A
 from app.accounts.scopes import Scope, allowed
 from app.deps import PageDep, PrincipalDep, SessionDep
 from app.errors import Forbidden
+from app.examples import listed, shown
 from app.idempotency import IdempotentRoute
-from app.jobs.examples import listed, shown
 from app.pagination import ListOf, list_of
 from app.problems import problem_responses
 

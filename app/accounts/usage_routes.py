@@ -15,7 +15,7 @@ from app.accounts.project_schemas import PROJECT_ID
 from app.accounts.stored import stored_bytes
 from app.db.models.project import Project
 from app.deps import PrincipalDep, SessionDep, SettingsDep
-from app.jobs.examples import shown
+from app.examples import shown
 from app.problems import problem_responses
 
 router = APIRouter(prefix="/usage", tags=["usage"])

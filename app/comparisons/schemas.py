@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict
 
 from app.comparisons.wording import verdict
-from app.jobs.examples import JOB_ID, SHA256
+from app.examples import JOB_ID, SHA256
 
 if TYPE_CHECKING:
     from app.comparisons.gathering import Side

@@ -14,6 +14,7 @@ from app.datasets.receiving import received_file
 from app.datasets.schemas import EXAMPLE, DatasetDeleted, DatasetObject, DatasetReport, UploadOptions
 from app.datasets.version_schemas import FINDING_EXAMPLE
 from app.deps import BlobsDep, DatabaseDep, PageDep, PrincipalDep, SessionDep, SettingsDep
+from app.examples import listed, shown
 from app.idempotency import IdempotentRoute, identify_body
 from app.negotiation import MARKDOWN, wants_markdown
 from app.pagination import ListOf, list_of
@@ -50,15 +51,11 @@ _UPLOAD_BODY: dict[str, Any] = {
 }
 
 
-def _shown(example: Any, others: dict[str, Any] | None = None) -> dict[int | str, dict[str, Any]]:
-    return {200: {"content": {"application/json": {"example": example}, **(others or {})}}}
-
-
 @router.post(
     "",
     status_code=201,
     responses={
-        201: {"content": {"application/json": {"example": {**EXAMPLE, "status": "validating"}}}},
+        **shown({**EXAMPLE, "status": "validating"}, 201),
         **problem_responses(400, 413, 422, 503),
     },
     openapi_extra=_UPLOAD_BODY,
@@ -95,15 +92,7 @@ async def upload_dataset(
 @router.get(
     "",
     responses={
-        **_shown(
-            {
-                "object": "list",
-                "data": [EXAMPLE],
-                "first_id": EXAMPLE["id"],
-                "last_id": EXAMPLE["id"],
-                "has_more": False,
-            }
-        ),
+        **shown(listed(EXAMPLE)),
         **problem_responses(422),
     },
 )
@@ -113,7 +102,7 @@ def list_datasets(principal: PrincipalDep, session: SessionDep, page: PageDep) -
     return list_of(service.shown(session, rows), has_more, lambda dataset: dataset)
 
 
-@router.get("/{dataset_id}", responses={**_shown(EXAMPLE), **problem_responses(404)})
+@router.get("/{dataset_id}", responses={**shown(EXAMPLE), **problem_responses(404)})
 def get_dataset(
     dataset_id: str, response: Response, principal: PrincipalDep, session: SessionDep
 ) -> DatasetObject:
@@ -128,7 +117,7 @@ def get_dataset(
     "/{dataset_id}/report",
     response_model=DatasetReport,
     responses={
-        **_shown(
+        **shown(
             {
                 "object": "dataset_report",
                 "dataset": EXAMPLE["id"],
@@ -150,7 +139,7 @@ def get_dataset(
                 ],
                 "findings": [FINDING_EXAMPLE],
             },
-            {MARKDOWN: {"schema": {"type": "string"}, "example": "# Data set log.csv\n"}},
+            others={MARKDOWN: {"schema": {"type": "string"}, "example": "# Data set log.csv\n"}},
         ),
         **problem_responses(404, 422),
     },
@@ -192,7 +181,7 @@ def get_dataset_content(
 @router.delete(
     "/{dataset_id}",
     responses={
-        **_shown({"id": EXAMPLE["id"], "object": "dataset", "deleted": True, "freed_bytes": 2583011}),
+        **shown({"id": EXAMPLE["id"], "object": "dataset", "deleted": True, "freed_bytes": 2583011}),
         **problem_responses(404, 409),
     },
 )

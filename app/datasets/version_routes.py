@@ -19,6 +19,7 @@ from app.datasets.version_schemas import (
     TransformRequest,
 )
 from app.deps import PrincipalDep, SessionDep, SettingsDep
+from app.examples import shown
 from app.idempotency import IdempotentRoute
 from app.problems import problem_responses
 
@@ -29,13 +30,13 @@ def _made(name: str) -> dict[int | str, dict[str, Any]]:
     lineage = {**LINEAGE_EXAMPLE, "transforms": [{"name": name}]}
     unread = dict.fromkeys(("format", "columns", "stats", "content_sha256", "validated_at"))
     example = {**EXAMPLE, **unread, "version": 2, "status": "validating", "bytes": 0, "sha256": ""}
-    return {201: {"content": {"application/json": {"example": {**example, "lineage": lineage}}}}}
+    return shown({**example, "lineage": lineage}, 201)
 
 
 @router.get(
     "/{dataset_id}/preview",
     responses={
-        200: {"content": {"application/json": {"example": PREVIEW_EXAMPLE}}},
+        **shown(PREVIEW_EXAMPLE),
         **problem_responses(404, 409, 422),
     },
 )

@@ -19,8 +19,8 @@ from app.evaluations.schemas import (
     EvaluationDeleted,
     EvaluationObject,
 )
+from app.examples import listed, shown
 from app.idempotency import IdempotentRoute
-from app.jobs.examples import listed, shown
 from app.jobs.light_line import light_line
 from app.negotiation import MARKDOWN, wants_markdown
 from app.pagination import ListOf, list_of

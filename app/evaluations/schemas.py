@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.db.models.evaluation import Evaluation
-from app.jobs.examples import DATASET_ID, MODEL_ID, SHA256
+from app.examples import DATASET_ID, MODEL_ID, SHA256
 from app.jobs.light_line import NOT_WAITING, LightQueue
 from worker.training.spec import EvaluationSettings
 

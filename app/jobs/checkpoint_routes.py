@@ -5,8 +5,8 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 
 from app.deps import BlobsDep, PageDep, PrincipalDep, SessionDep
+from app.examples import listed, shown
 from app.jobs import examples, service
-from app.jobs.examples import listed, shown
 from app.jobs.record_schemas import CheckpointObject
 from app.pagination import ListOf, list_of
 from app.problems import problem_responses

@@ -10,8 +10,8 @@ from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from app.deps import DatabaseDep, PrincipalDep, SessionDep
+from app.examples import listed, shown
 from app.jobs import examples, history, watching
-from app.jobs.examples import listed, shown
 from app.jobs.record_schemas import EpochObject, EventObject
 from app.negotiation import EVENT_STREAM, JSON, preferred
 from app.pagination import ListOf, list_of

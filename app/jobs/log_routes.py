@@ -10,8 +10,8 @@ from pydantic import BaseModel, Field
 
 from app.db.models.job_log import JobLog
 from app.deps import PrincipalDep, SessionDep
+from app.examples import listed
 from app.jobs import logs
-from app.jobs.examples import listed
 from app.negotiation import JSON, TEXT, preferred
 from app.pagination import ListOf, list_of
 from app.problems import problem_responses

@@ -9,8 +9,8 @@ from pydantic import BaseModel
 
 from app.db.models.job_file import JobFile
 from app.deps import BlobsDep, PrincipalDep, SessionDep
+from app.examples import JOB_ID, SHA256, listed, shown
 from app.jobs import examples, reports
-from app.jobs.examples import listed, shown
 from app.negotiation import HTML, JSON, MARKDOWN, preferred
 from app.pagination import ListOf, list_of
 from app.problems import problem_responses
@@ -56,16 +56,16 @@ _OBJECT = {"type": "object", "description": "Its fields are on the page about re
 _FIGURE = {
     "id": "pareto",
     "object": "figure",
-    "job": examples.JOB_ID,
+    "job": JOB_ID,
     "bytes": 32426,
-    "sha256": examples.SHA256,
+    "sha256": SHA256,
 }
 _MANIFEST = {
     "format": "steadyrank-manifest",
     "schema_version": 1,
-    "data": {"content_sha256": examples.SHA256, "users": 943},
+    "data": {"content_sha256": SHA256, "users": 943},
     "seeds": [0],
-    "models": [{"arm": "cascade", "seed": 0, "files": {"weights.safetensors": examples.SHA256}}],
+    "models": [{"arm": "cascade", "seed": 0, "files": {"weights.safetensors": SHA256}}],
 }
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from app.jobs import examples
+from app.examples import DATASET_ID
 from app.numbers import NUMBER
 from worker.training.spec import TrainSpec
 
@@ -18,7 +18,7 @@ MOST_LABELS = 32
 class JobCreate(TrainSpec):
     """A job: a data set, and any training setting by name; every one has a default."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"dataset": examples.DATASET_ID}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"dataset": DATASET_ID}]})
 
     dataset: str = Field(max_length=64)
     """Id of the data set to train on; it must be `ready`."""

@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from app.deps import BlobsDep, DatabaseDep, PageDep, PrincipalDep, SessionDep, SettingsDep
+from app.examples import JOB_ID, listed, shown
 from app.idempotency import IdempotentRoute
 from app.jobs import (
     checkpoint_routes,
@@ -24,7 +25,6 @@ from app.jobs import (
     watching,
 )
 from app.jobs.estimate_schemas import Estimate, JobValidation
-from app.jobs.examples import listed, shown
 from app.jobs.life import Status
 from app.jobs.queries import Wanted
 from app.jobs.request_schemas import JobCreate
@@ -182,9 +182,7 @@ async def get_job(
 @_jobs.delete(
     "/{job_id}",
     responses={
-        **shown(
-            {"id": examples.JOB_ID, "object": "job", "deleted": True, "models": [], "freed_bytes": 5620260}
-        ),
+        **shown({"id": JOB_ID, "object": "job", "deleted": True, "models": [], "freed_bytes": 5620260}),
         **problem_responses(404, 409),
     },
 )

@@ -7,9 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Body
 
 from app.deps import PrincipalDep, SessionDep, SettingsDep
+from app.examples import shown
 from app.idempotency import IdempotentRoute
 from app.jobs import examples, service, steering
-from app.jobs.examples import shown
 from app.jobs.request_schemas import JobChange
 from app.jobs.schemas import JobObject
 from app.problems import problem_responses

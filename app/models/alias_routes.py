@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 from app.db.models.model import Model
 from app.db.models.model_alias import ModelAlias
 from app.deps import PrincipalDep, SessionDep
+from app.examples import shown
 from app.idempotency import IdempotentRoute
-from app.jobs.examples import shown
 from app.models import aliases
 from app.models.alias_schemas import (
     EXAMPLE,

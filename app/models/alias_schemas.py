@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from app.db.models.model import Model
 from app.db.models.model_alias import ModelAlias, ModelAliasMove
-from app.jobs.examples import MODEL_ID
+from app.examples import MODEL_ID
 from app.models.gates import Check, Condition
 from app.models.names import LATEST
 

@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Request, Response
 
 from app.deps import BlobsDep, PageDep, PrincipalDep, SessionDep, SettingsDep
+from app.examples import listed, shown
 from app.idempotency import IdempotentRoute
-from app.jobs.examples import listed, shown
 from app.jobs.light_line import light_line
 from app.models import batches
 from app.models.batch_schemas import (

@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.db.models.batch_recommendation import BatchRecommendation
-from app.jobs.examples import DATASET_ID, MODEL_ID, SHA256
+from app.examples import DATASET_ID, MODEL_ID, SHA256
 from app.jobs.light_line import NOT_WAITING, LightQueue
 
 BATCH_ID = "rec_01k9z5fq8h2t6w0ynrbv5m3px7"

@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Depends, Query, Request, Response
 
 from app.deps import BlobsDep, PageDep, PrincipalDep, SessionDep
+from app.examples import MODEL_ID, listed, shown
 from app.idempotency import IdempotentRoute
-from app.jobs.examples import MODEL_ID, listed, shown
 from app.models import alias_routes, batch_routes, service
 from app.models.bundle import bundle_of
 from app.models.loaded import LoadedModels

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from app.db.models.dataset_forget import DatasetForget
 from app.db.models.model import Model
 from app.db.models.model_file import ModelFile
-from app.jobs.examples import DATASET_ID, JOB_ID, MODEL_ID, SHA256
+from app.examples import DATASET_ID, JOB_ID, MODEL_ID, SHA256
 
 ItemId = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 History = Annotated[list[ItemId], Field(min_length=1, max_length=10_000)]

@@ -12,6 +12,7 @@ from app.datasets.schemas import EXAMPLE as DATASET
 from app.datasets.schemas import DatasetObject
 from app.db.models.upload import Upload, UploadPart
 from app.deps import BlobsDep, DatabaseDep, PageDep, PrincipalDep, SessionDep, SettingsDep
+from app.examples import listed, shown
 from app.idempotency import IdempotentRoute
 from app.pagination import ListOf, list_of
 from app.problems import problem_responses
@@ -49,15 +50,11 @@ CompleteBody = Annotated[
 ]
 
 
-def _shown(example: Any, status: int = 200) -> dict[int | str, dict[str, Any]]:
-    return {status: {"content": {"application/json": {"example": example}}}}
-
-
 @router.post(
     "",
     status_code=201,
     responses={
-        **_shown(
+        **shown(
             {**schemas.EXAMPLE, "parts": [], "received_bytes": 0, "missing": [1, 2, 3]},
             201,
         ),
@@ -83,9 +80,7 @@ def open_upload(
 @router.get(
     "",
     responses={
-        **_shown(
-            {"object": "list", "data": [schemas.EXAMPLE], "first_id": _ID, "last_id": _ID, "has_more": False}
-        ),
+        **shown(listed(schemas.EXAMPLE)),
         **problem_responses(422),
     },
 )
@@ -107,7 +102,7 @@ def list_uploads(
     return list_of(rows, has_more, present)
 
 
-@router.get("/{upload_id}", responses={**_shown(schemas.EXAMPLE), **problem_responses(404)})
+@router.get("/{upload_id}", responses={**shown(schemas.EXAMPLE), **problem_responses(404)})
 def get_upload(
     upload_id: str, principal: PrincipalDep, session: SessionDep, settings: SettingsDep
 ) -> UploadObject:
@@ -118,7 +113,7 @@ def get_upload(
 
 @router.put(
     "/{upload_id}/parts/{n}",
-    responses={**_shown(schemas.PART), **problem_responses(400, 404, 409, 413, 422, 503)},
+    responses={**shown(schemas.PART), **problem_responses(400, 404, 409, 413, 422, 503)},
     openapi_extra=_PART_BODY,
 )
 async def put_upload_part(
@@ -159,7 +154,7 @@ async def put_upload_part(
     "/{upload_id}/complete",
     status_code=201,
     responses={
-        **_shown({**DATASET, "status": "validating"}, 201),
+        **shown({**DATASET, "status": "validating"}, 201),
         200: {
             "model": DatasetObject,
             "description": "It was complete already; this is its data set",
@@ -194,7 +189,7 @@ def complete_upload(
 @router.delete(
     "/{upload_id}",
     responses={
-        **_shown({"id": _ID, "object": "upload", "deleted": True, "freed_bytes": 8388608}),
+        **shown({"id": _ID, "object": "upload", "deleted": True, "freed_bytes": 8388608}),
         **problem_responses(404, 409),
     },
 )

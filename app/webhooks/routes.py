@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Body, Query, Response
 
 from app.deps import PageDep, PrincipalDep, SessionDep, SettingsDep
+from app.examples import listed, shown
 from app.idempotency import IdempotentRoute
-from app.jobs.examples import listed, shown
 from app.pagination import ListOf, list_of
 from app.problems import problem_responses
 from app.webhooks import service

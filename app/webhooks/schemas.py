@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app.db.models.webhook_delivery import WebhookDelivery
 from app.db.models.webhook_endpoint import WebhookEndpoint
-from app.jobs.examples import JOB_ID
+from app.examples import JOB_ID
 from app.webhooks.events import ALL, WebhookEvent
 
 ENDPOINT_ID = "whk_01k9z6b3x5m8qpv3h6t0w9nyd4"
