@@ -90,7 +90,7 @@ def store(
     *,
     resources: Resources,
     beat: Callable[[], None],
-    peak_memory_bytes: int,
+    peak_memory_bytes: int | None = None,
 ) -> list[str]:
     """Write every file, read every one back, and only then let the job succeed. Returns the models' ids."""
     written = [_Written(model, _write(resources.blobs, model.files, beat)) for model in result.models]
