@@ -10,12 +10,13 @@ from benchmarks.study.comparing import COMPARISONS, KEPT, ArmFigures, CellFigure
 from benchmarks.study.peering import COMPARED, PeerStudy
 from benchmarks.study.planning import BASELINES, Plan
 from benchmarks.study.records import ATTACKED, CLEAN, OVERLAP, Record, Results
-from benchmarks.study.rules import ARMS, RULES, SEARCHED_ARMS, Rules
+from benchmarks.study.rules import ARMS, RULES, SEARCHED_ARMS, Round, Rules
 from benchmarks.study.targets import strong_in_words, targets_in_words
 
 BEGIN, END = "<!-- study:begin -->", "<!-- study:end -->"
 _SETTINGS = {
     "perturb_towards": "towards",
+    "perturb_share": "moved",
     "epsilon_history": "ε2",
     "epsilon_match": "ε1",
     "gamma": "γ",
@@ -24,6 +25,10 @@ _SETTINGS = {
     "replace_by": "by",
     "learning_rate": "learning rate",
     "dropout": "dropout",
+}
+_EARLIER: dict[Round, str] = {
+    1: "**The first round**, all moved along the gradient, with the settings that it froze:",
+    2: "**The second round**, all moved towards items as well, with the settings that it froze:",
 }
 _STRONG_HEAD = (
     "| data | `strong` NDCG@10 | RecTools NDCG@10 | `strong` CPU s to best | RecTools' | ratio |",
@@ -43,7 +48,7 @@ def write_tables(document: Path, results: Results, cells: Sequence[Cell], rules:
 
 def render(results: Results, cells: Sequence[Cell], rules: Rules = RULES) -> str:
     """Return the results in Markdown; a cell without runs is said to have none."""
-    plan, before = Plan(rules, results.of), Plan(rules.first_round(), results.of)
+    plan = Plan(rules, results.of)
     figures = [(cell, figures_of(cell, results, _tests(plan, cell))) for cell in cells]
     finished = [one for _, one in figures if one is not None]
     whole = [one for one in finished if plan.is_complete(one.cell)]
@@ -54,7 +59,7 @@ def render(results: Results, cells: Sequence[Cell], rules: Rules = RULES) -> str
     if rows:
         parts.append("\n".join([*_STRONG_HEAD, *rows]))
     for cell, one in figures:
-        parts += [f"### {cell.name}", *_cell(cell, one, plan, before, results)]
+        parts += [f"### {cell.name}", *_cell(cell, one, plan, results)]
     return "\n\n".join(parts)
 
 
@@ -62,7 +67,7 @@ def _tests(plan: Plan, cell: Cell) -> set[str]:
     return {run.key for run in plan.tests(cell) or ()}
 
 
-def _cell(cell: Cell, figures: CellFigures | None, plan: Plan, before: Plan, results: Results) -> list[str]:
+def _cell(cell: Cell, figures: CellFigures | None, plan: Plan, results: Results) -> list[str]:
     records = results.of(cell)
     if not records:
         return ["Not yet run."]
@@ -71,12 +76,13 @@ def _cell(cell: Cell, figures: CellFigures | None, plan: Plan, before: Plan, res
         parts.append(f"Under way: {len(records)} runs are finished.")
     if figures is not None:
         parts += [_arms(figures, records), _differences(figures)]
-    first, now = _tests(before, cell), _tests(plan, cell)
+    now = _tests(plan, cell)
     told = now if figures is not None else set()
-    if first != now and (earlier := figures_of(cell, results, first)) is not None:
-        parts += ["**The first round**, along the gradient alone, with the settings that it froze:"]
-        parts += [_arms(earlier, records), _differences(earlier)]
-        told = told | first
+    for number, title in _EARLIER.items():
+        before = _tests(Plan(plan.rules.of_round(number), results.of), cell)
+        if before != now and (earlier := figures_of(cell, results, before)) is not None:
+            parts += [title, _arms(earlier, records), _differences(earlier)]
+            told = told | before
     if rest := [r for r in records.values() if r.purpose == "test" and r.key not in told]:
         parts.append(_besides(rest))
     trials = [record for record in records.values() if record.purpose == "trial"]

@@ -14,6 +14,7 @@ from worker.training.spec import Arm
 DataName = Literal["beauty", "ml-100k", "toys", "video"]
 Model = Literal["sasrec", "gru4rec"]
 Preset = Literal["paper", "strong"]
+Round = Literal[1, 2, 3]
 Settings = Mapping[str, Any]
 """Fields of a TrainSpec."""
 
@@ -60,6 +61,7 @@ _DENSE: Final[Settings] = {
     "warmup_epochs": 20,
 }
 _TOWARDS_ITEMS: Final[Settings] = {"perturb_towards": "items", "replace_candidates": 64}
+_SOME: Final[Settings] = {**_TOWARDS_ITEMS, "epsilon_history": 1.0}
 _STRENGTH: Final[Settings] = {"epsilon_match": 0.03, "gamma": 1.0, "kappa": 0.0, "replace_by": "uniform"}
 
 
@@ -67,8 +69,10 @@ _STRENGTH: Final[Settings] = {"epsilon_match": 0.03, "gamma": 1.0, "kappa": 0.0,
 class Rules:
     """All that decides what is run.
 
-    epsilons: the ε2 that both embedding-noise arms are tried at along the gradient; item_epsilons: those of
-    the second round, towards items. shares: the replace_share that `cascade_replacement` is tried at.
+    round: whose trials decide. epsilons: the ε2 that both embedding-noise arms are tried at along the
+    gradient, in the first round; item_epsilons: those that the second added, towards items; item_shares: the
+    perturb_share of the third, which stands alone. shares: the replace_share that `cascade_replacement` is
+    tried at, in every round.
     around: for each arm, what is then changed at its best first trial. tuning: what `strong` is tuned over,
     in its standard arm. clean_share: the part of standard's clean validation NDCG@10 that a setting must keep
     to be chosen.
@@ -82,8 +86,10 @@ class Rules:
         default_factory=lambda: {"sasrec": {"blocks": 2}, "gru4rec": {"blocks": 1}}
     )
     strength: Settings = field(default_factory=lambda: _STRENGTH)
+    round: Round = 3
     epsilons: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4)
     item_epsilons: tuple[float, ...] = (0.2, 0.3, 0.4, 0.5)
+    item_shares: tuple[float, ...] = (0.05, 0.1, 0.2, 0.3, 0.5)
     shares: tuple[float, ...] = (0.05, 0.1, 0.2, 0.3)
     around: Mapping[str, tuple[Settings, ...]] = field(
         default_factory=lambda: {
@@ -102,15 +108,18 @@ class Rules:
         """The grid that an arm's search begins with, which is its frontier too."""
         if arm == "cascade_replacement":
             return [{**self.strength, "replace_share": share} for share in self.shares]
+        if self.round == 3:
+            return [{**self.strength, **_SOME, "perturb_share": share} for share in self.item_shares]
         along = [{**self.strength, "epsilon_history": epsilon} for epsilon in self.epsilons]
-        towards = [
+        if self.round == 1:
+            return along
+        return along + [
             {**self.strength, "epsilon_history": epsilon, **_TOWARDS_ITEMS} for epsilon in self.item_epsilons
         ]
-        return along + towards
 
-    def first_round(self) -> Rules:
-        """Return the rules as they were before steps towards items were searched."""
-        return replace(self, item_epsilons=())
+    def of_round(self, number: Round) -> Rules:
+        """Return the rules as they were in an earlier round."""
+        return replace(self, round=number)
 
     def second_trials(self, arm: Arm, best: Settings) -> list[Settings]:
         """What is tried around the best of the first trials; as many for each arm."""
@@ -128,8 +137,7 @@ def rehearsal() -> Rules:
         RULES,
         common={**_COMMON, **short},
         of_data=of_data,
-        epsilons=RULES.epsilons[:1],
-        item_epsilons=RULES.item_epsilons[:1],
+        item_shares=RULES.item_shares[:1],
         shares=RULES.shares[:1],
         seeds=(0, 1),
     )

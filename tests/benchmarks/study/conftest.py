@@ -48,8 +48,7 @@ def rules() -> Rules:
     return Rules(
         common=small,
         of_data=dict.fromkeys(("beauty", "ml-100k", "toys", "video"), of_data),
-        epsilons=(0.1,),
-        item_epsilons=(),
+        item_shares=(0.1,),
         shares=(0.1,),
         around={arm: ({"gamma": 0.5, "kappa": 1.0},) for arm in SEARCHED_ARMS},
         tuning=({"learning_rate": 1e-3}, {"learning_rate": 1e-2}),

@@ -32,7 +32,10 @@ class Finished:
         return self.records.get(cell, {})
 
     def do(self, run: Run) -> None:
-        strength = float(run.changes.get("epsilon_history", run.changes.get("replace_share", 0.0)))
+        names = [
+            name for name in ("perturb_share", "epsilon_history", "replace_share") if name in run.changes
+        ]
+        strength = float(run.changes[names[0]]) if names else 0.0
         record = self.make(
             run.key,
             clean=0.1 - 0.02 * strength,
@@ -68,7 +71,7 @@ def test_generic_and_cascade_have_the_same_budget_and_every_arm_every_seed(
     runs = finish(plan, finished, BEAUTY)
     assert plan.is_complete(BEAUTY)
     trials = Counter(run.arm for run in runs if run.purpose == "trial")
-    assert trials == {"standard": 1, "adversarial": 10, "cascade": 10, "cascade_replacement": 6}
+    assert trials == {"standard": 1, "adversarial": 7, "cascade": 7, "cascade_replacement": 6}
     tests = Counter((run.arm, run.seed) for run in runs if run.purpose == "test")
     assert tests == dict.fromkeys([(arm, seed) for arm in ARMS for seed in (0, 1, 2)], 1)
     assert {run.seed for run in runs if run.purpose == "trial"} == {0}
@@ -82,28 +85,31 @@ def test_nothing_is_tested_before_the_search_is_over(plan: Plan, finished: Finis
 
 def test_generic_and_cascade_are_tried_at_the_same_strengths(plan: Plan, finished: Finished) -> None:
     def grid(arm: str) -> list[float]:
-        return [run.changes["epsilon_history"] for run in plan.first_trials(BEAUTY) if run.arm == arm]
+        return [run.changes["perturb_share"] for run in plan.first_trials(BEAUTY) if run.arm == arm]
 
-    assert grid("adversarial") == grid("cascade") == [*RULES.epsilons, *RULES.item_epsilons]
+    assert grid("adversarial") == grid("cascade") == [*RULES.item_shares]
 
 
-def test_the_second_round_only_adds_to_the_first(plan: Plan, finished: Finished) -> None:
-    runs = finish(Plan(RULES.first_round(), finished.of), finished, BEAUTY)
+def test_rounds_share_what_is_no_embedding_noise(plan: Plan, finished: Finished) -> None:
+    runs = finish(Plan(RULES.of_round(1), finished.of), finished, BEAUTY)
     assert Counter(run.arm for run in runs if run.purpose == "trial") == {
         "standard": 1,
         **dict.fromkeys(SEARCHED_ARMS, 6),
     }
-    added = plan.pending(BEAUTY)
-    assert {run.changes["perturb_towards"] for run in added} == {"items"}
-    assert Counter(run.arm for run in added) == {"adversarial": 4, "cascade": 4}
+    second = Plan(RULES.of_round(2), finished.of).pending(BEAUTY)
+    assert {run.changes["perturb_towards"] for run in second} == {"items"}
+    assert Counter(run.arm for run in second) == {"adversarial": 4, "cascade": 4}
+    third = plan.pending(BEAUTY)
+    assert {run.changes["epsilon_history"] for run in third} == {1.0}
+    assert Counter(run.arm for run in third) == {"adversarial": 5, "cascade": 5}
 
 
 def test_the_second_trials_are_around_the_best_first_one(plan: Plan, finished: Finished) -> None:
     for run in [*plan.baselines(BEAUTY), *plan.first_trials(BEAUTY)]:
         finished.do(run)
-    # Clean 0.1 - 0.02 ε is at least 98 % of 0.1 up to ε = 0.1.
+    # Clean 0.1 - 0.02 r is at least 98 % of 0.1 up to a share r of 0.1.
     around = [run.changes for run in plan.second_trials(BEAUTY) if run.arm == "cascade"]
-    assert [changes["epsilon_history"] for changes in around] == [0.1, 0.1]
+    assert [changes["perturb_share"] for changes in around] == [0.1, 0.1]
     assert [(changes["gamma"], changes["kappa"]) for changes in around] == [(0.5, 1.0), (2.0, 0.0)]
 
 
