@@ -25,6 +25,7 @@ from app.config import get_settings
 from app.errors import BlobDamagedError
 from app.jobs.claims import Claim, LeaseLost
 from app.log_lines import configure_logging, job_id_var
+from worker.hints import NEEDS_MEMORY, UPLOAD_AGAIN
 from worker.pipe import FINISH, SAVE_AND_STOP, STOP, End, Upward
 from worker.resources import open_resources
 from worker.training.progress import Control, Stopped, TrainingError
@@ -35,9 +36,7 @@ EXIT_ORPHANED = 3
 EXIT_FAILED = 4
 _PR_SET_PDEATHSIG = 1
 _LONGEST_MESSAGE = 2000
-_UPLOAD_AGAIN = "Upload the data set again, then submit the job again."
 _OUR_FAULT = "This is a fault of the service; its log has the traceback under the job's id."
-_MEMORY_HINT = "Lower batch_size, hidden_size or max_length, or give the worker more memory."
 
 
 _WORDS = {STOP: Control.STOP, SAVE_AND_STOP: Control.SAVE_AND_STOP, FINISH: Control.FINISH}
@@ -118,7 +117,7 @@ def end_of(error: Exception, what: str) -> End:
             end = End("error", code=error.code, message=str(error), hint=error.hint)
         case BlobDamagedError():
             logger.exception("stored bytes are damaged")
-            end = End("error", code="dataset_changed", message=error.detail, hint=_UPLOAD_AGAIN)
+            end = End("error", code="dataset_changed", message=error.detail, hint=UPLOAD_AGAIN)
         case OperationalError():
             logger.exception("the database is away")
             end = End("unavailable", message=f"{what}'s process could not reach the database.")
@@ -136,7 +135,7 @@ def end_of(error: Exception, what: str) -> End:
 def _out_of_memory(error: BaseException, what: str) -> End:
     logger.exception("out of memory")
     message = f"{what} ran out of memory. {error}"[:_LONGEST_MESSAGE].strip()
-    return End("error", code="out_of_memory", message=message, hint=_MEMORY_HINT)
+    return End("error", code="out_of_memory", message=message, hint=NEEDS_MEMORY)
 
 
 class _JobIdFilter(logging.Filter):

@@ -8,10 +8,10 @@ from sqlalchemy.orm import Session
 
 from app.jobs.claims import Claim, hold, job_error, lose_attempt, release
 from app.jobs.life import Status, move
+from worker.hints import NEEDS_MEMORY
 from worker.pipe import End
 from worker.watch import Asked
 
-_MEMORY_HINT = "Lower batch_size, hidden_size or max_length, or give the worker more memory."
 _LOST_HINT = "Nothing needs to be done; the worker's log says more."
 
 
@@ -61,7 +61,7 @@ def settle(session: Session, claimed: Claim, *, end: End | None, asked: Asked, c
         lose_attempt(session, job, code="worker_lost", message=message, hint=_LOST_HINT)
     elif code == -signal.SIGKILL:
         message = "The training process was killed from outside, most likely for memory."
-        lose_attempt(session, job, code="out_of_memory", message=message, hint=_MEMORY_HINT)
+        lose_attempt(session, job, code="out_of_memory", message=message, hint=NEEDS_MEMORY)
     else:
         message = f"The training process ended without a word ({_in_words(code)})."
         lose_attempt(session, job, code="internal", message=message, hint=_LOST_HINT)

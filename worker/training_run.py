@@ -17,6 +17,7 @@ from app.jobs.results import FinishedModel, succeed
 from app.storage.blobs import BlobInfo, BlobStore, BlobWriter
 from worker.blob_files import read_interactions
 from worker.durably import durably
+from worker.hints import UPLOAD_AGAIN
 from worker.initial_model import find_initial, read_initial
 from worker.job_checkpoints import CHECKPOINT_TYPE, JobCheckpoints
 from worker.resources import Resources
@@ -35,7 +36,6 @@ _MEDIA_TYPES = {
     ".html": "text/html; charset=utf-8",
     ".svg": "image/svg+xml",
 }
-_UPLOAD_AGAIN = "Upload the data set again, then submit the job again."
 
 
 def run_training(
@@ -144,7 +144,7 @@ def _interactions_of(session: Session, job: Job) -> str:
     """Blob of the data set's interactions, if it is still the one that the job was made for."""
     dataset = session.get(Dataset, job.dataset_id) if job.dataset_id is not None else None
     if dataset is None or dataset.canonical_blob is None:
-        raise DataError("the data set of this job no longer exists", hint=_UPLOAD_AGAIN)
+        raise DataError("the data set of this job no longer exists", hint=UPLOAD_AGAIN)
     if dataset.sha256 != job.dataset_facts.get("sha256"):
-        raise DataError("the data set is not the one that this job was made for", hint=_UPLOAD_AGAIN)
+        raise DataError("the data set is not the one that this job was made for", hint=UPLOAD_AGAIN)
     return dataset.canonical_blob

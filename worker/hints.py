@@ -1,0 +1,6 @@
+"""What to do about an attempt that failed, in words that more than one process says."""
+
+from __future__ import annotations
+
+UPLOAD_AGAIN = "Upload the data set again, then submit the job again."
+NEEDS_MEMORY = "Lower batch_size, hidden_size or max_length, or give the worker more memory."
