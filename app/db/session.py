@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -18,6 +18,9 @@ from sqlalchemy.orm import Session, SessionTransaction, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from app.db.liveness import check_on_checkout
+
+if TYPE_CHECKING:
+    import psycopg
 
 _OUTBOX = "steadyrank.outbox"
 _SENDER = "steadyrank.sender"
@@ -110,6 +113,7 @@ class Database:
             pool_use_lifo=True,  # the one used last, so that not all keep a buffer of a chunk's size
             connect_args={"connect_timeout": 10, "application_name": "steadyrank"},
         )
+        event.listen(self.engine, "connect", _show_times_in_utc)
         check_on_checkout(self.engine)
         self.sessions: sessionmaker[ServiceSession] = sessionmaker(
             self.engine, class_=ServiceSession, expire_on_commit=False, info=_info(sender)
@@ -128,6 +132,12 @@ class Database:
         for each in (pool, self.engine.pool):
             event.listen(each, "checkin", _close)
         pool.dispose()  # what came back between the lines above
+
+
+def _show_times_in_utc(connection: psycopg.Connection, _: ConnectionPoolEntry) -> None:
+    # Said once the connection is there: a server's, a database's, a role's and PGTZ's zone all go before an
+    # option of the connection, and poolers in between refuse some of those.
+    connection.pgconn.exec_(b"SET TIME ZONE 'UTC'")
 
 
 def _close(_: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:

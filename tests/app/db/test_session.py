@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
@@ -140,3 +142,15 @@ def test_the_connection_that_came_back_last_is_handed_out_first(database: Databa
     second.close()
     with database.engine.connect() as again:
         assert again.connection.dbapi_connection is last
+
+
+def test_times_are_utc_whatever_the_database_says(database_url: str, database: Database) -> None:
+    with database.unit_of_work() as session:
+        name = session.execute(text("SELECT quote_ident(current_database())")).scalar_one()
+        session.execute(text(f"ALTER DATABASE {name} SET timezone TO 'Asia/Tokyo'"))
+    later = Database(database_url)
+    with later.unit_of_work() as session:
+        assert session.execute(text("SELECT now()")).scalar_one().utcoffset() == timedelta(0)
+    with later.unit_of_work() as session:
+        assert session.execute(text("SHOW timezone")).scalar_one() == "UTC"
+    later.dispose()
