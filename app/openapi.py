@@ -33,8 +33,8 @@ _OF_PATHS = {
     "path": "A file's path, as the model's `files[]` lists it.",
     "alias": "Such as `production`.",
 }
-_EVERYWHERE = (401, 403, 500, 503)
-_WITH_BODY = (413, 415, 422)
+_EVERYWHERE = (401, 403, 422, 500, 503)
+_WITH_BODY = (413, 415)
 _HEADERS: dict[str, dict[str, Any]] = {
     "X-Request-Id": {"description": "Names this request in the log.", "schema": {"type": "string"}},
     "WWW-Authenticate": {"description": "How to show a key.", "schema": {"type": "string"}},
@@ -144,8 +144,6 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
     operation["summary"] = operation["description"].split("\n")[0].removesuffix(".")
     if _JSON in responses.get("422", {}).get("content", {}):  # the framework's own
         del responses["422"]
-        if "requestBody" in operation or operation.get("parameters"):
-            _document(responses, 422)
     if path.startswith("/v1/"):
         _document(responses, *_EVERYWHERE, *(_WITH_BODY if "requestBody" in operation else ()))
         if _JSON in operation.get("requestBody", {}).get("content", {}):

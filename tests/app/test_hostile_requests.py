@@ -26,11 +26,41 @@ def test_a_query_parameter_is_given_once(client: httpx.Client) -> None:
     answer = client.get("/v1/jobs?dataset=ds_a&limit=1&dataset=ds_b&label=a&label=b")
     (item,) = answer.json()["errors"]
     assert (answer.status_code, item["pointer"], item["code"]) == (422, "?dataset", "repeated")
-    assert client.get("/v1/jobs?label=a&label=b&unknown=1&unknown=2").status_code == 200
+    assert client.get("/v1/jobs?label=a&label=b").status_code == 200
     uploaded = client.post("/v1/datasets?filename=a.csv&filename=b.csv", content=b"user_id,item_id\n1,2\n")
     assert uploaded.json()["errors"][0]["pointer"] == "?filename"
-    repeated = client.head("/v1/datasets/ds_x/content?filename=a&filename=b")
-    assert repeated.status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "pointer", "meant"),
+    [
+        ("GET", "/v1/jobs?state=failed", "?state", "'status'"),
+        ("GET", "/v1/jobs?limit=1&unknown=1&unknown=2", "?unknown", "It takes status"),
+        ("POST", "/v1/jobs?validate-only=true", "?validate-only", "'validate_only'"),
+        ("DELETE", "/v1/jobs/job_x?model=true", "?model", "'models'"),
+        ("HEAD", "/v1/datasets/ds_x/content?filename=a&filename=b", "?filename", ""),
+        ("GET", "/v1/capabilities?limit=1", "?limit", "no query"),
+        ("POST", "/v1/datasets?filenam=a.csv", "?filenam", "'filename'"),
+    ],
+)
+def test_an_unknown_query_parameter_is_refused(
+    client: httpx.Client, method: str, path: str, pointer: str, meant: str
+) -> None:
+    answer = client.request(method, path, json={"dataset": "ds_x"} if method == "POST" else None)
+    assert answer.status_code == 422
+    if method != "HEAD":
+        (item,) = answer.json()["errors"]
+        assert (item["pointer"], item["code"]) == (pointer, "unknown_field")
+        assert meant in item["hint"]
+
+
+def test_a_post_without_a_body_knows_no_fields(client: httpx.Client) -> None:
+    path = "/v1/jobs/job_x/cancel"
+    answer = client.post(path, json={"reason": "late"})
+    (item,) = answer.json()["errors"]
+    assert (answer.status_code, item["pointer"], item["code"]) == (422, "/reason", "unknown_field")
+    for nothing in (b"", b"{}", b"null", b"\xff"):
+        assert client.post(path, content=nothing).status_code == 404
 
 
 @pytest.mark.parametrize(("opened", "closed"), [("[", "]"), ('{"a":', "}")])
