@@ -27,6 +27,11 @@ def redact(text: str) -> str:
     return _SECRETS.sub(lambda match: f"{match.group(1) or match.group(2)}***", text)
 
 
+def _ids() -> list[tuple[str, str]]:
+    known = (("request_id", request_id_var.get()), ("job_id", job_id_var.get()))
+    return [(name, value) for name, value in known if value is not None]
+
+
 class JsonFormatter(logging.Formatter):
     """One JSON object a line: time, level, logger, message, request_id, job_id, extras, traceback."""
 
@@ -38,9 +43,7 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        for name, known in (("request_id", request_id_var.get()), ("job_id", job_id_var.get())):
-            if known is not None:
-                line[name] = known
+        line.update(_ids())
         line.update({name: value for name, value in vars(record).items() if name not in _STANDARD})
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
@@ -48,14 +51,19 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """Short lines for a terminal."""
+    """Short lines for a terminal, each with `request_id=…` or `job_id=…` at its end where there is one."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S")
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record, secrets removed."""
+        """The record with its ids, secrets removed."""
         return redact(super().format(record))
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the standard library's name
+        """The line above a traceback: as the format says, and the ids."""
+        known = "".join(f" {name}={value}" for name, value in _ids())
+        return super().formatMessage(record) + known
 
 
 def configure_logging(settings: Settings) -> None:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.config import Settings
 from app.deps import SessionDep
 from app.errors import SteadyRankError
-from app.log_lines import JsonFormatter, job_id_var
+from app.log_lines import JsonFormatter, TextFormatter, job_id_var
 from app.main import create_app
 from app.problems import Problem, problem_response
 from tests.serving import served
@@ -177,10 +177,13 @@ def test_log_lines_are_json_with_the_request_id(odd: httpx.Client, caplog: pytes
 def test_log_lines_of_a_job_name_it() -> None:
     token = job_id_var.set("job_1")
     try:
+        text = TextFormatter().format(logging.makeLogRecord({"msg": "hello", "exc_text": "Traceback"}))
         line = json.loads(JsonFormatter().format(logging.makeLogRecord({"msg": "hello"})))
     finally:
         job_id_var.reset(token)
     assert (line["job_id"], "request_id" in line) == ("job_1", False)
+    assert text.endswith(": hello job_id=job_1\nTraceback")
+    assert TextFormatter().format(logging.makeLogRecord({"msg": "hello"})).endswith(": hello")
 
 
 def test_secrets_are_removed_from_log_lines() -> None:
