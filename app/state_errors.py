@@ -1,9 +1,9 @@
 """Conflicts: what a thing's state, or what uses it, does not allow.
 
 ConflictError
-├── InUseError              409 dataset_in_use, job_in_use, … (lists what uses it)
+├── InUseError              409 dataset_in_use, model_in_use, … (lists what uses it)
 ├── DatasetNotReadyError    409 dataset_not_ready, dataset_rejected
-├── JobStateError           409 job_state
+├── JobStateError           409 job_state, job_in_use (lists the worker that has it), …
 └── UploadStateError        409 upload_closed, upload_busy, …
 """
 

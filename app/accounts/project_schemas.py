@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.accounts.limits import Limits, Retention, limits_of, retention_of
 from app.accounts.schemas import EXAMPLE as KEY_EXAMPLE
@@ -13,6 +13,7 @@ from app.accounts.schemas import ApiKeyObject
 from app.accounts.scopes import Scope
 from app.config import Settings
 from app.db.models.project import Project
+from app.moments import Moment
 
 PROJECT_ID = "prj_01k9z3v5m8qpx7c2h4t6w0ynrb"
 _NO_LIMITS: dict[str, Any] = dict.fromkeys(Limits.model_fields, 0)
@@ -51,7 +52,7 @@ class FirstKey(BaseModel):
     scopes: list[Literal[Scope.READ, Scope.SUBMIT, Scope.ADMIN]] = Field(
         default=[Scope.ADMIN], min_length=1, max_length=3
     )
-    expires_at: AwareDatetime | None = None
+    expires_at: Moment | None = None
 
 
 class ProjectCreate(BaseModel):

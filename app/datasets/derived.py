@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.datasets import queries, versions
 from app.datasets.forgetting import FORGET, order_to_forget
+from app.datasets.using import refuse_rejected
 from app.datasets.version_schemas import ForgetRequest, TransformRequest
 from app.db.models.dataset import Dataset
 from app.db.session import send_after_commit
@@ -52,6 +53,7 @@ def _ready(session: Session, project_id: str, dataset_id: str) -> Dataset:
     dataset = queries.find(session, project_id, dataset_id, lock=True)
     if dataset is None:
         raise NotFoundError.of("dataset", dataset_id)
+    refuse_rejected(dataset, pointer="path:dataset_id")
     if dataset.status != "ready":
         raise DatasetNotReadyError(
             f"The data set {dataset_id} is {dataset.status}.",

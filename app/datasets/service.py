@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from app.datasets import queries, versions
 from app.datasets.forgetting import remove
 from app.datasets.schemas import DatasetObject, UploadOptions
+from app.datasets.using import refuse_rejected
 from app.datasets.validation import recover_validating
 from app.datasets.version_schemas import DatasetPreview, PreviewRow
 from app.db.models.dataset import Dataset
@@ -77,6 +78,7 @@ def get_stored(session: Session, project_id: str, dataset_id: str) -> tuple[Data
     """
     dataset = get(session, project_id, dataset_id)
     if dataset.original_blob is None:
+        refuse_rejected(dataset, pointer="path:dataset_id")
         raise DatasetNotReadyError(
             f"The data set {dataset_id} is {dataset.status}: it has no content yet.",
             hint=f"Wait until it is `ready`: GET /v1/datasets/{dataset_id}",
@@ -99,6 +101,7 @@ def shown(session: Session, datasets: Sequence[Dataset]) -> list[DatasetObject]:
 def preview(session: Session, project_id: str, dataset_id: str, limit: int) -> DatasetPreview:
     """The first rows and lines of a data set. DatasetNotReadyError unless it is `ready`."""
     dataset = get(session, project_id, dataset_id)
+    refuse_rejected(dataset, pointer="path:dataset_id")
     if dataset.status != "ready":
         raise DatasetNotReadyError(
             f"The data set {dataset_id} is {dataset.status}: nothing of it was understood so far.",

@@ -23,18 +23,24 @@ def ready_dataset(session: Session, project_id: str, dataset_id: str) -> Dataset
     dataset = queries.find_held(session, project_id, dataset_id)
     if dataset is None:
         raise NotFoundError.of("dataset", dataset_id, pointer="/dataset")
-    if dataset.status == "rejected":
-        raise DatasetNotReadyError(
-            f"Data set {dataset.id} was rejected and cannot be used.",
-            code="dataset_rejected",
-            hint=f"GET /v1/datasets/{dataset.id}/report says why; mend the file and upload it again.",
-        )
+    refuse_rejected(dataset, pointer="/dataset")
     if dataset.status != "ready":
         raise DatasetNotReadyError(
             f"Data set {dataset.id} is {dataset.status}.",
             hint=f"Its status is {dataset.status}; poll GET /v1/datasets/{dataset.id} until it is ready.",
         )
     return dataset
+
+
+def refuse_rejected(dataset: Dataset, *, pointer: str) -> None:
+    """Refuse a data set that will never be ready. DatasetNotReadyError (`dataset_rejected`)."""
+    if dataset.status == "rejected":
+        raise DatasetNotReadyError(
+            f"Data set {dataset.id} was rejected and cannot be used.",
+            code="dataset_rejected",
+            hint=f"GET /v1/datasets/{dataset.id}/report says why; mend the file and upload it again.",
+            pointer=pointer,
+        )
 
 
 def facts_of(dataset: Dataset) -> dict[str, Any]:

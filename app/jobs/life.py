@@ -155,7 +155,7 @@ def move(
     job = lock(session, job.id)
     before = Status(job.status)
     if to not in MOVES[before]:
-        raise JobStateError(f"A job that is {before} cannot become {to}.", extra={"status": before.value})
+        raise JobStateError(f"A job that is {before} cannot become {to}.", extra={"job_status": before.value})
     now = clock_time(session)
     if to is Status.RUNNING:
         if worker is None or lease is None:

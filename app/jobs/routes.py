@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from app.deps import BlobsDep, DatabaseDep, PageDep, PrincipalDep, SessionDep, SettingsDep
+from app.errors import ErrorItem, ValidationFailed
 from app.examples import JOB_ID, listed, shown
 from app.idempotency import IdempotentRoute
 from app.jobs import (
@@ -87,6 +88,11 @@ def create_job(
             ),
         )
         return JSONResponse(checked.model_dump(mode="json"))
+    if estimate is not None:
+        message = "only with validate_only=true; nothing was submitted"
+        hint = "Add validate_only=true, or leave estimate out."
+        item = ErrorItem("?estimate", "without_validate_only", message, estimate, hint)
+        raise ValidationFailed("`estimate` goes with `validate_only`.", errors=[item])
     job = submitting.create(session, settings, principal.project_id, body)
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     return service.object_of(session, job)

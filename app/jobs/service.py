@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from sqlalchemy import delete as delete_from
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.db.models.checkpoint import Checkpoint
 from app.db.models.job import Job
+from app.db.models.job_attempt import JobAttempt
 from app.errors import NotFoundError
 from app.jobs import queries
 from app.jobs.life import TERMINAL, Status, lock
@@ -56,7 +58,7 @@ def delete(
 
     Raises:
         NotFoundError: The project has no such job.
-        JobStateError: It has not ended (`job_in_use`).
+        JobStateError: It has not ended (`job_in_use`; `used_by` names the worker that has it).
         InUseError: Aliases point at models that are to go (`model_in_use`).
 
     """
@@ -66,7 +68,7 @@ def delete(
             f"Job {job_id} is {job.status}.",
             code="job_in_use",
             hint=f"Wait until it has ended, or cancel it first: POST /v1/jobs/{job_id}/cancel",
-            extra={"job_status": job.status},
+            extra={"job_status": job.status, "used_by": list(_workers_of(session, job_id))},
         )
     stored = [*queries.checkpoint_blobs(session, job_id), *queries.document_blobs(session, job_id)]
     session.execute(delete_from(Checkpoint).where(Checkpoint.job_id == job_id))
@@ -78,6 +80,11 @@ def delete(
     session.delete(job)
     session.flush()
     return blobs.delete(session, *stored), gone
+
+
+def _workers_of(session: Session, job_id: str) -> Sequence[str]:
+    running = select(JobAttempt.worker).where(JobAttempt.job_id == job_id, JobAttempt.ended_at.is_(None))
+    return session.execute(running).scalars().all()
 
 
 def checkpoints(

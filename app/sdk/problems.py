@@ -100,10 +100,10 @@ def problem_from(response: httpx.Response, *, retry_after: float | None = None) 
 
 def _kind(status: int, code: str, body: dict[str, Any]) -> type[ProblemError]:
     if status == 409:
-        if "used_by" in body:
-            return InUseError
         if "job_status" in body:
             return JobStateError
+        if "used_by" in body:
+            return InUseError
     return (
         _BY_CODE.get((status, code))
         or _BY_STATUS.get(status)

@@ -65,6 +65,8 @@ def test_what_is_given_changes_and_null_goes_back_to_the_settings(operator: http
         assert (response.status_code, response.json()["code"]) == (409, "project_is_default")
     assert operator.patch(path, json={"name": "default"}).json()["code"] == "project_exists"
     assert operator.patch(path, json={"limits": {"rows": -1}}).status_code == 422
+    refused = operator.post("/v1/projects", json={"name": "c", "key": {"expires_at": 4102444800}})
+    assert refused.json()["errors"][0]["pointer"] == "/key/expires_at"
 
 
 def test_an_admin_makes_no_operator(client: httpx.Client, operator: httpx.Client) -> None:

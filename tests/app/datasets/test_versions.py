@@ -144,6 +144,11 @@ def test_what_cannot_be_made(service: Service, stranger_headers: dict[str, str])
     nothing = service.post(f"{dataset}/forget", {"users": ["anna", "ben", "cleo"]})
     left = service.work(nothing["id"])
     assert (left["status"], left["problems"][0]["code"]) == ("rejected", "nothing_left")
+    for path, body in (("transform", {"transforms": ["hash_ids"]}), ("forget", {"users": ["anna"]})):
+        assert service.post(f"{nothing['id']}/{path}", body, 409)["code"] == "dataset_rejected"
+    for path in ("preview", "content"):
+        refused = service.client.get(f"/v1/datasets/{nothing['id']}/{path}")
+        assert (refused.status_code, refused.json()["code"]) == (409, "dataset_rejected")
 
 
 def test_a_preview_shows_rows_and_lines(service: Service) -> None:

@@ -145,7 +145,9 @@ def test_deleting_keeps_models_unless_told_and_frees_what_it_says(
     client: httpx.Client, database: Database, blobs: DatabaseBlobStore, bench: Bench
 ) -> None:
     job_id = bench.submit()
-    problem(client.delete(f"/v1/jobs/{job_id}"), 409, "job_in_use")
+    refused = client.delete(f"/v1/jobs/{job_id}")
+    problem(refused, 409, "job_in_use")
+    assert (refused.json()["used_by"], refused.json()["job_status"]) == ([], "queued")
     client.post(f"/v1/jobs/{job_id}/cancel")
     assert client.delete(f"/v1/jobs/{job_id}").json()["freed_bytes"] == 0
     problem(client.get(f"/v1/jobs/{job_id}"), 404, "job_not_found")

@@ -55,6 +55,9 @@ def test_validate_only_submits_nothing(client: httpx.Client, bench: Bench) -> No
     assert checked["spec"]["epochs"] == 20
     assert checked["estimate"]["epochs"] == 5 + 2 * 15
     assert checked["estimate"]["models"] == 2
+    refused = client.post("/v1/jobs?estimate=probe", json=body)
+    (item,) = refused.json()["errors"]
+    assert (refused.status_code, item["pointer"], item["code"]) == (422, "?estimate", "without_validate_only")
     assert client.get("/v1/jobs").json()["data"] == []
 
 

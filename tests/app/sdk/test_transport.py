@@ -136,7 +136,7 @@ def test_an_upload_that_cannot_be_read_again_is_not_retried(script, client):
         (409, "dataset_in_use", {"used_by": ["job_7"]}, InUseError),
         (409, "dataset_not_ready", {}, DatasetNotReadyError),
         (409, "dataset_rejected", {}, DatasetNotReadyError),
-        (409, "job_in_use", {"job_status": "running"}, JobStateError),
+        (409, "job_in_use", {"job_status": "running", "used_by": ["w"]}, JobStateError),
         (413, "payload_too_large", {}, PayloadTooLargeError),
         (416, "range_not_satisfiable", {}, RangeNotSatisfiableError),
         (422, "invalid_request", {}, ValidationFailedError),
