@@ -46,8 +46,8 @@ def compare(
         str | None,
         Query(
             max_length=200,
-            description="`id` or `id:arm` of what the others are compared with; by default the first, and "
-            "of a job its arm `standard`, or its first.",
+            description="`id`, `id:arm` or a model's reference (`name@production`) of what the others are "
+            "compared with; by default the first, and of a job its arm `standard`, or its first.",
         ),
     ] = None,
     allow_mixed: Annotated[

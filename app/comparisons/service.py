@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.comparisons.gathering import Float64, Side, of_evaluation, of_job, of_model
 from app.errors import ConflictError, ErrorItem, ValidationFailed
+from app.models.names import resolve
 from app.storage.blobs import BlobStore
 from worker.training.evaluation.pairing import Difference, paired, unpaired
 
@@ -64,7 +65,7 @@ def compare(session: Session, blobs: BlobStore, project_id: str, asked: Asked) -
     sides += [of_evaluation(session, blobs, project_id, one) for one in asked.evaluations]
     if asked.arm is not None:
         sides = [side for side in sides if side.arm == asked.arm or side.kind != "job"]
-    baseline = _baseline(sides, asked)
+    baseline = _baseline(session, project_id, sides, asked)
     others = [side for side in sides if side is not baseline]
     if not others:
         raise _refused("?arm", "no_such_arm", f"only one of these has an arm {asked.arm!r}", asked.arm)
@@ -78,18 +79,24 @@ def compare(session: Session, blobs: BlobStore, project_id: str, asked: Asked) -
 
 def _check(asked: Asked) -> None:
     things = [*asked.jobs, *asked.models, *asked.evaluations]
+    given = {"?jobs": asked.jobs, "?models": asked.models, "?evaluations": asked.evaluations}
+    pointer = next((name for name, named in given.items() if named), "?jobs")
     if not FEWEST <= len(things) <= MOST:
         message = f"compare {FEWEST} to {MOST} jobs, models or evaluations, not {len(things)}"
-        raise _refused("?jobs", "wrong_number", message, len(things))
+        raise _refused(pointer, "wrong_number", message, len(things))
     if len(set(things)) < len(things):
-        raise _refused("?jobs", "repeated", "each may be named once", sorted(things))
+        pointer = next(name for name, named in given.items() if len(set(named)) < len(named))
+        raise _refused(pointer, "repeated", "each may be named once", sorted(things))
 
 
-def _baseline(sides: Sequence[Side], asked: Asked) -> Side:
+def _baseline(session: Session, project_id: str, sides: Sequence[Side], asked: Asked) -> Side:
     if not sides:
         raise _refused("?arm", "no_such_arm", f"none of these has an arm {asked.arm!r}", asked.arm)
     wanted = asked.baseline or sides[0].id
     own = [side for side in sides if wanted in {side.id, side.name, f"{side.id}:{side.arm}"}]
+    if not own and "@" in wanted:
+        model_id = resolve(session, project_id, wanted)
+        own = [side for side in sides if side.kind == "model" and side.id == model_id]
     if not own:
         message = f"none of what is compared is {asked.baseline!r}"
         raise _refused("?baseline", "no_such_baseline", message, asked.baseline)

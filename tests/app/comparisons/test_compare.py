@@ -102,6 +102,24 @@ def test_two_jobs_by_one_arm_in_the_sdk_and_on_the_command_line(
     assert json.loads(as_json.stdout) == found.raw
 
 
+def test_the_baseline_is_named_as_the_model_is(
+    client: httpx.Client, service_url: str, api_key: str, trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = client.get(f"/v1/models/{trained.models[0]}").json()
+    alias = client.put(f"/v1/models/{model['name']}/aliases/production", json={"model": model["id"]})
+    assert alias.status_code == 200, alias.text
+    for named in (f"{model['name']}@production", f"{model['name']}@latest", f"{model['name']}@1"):
+        asked = client.get(f"/v1/models/{named}").json()["id"]
+        body = compared(client, jobs=trained.b, models=named, baseline=named)
+        assert (body["baseline"]["type"], body["baseline"]["id"]) == ("model", asked)
+        assert {one["id"] for one in body["others"]} == {trained.b}
+    monkeypatch.setenv("STEADYRANK_API_KEY", api_key)
+    run = ["--url", service_url, "compare", f"{model['name']}@production", trained.b, "--json"]
+    shown = CliRunner().invoke(main.app, run)
+    assert shown.exit_code == 0, shown.output
+    assert json.loads(shown.stdout)["baseline"]["id"] == model["id"]
+
+
 def test_models_and_evaluations_beside_jobs(
     client: httpx.Client, resources: Resources, trained: Trained, tmp_path: Path
 ) -> None:
@@ -165,7 +183,9 @@ def test_what_cannot_be_compared_is_said(
 
     both = f"{trained.a},{trained.b}"
     refused(422, "wrong_number", jobs=trained.a)
-    refused(422, "repeated", jobs=f"{trained.a},{trained.a}")
+    twice = refused(422, "repeated", jobs=trained.a, models=f"{trained.models[0]},{trained.models[0]}")
+    alone = refused(422, "wrong_number", models=trained.models[0])
+    assert [twice["errors"][0]["pointer"], alone["errors"][0]["pointer"]] == ["?models", "?models"]
     refused(422, "no_such_arm", jobs=both, arm="adversarial")
     refused(422, "no_such_baseline", jobs=both, baseline="job_x")
     assert refused(404, "job_not_found", jobs=f"{trained.a},job_x")["errors"][0]["pointer"] == "?jobs"
