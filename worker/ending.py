@@ -51,7 +51,7 @@ def settle(session: Session, claimed: Claim, *, end: End | None, asked: Asked, c
         hint = (
             "What was trained is saved: POST …/retry measures it. Else ask for fewer attacks, arms or seeds."
         )
-        error = job_error(job, code="max_runtime_exceeded", message=message, hint=hint, retryable=False)
+        error = job_error(job, code="max_runtime_exceeded", message=message, hint=hint, retryable=True)
         move(session, job, Status.FAILED, message=message, level="error", error=error)
     elif asked is Asked.SHUTDOWN or (end is not None and end.kind == "stopped"):
         saved = "from a fresh checkpoint" if end is not None and end.saved else "from its last checkpoint"

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from app.cli.exits import UsageProblemError
+from app.cli.exits import EndedBadlyError, UsageProblemError
 from app.cli.output import (
     AsJson,
     Limit,
@@ -23,7 +23,6 @@ from app.cli.output import (
     time_text,
 )
 from app.cli.settings_file import split_names
-from app.sdk.errors import SteadyRankError
 from app.sdk.evaluations import Evaluation
 
 app = typer.Typer(no_args_is_help=True, help="Measure stored models on data sets, clean and under attack.")
@@ -63,7 +62,8 @@ def run(
             found = client.evaluations.wait(found)
             if found.status != "succeeded":
                 error = found.error or {"message": f"The evaluation is {found.status}.", "hint": None}
-                raise SteadyRankError(str(error["message"]), hint=error["hint"])
+                hint = str(error.get("hint") or "")
+                raise EndedBadlyError(str(error["message"]), hint=hint, status=found.status)
         if as_json:
             print_json(client.evaluations.report(found) if wait else found.raw)
         elif wait:
@@ -150,7 +150,9 @@ def compare(
         list[str], typer.Argument(help="2 to 10 jobs, models or evaluations; the first is the baseline.")
     ],
     arm: Annotated[str | None, typer.Option(help="Of jobs, only this arm.")] = None,
-    baseline: Annotated[str | None, typer.Option(help="ID or ID:ARM of what others are set against.")] = None,
+    baseline: Annotated[
+        str | None, typer.Option(help="ID, ID:ARM or NAME@ALIAS of what others are set against.")
+    ] = None,
     allow_mixed: Annotated[
         bool, typer.Option(help="Also what was not measured alike; not paired then.")
     ] = False,

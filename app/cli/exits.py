@@ -3,10 +3,10 @@
 | code | means |
 | --- | --- |
 | 0 | done |
-| 1 | the job failed, the data set was rejected, or a download was damaged |
+| 1 | the job, evaluation or batch failed, the data set was rejected, or a download was damaged |
 | 2 | wrong usage or bad input: what you asked for is refused (4xx), or a file cannot be read |
 | 3 | the service cannot be reached, or failed itself (5xx) |
-| 4 | the job was cancelled |
+| 4 | the job or evaluation was cancelled |
 | 5 | a run done again from its manifest is the same within tolerance, not bit for bit |
 | 6 | a run done again from its manifest is different |
 | 130 | Ctrl-C |
@@ -58,6 +58,14 @@ class DemoFailedError(SteadyRankError):
     """Something that ought to work did not; the message says what."""
 
 
+class EndedBadlyError(SteadyRankError):
+    """Work that was waited for ended, but did not succeed; `status` says how."""
+
+    def __init__(self, detail: str, *, hint: str, status: str) -> None:
+        super().__init__(detail, hint=hint)
+        self.status = status
+
+
 _UNAVAILABLE = (
     NotConfiguredError,
     ServiceUnreachableError,
@@ -87,6 +95,8 @@ def exit_code_of(error: Exception) -> int:
     """The exit code of an error."""
     if isinstance(error, _UNAVAILABLE):
         return UNAVAILABLE
+    if isinstance(error, EndedBadlyError):
+        return _of_end(error.status)
     if isinstance(error, DatasetRejectedError | IntegrityError | DemoFailedError):
         return FAILED
     return BAD_INPUT
@@ -94,7 +104,11 @@ def exit_code_of(error: Exception) -> int:
 
 def exit_code_of_job(job: Job) -> int:
     """The exit code of an ended job."""
-    return {"succeeded": OK, "cancelled": CANCELLED}.get(job.status, FAILED)
+    return _of_end(job.status)
+
+
+def _of_end(status: str) -> int:
+    return {"succeeded": OK, "cancelled": CANCELLED}.get(status, FAILED)
 
 
 def show_error(error: Exception) -> None:

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from app.cli.exits import UsageProblemError
+from app.cli.exits import EndedBadlyError, UsageProblemError
 from app.cli.model_registry import ModelId
 from app.cli.output import (
     AsJson,
@@ -23,7 +23,6 @@ from app.cli.output import (
     time_text,
 )
 from app.sdk.client import SteadyRank
-from app.sdk.errors import SteadyRankError
 from app.sdk.objects.models import RecommendationBatch
 
 BatchId = Annotated[str, typer.Argument(metavar="BATCH", help="A batch's id (rec_…).")]
@@ -83,7 +82,8 @@ def _wait(client: SteadyRank, queued: RecommendationBatch, timeout: float | None
 
         done = client.models.wait_for_batch(queued, tell, timeout=timeout)
     if done.error is not None:
-        raise SteadyRankError(str(done.error["message"]), hint=str(done.error["hint"]))
+        hint = str(done.error.get("hint") or "")
+        raise EndedBadlyError(str(done.error["message"]), hint=hint, status=done.status)
     return done
 
 

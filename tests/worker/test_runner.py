@@ -246,6 +246,7 @@ def test_measuring_that_takes_far_too_long_is_ended(bench: Bench, monkeypatch: p
     job = found(resources, job_id)
     assert (job.status, (job.error or {}).get("code")) == ("failed", "max_runtime_exceeded")
     assert "retry" in (job.error or {})["hint"]
+    assert (job.error or {})["retryable"] is True
 
 
 def test_a_lost_lease_ends_the_process_and_changes_nothing_more(bench: Bench) -> None:

@@ -36,9 +36,16 @@ def test_one_that_failed_is_an_error_with_its_reason(peer, cli):
     peer.on("POST /v1/evaluations", (201, {**EVALUATION, "status": "queued"}))
     peer.on("GET /v1/evaluations/eval_1", (200, {**EVALUATION, "status": "failed", "error": error}))
     result = cli("evaluations", "run", "films@3", "ds_1")
-    assert result.exit_code != 0
+    assert result.exit_code == 1
     assert "it knows none of them" in result.stderr
     assert "Look at the ids." in result.stderr
+
+
+def test_one_that_was_cancelled_ends_as_a_cancelled_job_does(peer, cli):
+    peer.on("POST /v1/evaluations", (201, {**EVALUATION, "status": "queued"}))
+    peer.on("GET /v1/evaluations/eval_1", (200, {**EVALUATION, "status": "cancelled", "error": None}))
+    result = cli("evaluations", "run", "films@3", "ds_1")
+    assert (result.exit_code, "The evaluation is cancelled." in result.stderr) == (4, True)
 
 
 def test_counts_that_are_no_numbers_are_bad_input(peer, cli):

@@ -60,3 +60,7 @@ def test_a_batch_may_hold_items_of_the_histories(peer, cli, tmp_path):
     peer.on(f"GET {path}/rec_1", (200, {**batch, "status": "running"}))
     late = cli(*begin, str(target), "--timeout", "0")
     assert (late.exit_code, "batch rec_1 is still running after 0 s" in late.stderr) == (3, True)
+    error = {"code": "no_known_items", "message": "it knows none of them", "hint": "Look at the ids."}
+    peer.on(f"GET {path}/rec_1", (200, {**batch, "status": "failed", "error": error}))
+    failed = cli(*begin, str(target))
+    assert (failed.exit_code, "it knows none of them" in failed.stderr) == (1, True)
