@@ -55,7 +55,7 @@ def list_evaluations(
     model: Annotated[str | None, Query(max_length=64, description="Only those of this model's id.")] = None,
     dataset: Annotated[str | None, Query(max_length=64, description="Only those on this data set.")] = None,
     status: Annotated[
-        Literal["queued", "running", "succeeded", "failed", "cancelled"] | None,
+        Literal["queued", "running", "cancelling", "succeeded", "failed", "cancelled"] | None,
         Query(description="Only those in this state."),
     ] = None,
 ) -> ListOf[EvaluationObject]:

@@ -91,7 +91,10 @@ def list_page(
         statement = statement.where(Evaluation.model_facts["id"].astext == model)
     if dataset is not None:
         statement = statement.where(Evaluation.dataset_facts["id"].astext == dataset)
-    if status is not None:
+    if status in {"running", "cancelling"}:  # one column and a wish; objects show them as two states
+        wanted = Evaluation.cancel_requested.is_(status == "cancelling")
+        statement = statement.where(Evaluation.status == "running", wanted)
+    elif status is not None:
         statement = statement.where(Evaluation.status == status)
     return paginate(session, statement, Evaluation.id, page)
 

@@ -98,8 +98,15 @@ def test_one_that_runs_is_cancelling(
     created = client.post("/v1/evaluations", json={"model": trained[1], "dataset": trained[0]}).json()
     with database.unit_of_work() as session:
         assert claim(session, created["id"], lease_seconds=30)
+
+    def listed(status: str) -> list[str]:
+        rows = client.get("/v1/evaluations", params={"status": status}).json()["data"]
+        return [row["status"] for row in rows]
+
     assert client.get(f"/v1/evaluations/{created['id']}").json()["status"] == "running"
+    assert (listed("running"), listed("cancelling")) == (["running"], [])
     assert client.post(f"/v1/evaluations/{created['id']}/cancel").json()["status"] == "cancelling"
+    assert (listed("running"), listed("cancelling")) == ([], ["cancelling"])
 
 
 def test_the_same_key_asks_once(client: httpx.Client, trained: tuple[str, str]) -> None:
