@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from anyio import to_thread
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.routing import APIRoute
-from starlette.middleware.cors import CORSMiddleware
 
 import app.db.tables  # noqa: F401 - foreign keys by name need every table
 from app import capabilities, health
@@ -18,11 +17,12 @@ from app.accounts.middleware import ApiKeyMiddleware
 from app.body_limit import BodyLimitMiddleware
 from app.comparisons import routes as comparisons
 from app.config import Settings, get_settings
+from app.cors import CorsMiddleware
 from app.datasets import routes as datasets
 from app.datasets import version_routes as dataset_versions
 from app.db.session import Database
 from app.evaluations import routes as evaluations
-from app.idempotency import REPLAYED, add_idempotency
+from app.idempotency import add_idempotency
 from app.jobs import routes as jobs
 from app.log_lines import configure_logging
 from app.metrics import Metrics
@@ -44,10 +44,6 @@ Training as a service for sequential recommenders whose rankings stay steady whe
 Upload a log of interactions, train on it in several arms, and compare how far the rankings move when items of
 a history are replaced. Every `/v1` path needs `Authorization: Bearer sr_…`. Every error is
 `application/problem+json`. Every response has `X-Request-Id`."""
-
-_LIMITS = ("Retry-After", "RateLimit", "RateLimit-Policy")
-EXPOSED = ("ETag", "X-Request-Id", *_LIMITS, "Content-Range", REPLAYED)
-"""Headers that scripts of other origins may read."""
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -107,13 +103,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         metrics_public=settings.metrics_public,
     )
     if settings.cors_origins:
-        application.add_middleware(
-            CORSMiddleware,
-            allow_origins=list(settings.cors_origins),
-            allow_methods=["*"],
-            allow_headers=["*"],
-            expose_headers=list(EXPOSED),
-        )
+        application.add_middleware(CorsMiddleware, origins=settings.cors_origins)
     application.add_middleware(RequestContextMiddleware, observe=metrics.observe)
     add_problem_handlers(application)
     add_idempotency(application)

@@ -39,6 +39,7 @@ _HEADERS: dict[str, dict[str, Any]] = {
     "X-Request-Id": {"description": "Names this request in the log.", "schema": {"type": "string"}},
     "WWW-Authenticate": {"description": "How to show a key.", "schema": {"type": "string"}},
     "Accept-Encoding": {"description": "What is decoded here.", "schema": {"type": "string"}},
+    "Location": {"description": "Where it is.", "schema": {"type": "string"}},
     "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "string"}},
 }
 _RANGE_PARAMETERS = {
@@ -55,6 +56,7 @@ _HEADERS_OF = {
     "401": "WWW-Authenticate",
     "403": "WWW-Authenticate",
     "415": "Accept-Encoding",
+    "201": "Location",
     "429": "Retry-After",
     "503": "Retry-After",
 }

@@ -27,6 +27,7 @@ class _Identified(Protocol):
 
 
 RowT = TypeVar("RowT")
+NamedT = TypeVar("NamedT")
 ItemT = TypeVar("ItemT", bound=BaseModel)
 
 
@@ -73,6 +74,12 @@ def paginate(
         statement = statement.where(id_column < page.after)
     rows = session.execute(statement.order_by(id_column.desc()).limit(page.limit + 1)).scalars().all()
     return rows[: page.limit], len(rows) > page.limit
+
+
+def page_by_name(rows: Sequence[NamedT], name_of: Callable[[NamedT], str], page: Page) -> list[NamedT]:
+    """Rows after the name `page.after`, by name: one more than `page.limit` where others follow."""
+    rest = [row for row in rows if page.after is None or name_of(row) > page.after]
+    return sorted(rest, key=name_of)[: page.limit + 1]
 
 
 def list_of(rows: Sequence[RowT], has_more: bool, present: Callable[[RowT], ItemT]) -> ListOf[ItemT]:

@@ -77,7 +77,9 @@ def change_project(
 @router.delete(
     "/{project_id}",
     responses={
-        **shown({"id": PROJECT_ID, "object": "project", "deleted": True, "deleted_keys": 1}),
+        **shown(
+            {"id": PROJECT_ID, "object": "project", "deleted": True, "deleted_keys": 1, "freed_bytes": 0}
+        ),
         **problem_responses(404, 409),
     },
 )

@@ -8,11 +8,11 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 
 from app.db.models.job_file import JobFile
-from app.deps import BlobsDep, PrincipalDep, SessionDep
+from app.deps import BlobsDep, PageDep, PrincipalDep, SessionDep
 from app.examples import JOB_ID, SHA256, listed, shown
 from app.jobs import examples, reports
 from app.negotiation import HTML, JSON, MARKDOWN, preferred
-from app.pagination import ListOf, list_of
+from app.pagination import ListOf, list_of, page_by_name
 from app.problems import problem_responses
 from app.storage.serving import serve_blob
 
@@ -129,10 +129,13 @@ def get_job_manifest(
 
 
 @router.get("/{job_id}/figures", responses={**shown(listed(_FIGURE)), **problem_responses(404, 409)})
-def list_job_figures(job_id: str, principal: PrincipalDep, session: SessionDep) -> ListOf[FigureObject]:
-    """List the figures of a succeeded job's report."""
+def list_job_figures(
+    job_id: str, principal: PrincipalDep, session: SessionDep, page: PageDep
+) -> ListOf[FigureObject]:
+    """List the figures of a succeeded job's report, by name."""
     rows = reports.figures(session, principal.project_id, job_id)
-    return list_of(rows, False, lambda row: FigureObject.of(*row))
+    found = page_by_name(rows, lambda row: row[0], page)
+    return list_of(found[: page.limit], len(found) > page.limit, lambda row: FigureObject.of(*row))
 
 
 @router.get(

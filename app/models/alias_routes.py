@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from app.db.models.model import Model
 from app.db.models.model_alias import ModelAlias
-from app.deps import PrincipalDep, SessionDep
+from app.deps import PageDep, PrincipalDep, SessionDep
 from app.examples import shown
 from app.idempotency import IdempotentRoute
 from app.models import aliases
@@ -24,6 +24,7 @@ from app.models.alias_schemas import (
     AliasPut,
     AliasValidation,
 )
+from app.pagination import page_by_name
 from app.problems import problem_responses
 
 router = APIRouter(prefix="/{name}/aliases", route_class=IdempotentRoute)
@@ -32,11 +33,17 @@ Name = Annotated[str, Path(max_length=400, description="The name under which the
 Alias = Annotated[AliasName, Path(description="Such as `production`; `latest` and numbers are taken.")]
 
 
-@router.get("", responses={**shown({"object": "list", "data": [EXAMPLE]}), **problem_responses(404, 422)})
-def list_model_aliases(name: Name, principal: PrincipalDep, session: SessionDep) -> AliasList:
-    """List the aliases of a name."""
+_LISTED = {"object": "list", "data": [EXAMPLE], **dict.fromkeys(("first_id", "last_id"), EXAMPLE["alias"])}
+
+
+@router.get("", responses={**shown({**_LISTED, "has_more": False}), **problem_responses(404, 422)})
+def list_model_aliases(name: Name, principal: PrincipalDep, session: SessionDep, page: PageDep) -> AliasList:
+    """List the aliases of a name, by alias."""
     rows = aliases.list_of_name(session, principal.project_id, name)
-    return AliasList(data=[_shown(session, row) for row in rows])
+    found = page_by_name(rows, lambda row: row.alias, page)
+    data = [_shown(session, row) for row in found[: page.limit]]
+    first, last = (data[0].alias, data[-1].alias) if data else (None, None)
+    return AliasList(data=data, first_id=first, last_id=last, has_more=len(found) > page.limit)
 
 
 @router.get("/{alias}", responses={**shown(EXAMPLE), **problem_responses(404, 422)})
@@ -84,7 +91,15 @@ def put_model_alias(
 @router.delete(
     "/{alias}",
     responses={
-        **shown({"object": "model.alias", "name": EXAMPLE["name"], "alias": "production", "deleted": True}),
+        **shown(
+            {
+                "object": "model.alias",
+                "name": EXAMPLE["name"],
+                "alias": "production",
+                "deleted": True,
+                "freed_bytes": 0,
+            }
+        ),
         **problem_responses(404, 422),
     },
 )

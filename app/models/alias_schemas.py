@@ -176,6 +176,9 @@ class AliasList(BaseModel):
 
     object: Literal["list"] = "list"
     data: list[AliasObject]
+    first_id: str | None = Field(description="The first alias of this page; aliases have no other id.")
+    last_id: str | None = Field(description="The last one: `after` of the next page.")
+    has_more: bool
 
 
 class AliasDeleted(BaseModel):
@@ -185,3 +188,4 @@ class AliasDeleted(BaseModel):
     name: str
     alias: str
     deleted: Literal[True] = True
+    freed_bytes: Literal[0] = 0

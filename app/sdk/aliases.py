@@ -19,8 +19,8 @@ class ModelAliases:
 
     def aliases(self, name: str) -> tuple[Alias, ...]:
         """The aliases of a name."""
-        answer = self._transport.json("GET", f"/v1/models/{quote(name, safe='')}/aliases")
-        return tuple(Alias.from_json(row) for row in answer["data"])
+        rows = self._transport.pages(f"/v1/models/{quote(name, safe='')}/aliases", params={"limit": 100})
+        return tuple(map(Alias.from_json, rows))
 
     def alias(self, name: str, alias: str) -> Alias:
         """Where an alias points, its gates and its history."""

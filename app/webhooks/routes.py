@@ -82,7 +82,7 @@ def update_webhook_endpoint(
 @router.delete(
     "/{webhook_endpoint_id}",
     responses={
-        **shown({"id": ENDPOINT_ID, "object": "webhook_endpoint", "deleted": True}),
+        **shown({"id": ENDPOINT_ID, "object": "webhook_endpoint", "deleted": True, "freed_bytes": 0}),
         **problem_responses(404),
     },
 )
@@ -100,10 +100,13 @@ def delete_webhook_endpoint(
     responses={**shown(DELIVERY, 201), **problem_responses(404, 409)},
 )
 def test_webhook_endpoint(
-    webhook_endpoint_id: str, principal: PrincipalDep, session: SessionDep
+    webhook_endpoint_id: str, response: Response, principal: PrincipalDep, session: SessionDep
 ) -> DeliveryObject:
     """Send a `webhook.test` event, once; the delivery shows what came of it."""
-    return DeliveryObject.of(service.send_test(session, principal.project_id, webhook_endpoint_id))
+    delivery = DeliveryObject.of(service.send_test(session, principal.project_id, webhook_endpoint_id))
+    path = f"/v1/webhook_endpoints/{webhook_endpoint_id}/deliveries/{delivery.id}"
+    response.headers["Location"] = path
+    return delivery
 
 
 @router.post(

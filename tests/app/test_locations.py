@@ -40,6 +40,9 @@ def test_what_was_made_is_where_location_says(client: httpx.Client, places: dict
         assert made.status_code == 201, (path, made.text)
         found = client.get(made.headers["Location"])
         assert (found.status_code, found.json()["id"]) == (200, made.json()["id"]), path
+    (endpoint,) = client.get("/v1/webhook_endpoints").json()["data"]
+    tested = client.post(f"/v1/webhook_endpoints/{endpoint['id']}/test")
+    assert client.get(tested.headers["Location"]).json()["id"] == tested.json()["id"]
 
 
 def test_a_completed_upload_and_a_new_project_are_found_too(client: httpx.Client, database: Database) -> None:

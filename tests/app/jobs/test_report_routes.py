@@ -87,6 +87,10 @@ def test_manifest_and_figures(client: httpx.Client, job: str) -> None:
     assert manifest.headers["etag"]
     listed = client.get(f"/v1/jobs/{job}/figures").json()
     assert [row["id"] for row in listed["data"]] == ["learning_curves", "pareto"]
+    first = client.get(f"/v1/jobs/{job}/figures?limit=1").json()
+    assert (first["last_id"], first["has_more"]) == ("learning_curves", True)
+    rest = client.get(f"/v1/jobs/{job}/figures?limit=1&after={first['last_id']}").json()
+    assert ([row["id"] for row in rest["data"]], rest["has_more"]) == (["pareto"], False)
     assert listed["data"][1]["sha256"] == hashlib.sha256(b"<svg/>").hexdigest()
     drawn = client.get(f"/v1/jobs/{job}/figures/pareto.svg")
     assert (drawn.content, drawn.headers["content-type"]) == (b"<svg/>", "image/svg+xml")

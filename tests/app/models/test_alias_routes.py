@@ -70,9 +70,10 @@ def test_an_alias_points_moves_and_remembers(client: httpx.Client, store: Store)
     ]
     assert all(move["api_key"].startswith("key_") for move in moved["history"])
     assert ok(put(client, version=2)) == moved  # there already: no move
-    assert [alias["alias"] for alias in ok(client.get(f"/v1/models/{NAME}/aliases"))["data"]] == [
-        "production"
-    ]
+    listed = ok(client.get(f"/v1/models/{NAME}/aliases?limit=1"))
+    assert [alias["alias"] for alias in listed["data"]] == ["production"]
+    assert (listed["first_id"], listed["last_id"], listed["has_more"]) == ("production", "production", False)
+    assert ok(client.get(f"/v1/models/{NAME}/aliases?after=production"))["data"] == []
     assert ok(client.get(f"/v1/models/{second}"))["aliases"] == ["production"]
     assert ok(client.get(f"/v1/models/{first}"))["aliases"] == []
     assert ok(client.delete(PRODUCTION))["deleted"] is True

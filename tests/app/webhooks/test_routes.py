@@ -57,6 +57,7 @@ def test_an_endpoint_is_made_changed_and_deleted(client: httpx.Client, database:
         "id": endpoint["id"],
         "object": "webhook_endpoint",
         "deleted": True,
+        "freed_bytes": 0,
     }
     gone = client.get(path)
     assert (gone.status_code, gone.json()["code"]) == (404, "webhook_endpoint_not_found")
