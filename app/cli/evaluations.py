@@ -22,7 +22,7 @@ from app.cli.output import (
     status_text,
     time_text,
 )
-from app.cli.settings_file import split_names
+from app.cli.settings_file import read_assignments, split_names
 from app.sdk.evaluations import Evaluation
 
 app = typer.Typer(no_args_is_help=True, help="Measure stored models on data sets, clean and under attack.")
@@ -44,6 +44,13 @@ def run(
     attack_replacements: Annotated[
         str | None, typer.Option(help="With commas: uniform, popularity, nearest, gradient.")
     ] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Another setting, e.g. k_core=5; may be repeated."),
+    ] = None,
+    timeout: Annotated[
+        float | None, typer.Option(metavar="SECONDS", min=0, help="Wait no longer; it goes on all the same.")
+    ] = None,
     wait: Annotated[bool, typer.Option(help="Wait for the end, and show the report.")] = True,
     as_json: AsJson = False,
 ) -> None:
@@ -55,11 +62,14 @@ def run(
         "attack_counts": _numbers(attack_counts),
         "attack_replacements": split_names(attack_replacements),
     }
-    given = {key: value for key, value in settings.items() if value is not None}
+    given = read_assignments(assignments or ())
+    given |= {key: value for key, value in settings.items() if value is not None}
+    if odd := given.keys() & {"model", "dataset", "name"}:
+        raise UsageProblemError(f"--set {min(odd)}: is no setting", hint="MODEL, DATASET and --name say it.")
     with connect(ctx) as client:
         found = client.evaluations.create(model, dataset, name=name, **given)
         if wait:
-            found = client.evaluations.wait(found)
+            found = client.evaluations.wait(found, timeout=timeout)
             if found.status != "succeeded":
                 error = found.error or {"message": f"The evaluation is {found.status}.", "hint": None}
                 hint = str(error.get("hint") or "")

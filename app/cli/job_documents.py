@@ -43,8 +43,12 @@ def report(
             _put(client.jobs.report(job, format="html" if wanted is Form.html else "md"), output)
 
 
-def manifest(ctx: typer.Context, job: JobId, output: Output = None) -> None:
-    """Print a job's manifest, or write it; `steadyrank train FILE --from-manifest` does the job again."""
+def manifest(ctx: typer.Context, job: JobId, output: Output = None, as_json: AsJson = False) -> None:
+    """Print a job's manifest, or write it; `steadyrank train FILE --from-manifest` does the job again.
+
+    It is JSON, with and without --json.
+    """
+    del as_json
     with connect(ctx) as client:
         _put(json.dumps(client.jobs.manifest(job), indent=2, ensure_ascii=False), output)
 

@@ -51,7 +51,9 @@ DataDir = Annotated[
 def create(
     ctx: typer.Context,
     name: Annotated[str, typer.Option(help="What the key is for.")] = "cli",
-    project: Annotated[str, typer.Option(help="Whose data it sees; made if new.")] = "default",
+    project: Annotated[
+        str | None, typer.Option(help="Whose data it sees; made if new. `default` when left out.")
+    ] = None,
     scope: Annotated[
         list[ScopeName] | None, typer.Option(help="What it may do; admin when left out. May be repeated.")
     ] = None,
@@ -65,12 +67,18 @@ def create(
     expires_at = None if days is None else datetime.now(UTC) + timedelta(days=days)
     answer: dict[str, Any]
     if remote:
+        if project is not None:
+            raise UsageProblemError(
+                "--project: with --remote a key is of the project of the key that asks for it",
+                hint="Leave --project out, or ask with a key of that project.",
+            )
         with connect(ctx) as client:
             made = client.api_keys.create(name, scopes=scopes, expires_at=expires_at)
         answer, where = made.raw, "the service's project"
     else:
         from app.accounts.service import create_key
 
+        project = project or "default"
         with _session(data_dir) as session:
             key, secret = create_key(
                 session, name=name, project=project, scopes=scopes, expires_at=expires_at

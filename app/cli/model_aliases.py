@@ -21,11 +21,15 @@ def promote(
     promote_if: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="METRIC:RULE:VALUE",
-            help="Only if this holds, e.g. test.ndcg@10:at_least_of_current:0.98. Can be repeated.",
+            metavar="METRIC:RULE:VALUE[:FIELD=…,…]",
+            help="Only if this holds, e.g. test.ndcg@10:at_least_of_current:0.98, or of another attack "
+            "attacked.kept:at_least:0.6:position=start,count=2,replacement=popularity. Can be repeated.",
         ),
     ] = None,
     keep_gates: Annotated[bool, typer.Option(help="Have later moves meet the conditions, too.")] = False,
+    allow_mixed_protocol: Annotated[
+        bool, typer.Option("--allow-mixed-protocol", help="Also by figures that were not measured alike.")
+    ] = False,
     force: Annotated[bool, typer.Option(help="Move all the same; needs an admin's key.")] = False,
     validate: Annotated[bool, typer.Option("--validate", help="Check only; nothing moves.")] = False,
     as_json: AsJson = False,
@@ -34,11 +38,19 @@ def promote(
     conditions = [_condition(text) for text in promote_if or ()]
     with connect(ctx) as client:
         if validate:
-            checked = client.models.check_alias(name, alias, version, promote_if=conditions)
+            checked = client.models.check_alias(
+                name, alias, version, promote_if=conditions, allow_mixed_protocol=allow_mixed_protocol
+            )
             _say_checks(checked, as_json)
             return
         moved = client.models.set_alias(
-            name, alias, version, promote_if=conditions, keep_gates=keep_gates, force=force
+            name,
+            alias,
+            version,
+            promote_if=conditions,
+            keep_gates=keep_gates,
+            allow_mixed_protocol=allow_mixed_protocol,
+            force=force,
         )
     if as_json:
         print_json(moved.raw)
@@ -119,16 +131,28 @@ def delete_alias(
 
 def _condition(text: str) -> dict[str, object]:
     metric, _, rest = text.partition(":")
-    rule, _, value = rest.partition(":")
+    rule, _, rest = rest.partition(":")
+    value, _, of_attack = rest.partition(":")
     try:
         if metric and rule:
-            return {"metric": metric, rule: float(value)}
+            return {"metric": metric, rule: float(value), **_attack(of_attack)}
     except ValueError:
         pass
     raise UsageProblemError(
-        f"--promote-if {text!r}: not of the form METRIC:RULE:VALUE",
-        hint="For example: --promote-if test.ndcg@10:at_least:0.05",
+        f"--promote-if {text!r}: not of the form METRIC:RULE:VALUE[:FIELD=…,…]",
+        hint="For example: --promote-if test.ndcg@10:at_least:0.05, or attacked.kept:at_least:0.6:count=2",
     )
+
+
+def _attack(text: str) -> dict[str, object]:
+    """Which attack a condition is of. ValueError where it does not say so in `field=value` with commas."""
+    found: dict[str, object] = {}
+    for part in text.split(",") if text else ():
+        field, _, value = part.partition("=")
+        if field not in {"position", "count", "replacement"} or not value:
+            raise ValueError(part)
+        found[field] = int(value) if field == "count" else value
+    return found
 
 
 def _say_checks(checked: dict[str, Any], as_json: bool) -> None:

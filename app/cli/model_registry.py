@@ -38,10 +38,14 @@ def show(ctx: typer.Context, model: ModelId, as_json: AsJson = False) -> None:
     )
 
 
-def card(ctx: typer.Context, model: ModelId) -> None:
-    """Print a model's card, in Markdown."""
+def card(ctx: typer.Context, model: ModelId, as_json: AsJson = False) -> None:
+    """Print a model's card, in Markdown; with --json as the member `card`."""
     with connect(ctx) as client:
-        sys.stdout.write(client.models.card(model))
+        text = client.models.card(model)
+    if as_json:
+        print_json({"model": model, "card": text})
+    else:
+        sys.stdout.write(text)
 
 
 def rename(

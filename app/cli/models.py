@@ -26,13 +26,15 @@ def list_(
     job: Annotated[str | None, typer.Option(help="Only this job's models.")] = None,
     arm: Annotated[str | None, typer.Option(help="Only those of this arm.")] = None,
     name: Annotated[str | None, typer.Option(help="Only versions of this name.")] = None,
+    version: Annotated[int | None, typer.Option(min=1, help="Only those of this number.")] = None,
     alias: Annotated[str | None, typer.Option(help="Only those that have this alias.")] = None,
     limit: Limit = 20,
     as_json: AsJson = False,
 ) -> None:
     """List models, newest first."""
     with connect(ctx) as client:
-        found = newest(client.models.list, limit=limit, job=job, arm=arm, name=name, alias=alias)
+        wanted = {"job": job, "arm": arm, "name": name, "version": version, "alias": alias}
+        found = newest(client.models.list, limit=limit, **wanted)
     if as_json:
         print_json([model.raw for model in found])
         return

@@ -32,12 +32,13 @@ UploadId = Annotated[str, typer.Argument(metavar="UPLOAD", help="An upload's id 
 def list_(
     ctx: typer.Context,
     status: Annotated[str | None, typer.Option(help="Only open or completed ones.")] = None,
+    sha256: Annotated[str | None, typer.Option(help="Only those of the file with this SHA-256.")] = None,
     limit: Limit = 20,
     as_json: AsJson = False,
 ) -> None:
     """List uploads, newest first."""
     with connect(ctx) as client:
-        found = newest(client.uploads.list, limit=limit, status=status)
+        found = newest(client.uploads.list, limit=limit, status=status, sha256=sha256)
     if as_json:
         print_json([upload.raw for upload in found])
         return

@@ -39,7 +39,7 @@ class Peer:
                 self.end_headers()
                 self.wfile.write(payload)
 
-            do_GET = do_POST = do_DELETE = answer
+            do_GET = do_POST = do_PUT = do_DELETE = answer
 
             def log_message(self, format: str, *args: object) -> None:
                 """Keep the test's output clean."""

@@ -51,6 +51,9 @@ def test_a_promotion_is_tried_made_and_shown(cli: Cli, database: Database, blobs
     assert "production" in cli("models", "show", f"{NAME}@production").stdout
     assert cli.json("models", "list", "--alias", "production", "--name", NAME)[0]["id"] == model
     assert cli.json("models", "list", "--arm", "standard") == []
+    assert cli.json("models", "list", "--version", "1")[0]["id"] == model
+    assert cli.json("models", "list", "--version", "2") == []
+    assert cli.json("uploads", "list", "--sha256", "0" * 64) == []
 
 
 def test_a_job_is_read_and_deleted(cli: Cli, database: Database, blobs: DatabaseBlobStore) -> None:

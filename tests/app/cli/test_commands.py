@@ -196,6 +196,7 @@ def test_report_manifest_and_figures_are_written_to_files(peer, cli, tmp_path):
     assert "format=md" in peer.queries[-1]
     peer.on("GET /v1/jobs/job_1/manifest", (200, {"format": "m"}))
     assert json.loads(cli("jobs", "manifest", "job_1").stdout) == {"format": "m"}
+    assert cli.json("jobs", "manifest", "job_1") == {"format": "m"}
     page = {"object": "list", "data": [{"id": "pareto"}], "has_more": False, "last_id": "pareto"}
     peer.on("GET /v1/jobs/job_1/figures", (200, page))
     peer.on("GET /v1/jobs/job_1/figures/pareto.svg", (200, "<svg/>"))

@@ -41,6 +41,15 @@ def test_one_that_failed_is_an_error_with_its_reason(peer, cli):
     assert "Look at the ids." in result.stderr
 
 
+def test_any_setting_is_set_and_waiting_has_an_end(peer, cli):
+    peer.on("POST /v1/evaluations", (201, {**EVALUATION, "status": "queued"}))
+    peer.on("GET /v1/evaluations/eval_1", (200, {**EVALUATION, "status": "running"}))
+    late = cli("evaluations", "run", "films@3", "ds_1", "--set", "k_core=5", "--timeout", "0")
+    assert (late.exit_code, "is still running after 0 s" in late.stderr) == (3, True)
+    assert peer.bodies == [{"model": "films@3", "dataset": "ds_1", "k_core": 5}]
+    assert cli("evaluations", "run", "films@3", "ds_1", "--set", "dataset=ds_2").exit_code == 2
+
+
 def test_one_that_was_cancelled_ends_as_a_cancelled_job_does(peer, cli):
     peer.on("POST /v1/evaluations", (201, {**EVALUATION, "status": "queued"}))
     peer.on("GET /v1/evaluations/eval_1", (200, {**EVALUATION, "status": "cancelled", "error": None}))

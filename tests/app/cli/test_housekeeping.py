@@ -22,6 +22,26 @@ def test_uploads_are_listed_and_abandoned(peer, cli):
 def test_a_card_is_printed_as_it_is(peer, cli):
     peer.on("GET /v1/models/mdl_1/card", (200, "# films\n"))
     assert cli("models", "card", "mdl_1").stdout == "# films\n"
+    assert cli.json("models", "card", "mdl_1") == {"model": "mdl_1", "card": "# films\n"}
+
+
+def test_a_gate_may_be_of_another_attack_and_of_figures_measured_otherwise(peer, cli):
+    alias = {"name": "films", "alias": "production", "version": 2, "model": "mdl_2"}
+    peer.on("PUT /v1/models/films/aliases/production", (200, alias))
+    gate = "attacked.kept:at_least:0.6:position=start,count=2"
+    promote = ("models", "promote", "films", "2", "production", "--promote-if")
+    done = cli(*promote, gate, "--allow-mixed-protocol")
+    assert done.exit_code == 0, done.output
+    (body,) = peer.bodies
+    condition = {"metric": "attacked.kept", "at_least": 0.6, "position": "start", "count": 2}
+    assert (body["promote_if"], body["allow_mixed_protocol"]) == ([condition], True)
+    assert cli(*promote, "attacked.kept:at_least:0.6:place=start").exit_code == 2
+
+
+def test_a_remote_key_is_of_no_other_project(peer, cli):
+    refused = cli("keys", "create", "--remote", "--project", "shop")
+    assert (refused.exit_code, "--project" in refused.stderr) == (2, True)
+    assert peer.bodies == []
 
 
 def test_models_and_aliases_are_deleted(peer, cli):
