@@ -13,12 +13,15 @@
         ├── ForbiddenError          403
         │   └── QuotaExceededError  the project has no room; `.extra` says how much is used and wanted
         ├── NotFoundError           404, also for another project's ids
+        ├── MethodNotAllowedError   405
+        ├── RequestTimeoutError     408: the request did not arrive in time
         ├── ConflictError           409
         │   ├── InUseError          it is used; `.used_by` lists the ids
         │   ├── DatasetNotReadyError  it is still being read, or was rejected
         │   ├── JobStateError       the job's state does not allow it
         │   └── UploadStateError    the upload's state does not allow it; `.extra` has what is missing
         ├── PayloadTooLargeError    413
+        ├── UnsupportedMediaTypeError  415
         ├── RangeNotSatisfiableError  416
         ├── ValidationFailedError   422: `.errors` points at each field
         ├── RateLimitedError        429
@@ -155,6 +158,14 @@ class NotFoundError(ProblemError):
     """404."""
 
 
+class MethodNotAllowedError(ProblemError):
+    """405: the path does not take this method; mostly the service is older than the SDK."""
+
+
+class RequestTimeoutError(ProblemError):
+    """408: the request's body did not arrive in time; it had no effect and may be sent again."""
+
+
 class ConflictError(ProblemError):
     """409."""
 
@@ -177,6 +188,10 @@ class UploadStateError(ConflictError):
 
 class PayloadTooLargeError(ProblemError):
     """413."""
+
+
+class UnsupportedMediaTypeError(ProblemError):
+    """415: the body comes in a form that the service does not take."""
 
 
 class RangeNotSatisfiableError(ProblemError):

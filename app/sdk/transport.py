@@ -1,7 +1,7 @@
 """One HTTP connection to a service: the key, retries, errors, streams.
 
-Retried with exponential back-off and jitter (or after Retry-After): 429, 502, 503, 504 and lost connections
-of requests that may safely be sent twice. A POST may, too: it carries an Idempotency-Key of its own, the same
+Retried with exponential back-off and jitter (or after Retry-After): 408, 429, 502, 503, 504 and lost
+connections of requests that may safely be sent twice. A POST may, too: it carries an Idempotency-Key of its own, the same
 at every try, by which the service knows a repeat and answers as it did before.
 """
 
@@ -23,7 +23,7 @@ from app.sdk.discovery import Connection
 from app.sdk.errors import ServiceUnreachableError
 from app.sdk.problems import problem_from
 
-RETRIED_STATUSES = frozenset({429, 502, 503, 504})
+RETRIED_STATUSES = frozenset({408, 429, 502, 503, 504})
 IN_PROGRESS = "idempotency_in_progress"
 LONGEST_RETRY_AFTER = 60.0
 

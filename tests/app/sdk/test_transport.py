@@ -14,6 +14,7 @@ from app.sdk.errors import (
     ForbiddenError,
     InUseError,
     JobStateError,
+    MethodNotAllowedError,
     NotFoundError,
     PayloadTooLargeError,
     ProblemError,
@@ -21,10 +22,12 @@ from app.sdk.errors import (
     QuotaUsedUpError,
     RangeNotSatisfiableError,
     RateLimitedError,
+    RequestTimeoutError,
     ServerError,
     ServiceUnavailableError,
     ServiceUnreachableError,
     UnauthorizedError,
+    UnsupportedMediaTypeError,
     UploadStateError,
     ValidationFailedError,
 )
@@ -39,7 +42,7 @@ def test_the_key_is_sent_and_never_shown(script, client):
     assert "sr_secret" not in repr(client) + repr(client._transport) + repr(client._transport._client.headers)
 
 
-@pytest.mark.parametrize("status", [429, 502, 503, 504])
+@pytest.mark.parametrize("status", [408, 429, 502, 503, 504])
 def test_a_get_is_retried_with_growing_waits(script, client, status):
     script.answers = [httpx.Response(status)] * 3 + [httpx.Response(200, json=JOB)]
     assert client.jobs.get("job_1").id == "job_1"
@@ -52,6 +55,15 @@ def test_retries_end_with_the_last_error(script, client):
     script.answers = [httpx.Response(503)] * 4
     with pytest.raises(ServiceUnavailableError):
         client.jobs.get("job_1")
+    assert len(script.requests) == 4
+
+
+def test_a_body_that_came_too_slowly_is_sent_again_and_then_told(script, client):
+    script.answers = [httpx.Response(408)] * 4
+    with pytest.raises(RequestTimeoutError) as caught:
+        client.jobs.create("ds_1")
+    assert caught.value.retryable
+    assert len({request.headers["Idempotency-Key"] for request in script.requests}) == 1
     assert len(script.requests) == 4
 
 
@@ -131,6 +143,7 @@ def test_an_upload_that_cannot_be_read_again_is_not_retried(script, client):
         (403, "insufficient_scope", {"needed_scope": "admin"}, ForbiddenError),
         (403, "quota_exceeded", {"quota": "rows", "used": 1, "wanted": 2, "limit": 2}, QuotaExceededError),
         (404, "job_not_found", {}, NotFoundError),
+        (405, "method_not_allowed", {}, MethodNotAllowedError),
         (409, "gate_refused", {"checks": [{"missing_by": 0.1}]}, ConflictError),
         (409, "upload_incomplete", {"missing": [2]}, UploadStateError),
         (409, "dataset_in_use", {"used_by": ["job_7"]}, InUseError),
@@ -138,6 +151,7 @@ def test_an_upload_that_cannot_be_read_again_is_not_retried(script, client):
         (409, "dataset_rejected", {}, DatasetNotReadyError),
         (409, "job_in_use", {"job_status": "running", "used_by": ["w"]}, JobStateError),
         (413, "payload_too_large", {}, PayloadTooLargeError),
+        (415, "unsupported_content_encoding", {}, UnsupportedMediaTypeError),
         (416, "range_not_satisfiable", {}, RangeNotSatisfiableError),
         (422, "invalid_request", {}, ValidationFailedError),
         (500, "internal", {}, ServerError),
