@@ -1,8 +1,8 @@
 """One HTTP connection to a service: the key, retries, errors, streams.
 
 Retried with exponential back-off and jitter (or after Retry-After): 408, 429, 502, 503, 504 and lost
-connections of requests that may safely be sent twice. A POST may, too: it carries an Idempotency-Key of its own, the same
-at every try, by which the service knows a repeat and answers as it did before.
+connections of requests that may safely be sent twice. A POST may, too: it carries an Idempotency-Key of its
+own, the same at every try, by which the service knows a repeat and answers as it did before.
 """
 
 from __future__ import annotations
