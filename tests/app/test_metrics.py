@@ -14,6 +14,7 @@ from app import metrics
 from app.accounts.service import create_key
 from app.config import Settings
 from app.db.models.job import Job
+from app.db.models.job_metric import JobMetric
 from app.db.session import Database
 from app.jobs.claims import claim
 from app.main import create_app
@@ -56,6 +57,10 @@ def test_the_state_is_told(settings: Settings, database: Database, blobs: Databa
     with database.unit_of_work() as session:
         assert claim(session, running.id, worker="w@host", lease=timedelta(seconds=30))
         session.get_one(Job, running.id).progress = {"examples_per_second": 250.0}
+        for epoch, seconds in enumerate((9.0, 2.5)):  # the latest of a job counts
+            took = {"loss": 0.5, "seconds": seconds, "attempt": 1}
+            session.add(JobMetric(job_id=running.id, arm="standard", seed=0, epoch=epoch, **took))
+            session.flush()
         long_ago = Job.queued_at - timedelta(seconds=90)
         session.execute(update(Job).where(Job.id == waiting.id).values(queued_at=long_ago))
     application = create_app(settings.model_copy(update={"metrics_public": True}))
@@ -69,6 +74,7 @@ def test_the_state_is_told(settings: Settings, database: Database, blobs: Databa
     assert 90 <= found["steadyrank_queue_age_seconds", "train"] < 150
     assert 0 < found["steadyrank_queue_age_seconds", "light"] < 60
     assert found["steadyrank_targets_per_second",] == 250
+    assert found["steadyrank_epoch_seconds", "mean"] == found["steadyrank_epoch_seconds", "longest"] == 2.5
     assert found["steadyrank_blob_bytes",] > 100
     assert found["steadyrank_webhook_deliveries", "failed"] == 0
     assert found["steadyrank_http_requests_total", "GET", "/healthz", "200"] == 1
