@@ -12,6 +12,7 @@ from app.cli.output import print_fields, print_json, size_text, status_text, tim
 from app.sdk.objects.datasets import Dataset
 
 ROLES = ("user", "item", "time", "rating")
+_USERS = ("jobs", "models", "datasets", "evaluations", "batches")
 
 
 def show_dataset(dataset: Dataset, as_json: bool) -> None:
@@ -64,5 +65,5 @@ def _lineage_text(dataset: Dataset) -> str:
 
 
 def _used_text(dataset: Dataset) -> str:
-    counts = ((kind, int(dataset.used_by.get(kind) or 0)) for kind in ("jobs", "models", "datasets"))
+    counts = ((kind, int(dataset.used_by.get(kind) or 0)) for kind in _USERS)
     return ", ".join(f"{count} {kind}" for kind, count in counts if count)

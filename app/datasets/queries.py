@@ -61,19 +61,21 @@ def users_of(session: Session, dataset_id: str) -> Sequence[str]:
 
 
 def used_by(session: Session, datasets: Sequence[Dataset]) -> Mapping[str, UsedBy]:
-    """What was trained on each of these data sets and made of it, by data set id."""
+    """What was trained on each of these data sets, measured on it and made of it, by data set id."""
     ids = [dataset.id for dataset in datasets]
     found = {dataset_id: UsedBy() for dataset_id in ids}
     parent: ColumnElement[str] = Dataset.lineage["parent"].astext
-    users: tuple[tuple[Any, ColumnElement[Any], str], ...] = (
-        (Job.id, Job.dataset_id.expression, "job"),
-        (Model.id, Model.dataset_id.expression, "model"),
-        (Dataset.id, parent, "dataset"),
+    users: tuple[tuple[Any, ColumnElement[Any], str, str], ...] = (
+        (Job.id, Job.dataset_id.expression, "jobs", "job_ids"),
+        (Model.id, Model.dataset_id.expression, "models", "model_ids"),
+        (Dataset.id, parent, "datasets", "dataset_ids"),
+        (Evaluation.id, Evaluation.dataset_id.expression, "evaluations", "evaluation_ids"),
+        (BatchRecommendation.id, BatchRecommendation.dataset_id.expression, "batches", "batch_ids"),
     )
-    for user, of, field in users:
+    for user, of, counted, named in users:
         newest = func.array_agg(aggregate_order_by(user, user.desc()))
         statement = select(of, func.count(), newest).where(of.in_(ids)).group_by(of)
         for dataset_id, count, names in session.execute(statement):
-            setattr(found[dataset_id], f"{field}s", count)
-            setattr(found[dataset_id], f"{field}_ids", names[:USERS_NAMED])
+            setattr(found[dataset_id], counted, count)
+            setattr(found[dataset_id], named, names[:USERS_NAMED])
     return found

@@ -35,7 +35,7 @@ EXAMPLE: dict[str, Any] = {
     "content_sha256": "7c211433f02071597741e6ff5a8ea34789abbf43d1dd3b0eae8ac1df6a2f1a6b",
     "same_content_as": None,
     "lineage": None,
-    "used_by": {"jobs": 0, "models": 0, "datasets": 0, "job_ids": [], "model_ids": [], "dataset_ids": []},
+    "used_by": UsedBy().model_dump(),
     "created_at": "2025-11-23T13:48:00Z",
     "validated_at": "2025-11-23T13:48:01Z",
 }

@@ -103,14 +103,18 @@ class Lineage(BaseModel):
 
 
 class UsedBy(BaseModel):
-    """What was trained on a data set or made of it: how many, and the newest of each."""
+    """What was trained on a data set, measured on it or made of it: how many, and the newest of each."""
 
     jobs: int = 0
     models: int = 0
     datasets: int = 0
+    evaluations: int = 0
+    batches: int = 0
     job_ids: list[str] = []
     model_ids: list[str] = []
     dataset_ids: list[str] = []
+    evaluation_ids: list[str] = []
+    batch_ids: list[str] = []
 
 
 class PreviewRow(BaseModel):

@@ -1,8 +1,9 @@
 """What a job is expected to take, learnt from jobs that have ended; `estimate_scores.py` scores it.
 
 An estimate is the formula of `app/jobs/cost.py` times what the project's finished jobs of the same model took
-in relation to it; and its epochs are as many of those allowed as these jobs needed. Where a probe has timed
-steps of this very job, its figures stand in the place of the formula's, and of that relation.
+in relation to it, in seconds, memory and bytes; and its epochs are as many of those allowed as these jobs
+needed. Where a probe has timed steps of this very job, its seconds and its memory stand in the place of the
+formula's, and of that relation.
 """
 
 from __future__ import annotations
@@ -47,11 +48,16 @@ _PROBE_SPREAD = 1.6
 
 @dataclass(frozen=True)
 class _Sample:
-    """A finished job: what it took in relation to the formula, and its share of the epochs allowed."""
+    """A finished job: what it took in relation to the formula, and its share of the epochs allowed.
+
+    factor: of seconds; memory, stored: of bytes, None where nobody knows what it took.
+    """
 
     dataset: str
     factor: float
     share: float
+    memory: float | None
+    stored: float | None
 
 
 def estimate(
@@ -75,7 +81,7 @@ def estimate(
         middle = statistics.median(factors)
         low, high = min(*factors, middle / _SPREAD), max(*factors, middle * _SPREAD)
         share, least = statistics.median(shares), min(shares)
-    memory = peak_memory_bytes(spec, size)
+    memory = _corrected(peak_memory_bytes(spec, size), [one.memory for one in samples])
     if isinstance(probe, Probe) and probe.result is not None:
         rates = Rates.measured(probe.result)
         low, middle, high = 1 / _PROBE_SPREAD, 1.0, _PROBE_SPREAD
@@ -93,7 +99,7 @@ def estimate(
             "high": seconds(high, 1.0),
         },
         "peak_memory_bytes": memory,
-        "stored_bytes": stored_bytes(spec, size),
+        "stored_bytes": _corrected(stored_bytes(spec, size), [one.stored for one in samples]),
         "basis": "probe" if isinstance(probe, Probe) else "history" if samples else "model",
         "probe": _told_of(unprobed or probe),
         "sample_jobs": len(samples),
@@ -102,6 +108,11 @@ def estimate(
         "interactions_per_epoch": interactions,
         "interactions": epochs * interactions,
     }
+
+
+def _corrected(formula: int, factors: Sequence[float | None]) -> int:
+    known_ones = [factor for factor in factors if factor is not None]
+    return round(formula * statistics.median(known_ones)) if known_ones else formula
 
 
 def _told_of(probe: Probe | Unprobed) -> dict[str, Any] | None:
@@ -139,10 +150,22 @@ def _samples(session: Session, project_id: str, model: str) -> Sequence[_Sample]
             spec = TrainSpec.model_validate(job.spec)
         except ValidationError:  # of a version that had other settings
             continue
-        rates = Rates.by_formula(spec, Size.of(job.dataset_facts.get("stats")))
+        size = Size.of(job.dataset_facts.get("stats"))
+        rates = Rates.by_formula(spec, size)
         expected = seconds_of(spec, rates, trained[job.id])
         if seconds.get(job.id) and trained[job.id]:
             share = sum(trained[job.id].values()) / max(1, sum(most_epochs(spec).values()))
             sha256 = str(job.dataset_facts.get("sha256"))
-            samples.append(_Sample(sha256, seconds[job.id] / expected, min(1.0, share)))
+            took_bytes = job.estimate or {}
+            memory = took_bytes.get("actual_peak_memory_bytes")
+            stored = took_bytes.get("actual_stored_bytes")
+            samples.append(
+                _Sample(
+                    dataset=sha256,
+                    factor=seconds[job.id] / expected,
+                    share=min(1.0, share),
+                    memory=memory / peak_memory_bytes(spec, size) if memory else None,
+                    stored=stored / stored_bytes(spec, size) if stored else None,
+                )
+            )
     return samples

@@ -86,6 +86,8 @@ def test_cancelled_before_it_began(client: httpx.Client, trained: tuple[str, str
         (f"models/{trained[1]}", "model_in_use"),
     ):
         assert problem(client.delete(f"/v1/{used}"), 409, code)["used_by"] == [created["id"]]
+    users = client.get(f"/v1/datasets/{trained[0]}").json()["used_by"]
+    assert (users["evaluations"], users["evaluation_ids"]) == (1, [created["id"]])
     assert client.post(f"{path}/cancel").json()["status"] == "cancelled"
     assert client.post(f"{path}/cancel").json()["status"] == "cancelled"
     problem(client.get(f"{path}/report"), 409, "report_not_ready")

@@ -109,6 +109,25 @@ def test_memory_and_bytes_are_scored_too(
     assert fits["stored_bytes"]["within_factor_2"] == 0.0
 
 
+def test_finished_jobs_teach_memory_and_bytes_too(
+    client: httpx.Client, bench: Any, database: Database
+) -> None:
+    before = estimated(client, bench)
+    for memory, stored in ((2, 0.5), (3, 0.25), (9, 0.125)):
+        job_id = finish(database, bench, 40.0)
+        with database.unit_of_work() as session:
+            job = session.get_one(Job, job_id)
+            job.estimate = {
+                **(job.estimate or {}),
+                "actual_peak_memory_bytes": memory * before["peak_memory_bytes"],
+                "actual_stored_bytes": round(stored * before["stored_bytes"]),
+            }
+    after = estimated(client, bench)
+    assert after["peak_memory_bytes"] == 3 * before["peak_memory_bytes"]
+    assert after["stored_bytes"] == pytest.approx(before["stored_bytes"] / 4, abs=1)
+    assert after["sample_jobs"] == 3
+
+
 def test_jobs_that_stopped_early_lower_what_is_expected_but_not_the_most(
     client: httpx.Client, bench: Any, database: Database
 ) -> None:

@@ -94,5 +94,7 @@ def test_what_cannot_be_done_is_said(
     assert used["used_by"] == [queued.json()["id"]]
     used = problem(client.delete(f"/v1/datasets/{dataset_id}"), 409, "dataset_in_use")
     assert used["used_by"] == [queued.json()["id"]]
+    users = client.get(f"/v1/datasets/{dataset_id}").json()["used_by"]
+    assert (users["batches"], users["batch_ids"]) == (1, [queued.json()["id"]])
     assert client.delete(one).status_code == 200
     assert client.delete(f"/v1/models/{model_id}").status_code == 200
