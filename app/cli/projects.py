@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
@@ -31,11 +32,25 @@ def create(
     name: Annotated[str, typer.Argument(help="Its name.")],
     limit: Limits = None,
     keep: Retention = None,
+    key_name: Annotated[str, typer.Option("--key-name", help="What its first key is for.")] = "first key",
+    key_scope: Annotated[
+        list[str] | None, typer.Option("--key-scope", help="What that may do; admin unless told.")
+    ] = None,
+    key_days: Annotated[
+        int | None, typer.Option("--key-days", min=1, max=36_500, help="Days until that expires.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a project and its first key, whose secret is printed once, alone on stdout."""
     with connect(ctx) as client:
-        made = client.projects.create(name, limits=_numbers(limit), retention=_numbers(keep))
+        made = client.projects.create(
+            name,
+            limits=_numbers(limit),
+            retention=_numbers(keep),
+            key_name=key_name,
+            key_scopes=key_scope or ("admin",),
+            key_expires_at=None if key_days is None else datetime.now(UTC) + timedelta(days=key_days),
+        )
     if as_json:
         print_json(made.raw)
     else:

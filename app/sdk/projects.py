@@ -93,6 +93,7 @@ class Projects:
         retention: Mapping[str, int | None] | None = None,
         key_name: str = "first key",
         key_scopes: Sequence[str] = ("admin",),
+        key_expires_at: datetime | None = None,
     ) -> Project:
         """Make a project and its first key; its `secret` is in this answer and never again.
 
@@ -103,13 +104,17 @@ class Projects:
             retention: `checkpoints_days`, `events_days`; 0 is for good.
             key_name: What the first key is for.
             key_scopes: What it may do: `read`, `submit` or `admin`.
+            key_expires_at: From when on it opens nothing; needs a time zone.
 
         """
+        key: dict[str, Any] = {"name": key_name, "scopes": list(key_scopes)}
+        if key_expires_at is not None:
+            key["expires_at"] = key_expires_at.isoformat()
         body: dict[str, Any] = {
             "name": name,
             "limits": dict(limits or {}),
             "retention": dict(retention or {}),
-            "key": {"name": key_name, "scopes": list(key_scopes)},
+            "key": key,
         }
         return Project.from_json(self._transport.json("POST", "/v1/projects", body=body))
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
 from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
-from sqlalchemy import update
+from sqlalchemy import null, update
 
 from app import metrics
 from app.accounts.service import create_key
 from app.config import Settings
 from app.db.models.job import Job
 from app.db.models.job_metric import JobMetric
+from app.db.models.webhook_delivery import WebhookDelivery
+from app.db.models.webhook_endpoint import WebhookEndpoint
+from app.db.models.worker import Worker
 from app.db.session import Database
 from app.jobs.claims import claim
 from app.main import create_app
@@ -54,6 +57,36 @@ def test_the_state_is_told(settings: Settings, database: Database, blobs: Databa
         dataset = make_ready_dataset(session, blobs)
         running, waiting = make_job(session, dataset), make_job(session, dataset)
         make_dataset(session, blobs)
+        session.add(Worker(id="w@host/train", queue="train", versions={}))
+        session.add(
+            Worker(id="gone@host/train", queue="train", versions={}, seen_at=datetime(2026, 1, 1, tzinfo=UTC))
+        )
+        now = datetime.now(UTC)
+        endpoint = WebhookEndpoint(
+            id="we_1",
+            project_id=running.project_id,
+            url="https://a.example",
+            events=["job.failed"],
+            secret="whsec_x",
+        )
+        session.add(endpoint)
+        session.flush()
+        for number, (status, attempt) in enumerate(
+            [("pending", 0), ("pending", 2), ("failed", 8), ("failed", 8), ("failed", 8)]
+        ):
+            session.add(
+                WebhookDelivery(
+                    id=f"dlv_{number}",
+                    endpoint_id="we_1",
+                    event_id=f"evt_{number}",
+                    type="job.failed",
+                    body="{}",
+                    status=status,
+                    attempt=attempt,
+                    next_attempt_at=now if status == "pending" else null(),  # None would be the default
+                    ended_at=None if status == "pending" else now,
+                )
+            )
     with database.unit_of_work() as session:
         assert claim(session, running.id, worker="w@host", lease=timedelta(seconds=30))
         session.get_one(Job, running.id).progress = {"examples_per_second": 250.0}
@@ -76,7 +109,12 @@ def test_the_state_is_told(settings: Settings, database: Database, blobs: Databa
     assert found["steadyrank_targets_per_second",] == 250
     assert found["steadyrank_epoch_seconds", "mean"] == found["steadyrank_epoch_seconds", "longest"] == 2.5
     assert found["steadyrank_blob_bytes",] > 100
-    assert found["steadyrank_webhook_deliveries", "failed"] == 0
+    assert found["steadyrank_workers", "train"] == 1
+    assert found["steadyrank_workers", "measure"] == 0
+    deliveries = {
+        status: found["steadyrank_webhook_deliveries", status] for status in ("pending", "retrying", "failed")
+    }
+    assert deliveries == {"pending": 1, "retrying": 1, "failed": 3}
     assert found["steadyrank_http_requests_total", "GET", "/healthz", "200"] == 1
     assert found["steadyrank_http_requests_total", "GET", "none", "404"] == 1
     assert found["steadyrank_http_request_seconds_count", "GET", "/healthz"] == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 import httpx
 import pytest
@@ -102,7 +103,13 @@ def test_the_sdk_and_the_command(operator: httpx.Client, service_url: str, monke
 
     monkeypatch.setenv("STEADYRANK_URL", service_url)
     monkeypatch.setenv("STEADYRANK_API_KEY", secret)
-    made = cli.json("projects", "create", "films", "--limit", "rows=7")
+    key = ("--key-name", "reader", "--key-scope", "read", "--key-days", "9")
+    made = cli.json("projects", "create", "films", "--limit", "rows=7", *key)
+    assert (made["api_key"]["name"], made["api_key"]["scopes"]) == ("reader", ["read"])
+    made_at, ends_at = (
+        datetime.fromisoformat(made["api_key"][name]) for name in ("created_at", "expires_at")
+    )
+    assert (ends_at - made_at).total_seconds() == pytest.approx(9 * 86_400, abs=3600)
     assert made["own_limits"]["rows"] == 7
     assert cli("projects", "change", made["id"], "--limit", "rows=9").exit_code == 0
     assert "films" in cli("projects", "list").stdout
