@@ -117,4 +117,4 @@ class ProjectDeleted(BaseModel):
     object: Literal["project"] = "project"
     deleted: bool = True
     deleted_keys: int = Field(description="Keys that went with it")
-    freed_bytes: Literal[0] = Field(default=0, description="None: what holds bytes had to be deleted before")
+    freed_bytes: int = Field(default=0, description="None: what holds bytes had to be deleted before")

@@ -188,4 +188,4 @@ class AliasDeleted(BaseModel):
     name: str
     alias: str
     deleted: Literal[True] = True
-    freed_bytes: Literal[0] = 0
+    freed_bytes: int = 0

@@ -145,7 +145,7 @@ class EndpointDeleted(BaseModel):
     id: str
     object: Literal["webhook_endpoint"] = "webhook_endpoint"
     deleted: Literal[True] = True
-    freed_bytes: Literal[0] = 0
+    freed_bytes: int = 0
 
 
 class DeliveryAttempt(BaseModel):
