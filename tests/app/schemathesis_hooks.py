@@ -10,7 +10,7 @@ from schemathesis.core.transport import Response
 
 KEPT = frozenset(os.environ.get("FUZZ_KEPT", "").split())
 SAID_BY_THE_SCHEMA = "invalid_request"
-OF_NO_SCHEMA = {"invalid", "in_the_past"}
+OF_NO_SCHEMA = {"invalid", "in_the_past", "without_validate_only"}
 OF_JSON = {"MalformedJson", "JsonSchemaError"}
 _replayed: set[str] = set()
 
