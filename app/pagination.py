@@ -76,10 +76,12 @@ def paginate(
     return rows[: page.limit], len(rows) > page.limit
 
 
-def page_by_name(rows: Sequence[NamedT], name_of: Callable[[NamedT], str], page: Page) -> list[NamedT]:
-    """Rows after the name `page.after`, by name: one more than `page.limit` where others follow."""
-    rest = [row for row in rows if page.after is None or name_of(row) > page.after]
-    return sorted(rest, key=name_of)[: page.limit + 1]
+def page_by_name(
+    rows: Sequence[NamedT], name_of: Callable[[NamedT], str], page: Page
+) -> tuple[Sequence[NamedT], bool]:
+    """The rows of one page by name, those after the name `page.after`, and whether there are more."""
+    rest = sorted((row for row in rows if page.after is None or name_of(row) > page.after), key=name_of)
+    return rest[: page.limit], len(rest) > page.limit
 
 
 def list_of(rows: Sequence[RowT], has_more: bool, present: Callable[[RowT], ItemT]) -> ListOf[ItemT]:

@@ -42,6 +42,11 @@ class ScopeName(StrEnum):
     OPERATOR = "operator"
 
 
+def end_of_key(days: int | None) -> datetime | None:
+    """When a key that is made now expires; None for one that does not."""
+    return None if days is None else datetime.now(UTC) + timedelta(days=days)
+
+
 DataDir = Annotated[
     Path | None, typer.Option(file_okay=False, help="Data folder of a running `steadyrank up`.")
 ]
@@ -64,7 +69,7 @@ def create(
 ) -> None:
     """Make a key. Its secret is printed once, alone on stdout, and cannot be shown again."""
     scopes = [one.value for one in scope or [ScopeName.ADMIN]]
-    expires_at = None if days is None else datetime.now(UTC) + timedelta(days=days)
+    expires_at = end_of_key(days)
     answer: dict[str, Any]
     if remote:
         if project is not None:

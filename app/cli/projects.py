@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
 from app.cli.exits import UsageProblemError
+from app.cli.keys import end_of_key
 from app.cli.output import AsJson, connect, print_fields, print_json, print_rows, size_text, time_text
 from app.sdk.projects import Project
 
@@ -49,7 +49,7 @@ def create(
             retention=_numbers(keep),
             key_name=key_name,
             key_scopes=key_scope or ("admin",),
-            key_expires_at=None if key_days is None else datetime.now(UTC) + timedelta(days=key_days),
+            key_expires_at=end_of_key(key_days),
         )
     if as_json:
         print_json(made.raw)

@@ -134,8 +134,8 @@ def list_job_figures(
 ) -> ListOf[FigureObject]:
     """List the figures of a succeeded job's report, by name."""
     rows = reports.figures(session, principal.project_id, job_id)
-    found = page_by_name(rows, lambda row: row[0], page)
-    return list_of(found[: page.limit], len(found) > page.limit, lambda row: FigureObject.of(*row))
+    found, has_more = page_by_name(rows, lambda row: row[0], page)
+    return list_of(found, has_more, lambda row: FigureObject.of(*row))
 
 
 @router.get(

@@ -40,10 +40,10 @@ _LISTED = {"object": "list", "data": [EXAMPLE], **dict.fromkeys(("first_id", "la
 def list_model_aliases(name: Name, principal: PrincipalDep, session: SessionDep, page: PageDep) -> AliasList:
     """List the aliases of a name, by alias."""
     rows = aliases.list_of_name(session, principal.project_id, name)
-    found = page_by_name(rows, lambda row: row.alias, page)
-    data = [_shown(session, row) for row in found[: page.limit]]
+    found, has_more = page_by_name(rows, lambda row: row.alias, page)
+    data = [_shown(session, row) for row in found]
     first, last = (data[0].alias, data[-1].alias) if data else (None, None)
-    return AliasList(data=data, first_id=first, last_id=last, has_more=len(found) > page.limit)
+    return AliasList(data=data, first_id=first, last_id=last, has_more=has_more)
 
 
 @router.get("/{alias}", responses={**shown(EXAMPLE), **problem_responses(404, 422)})
