@@ -8,7 +8,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 from pydantic import ValidationError
@@ -18,6 +18,7 @@ from rich.markup import escape
 from app.cli.demo.results import print_table, rows_of
 from app.cli.exits import BAD_INPUT, FAILED, INTERRUPTED, OK, UsageProblemError
 from app.cli.settings_file import read_assignments, read_spec, split_names
+from app.sdk.reports import JobReport
 from worker.console_progress import interruptible
 from worker.reproduce import EXIT_CODES, Reproduction, read_manifest
 from worker.training.data.readers.problems import Problem, UnreadableDataset
@@ -129,7 +130,7 @@ def train(
             raise typer.Exit(BAD_INPUT if wrong_input else FAILED) from error
     write_result(result, output)
     page = Console(highlight=False)
-    print_table(page, rows_of(result.report))
+    print_table(page, rows_of(cast("JobReport", result.report)))
     _say(page, result.report["verdict"])
     _say(
         page,

@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from app.sdk.errors import WaitTimeoutError
 from app.sdk.objects.datasets import Dataset
 from app.sdk.objects.fields import JSON, TERMINAL_STATUSES, id_of, read_time
 from app.sdk.objects.models import Model
+from app.sdk.reports import EvaluationReport
 from app.sdk.transport import Transport
 
 
@@ -121,9 +122,9 @@ class Evaluations:
                 raise WaitTimeoutError(f"evaluation {found.id} is still {found.status} after {timeout:g} s")
             self._transport.sleep(interval)
 
-    def report(self, evaluation: str | Evaluation) -> JSON:
+    def report(self, evaluation: str | Evaluation) -> EvaluationReport:
         """All of its figures. ConflictError (`report_not_ready`) before it has succeeded."""
-        return self._transport.json("GET", f"{_path(evaluation)}/report")
+        return cast("EvaluationReport", self._transport.json("GET", f"{_path(evaluation)}/report"))
 
     def report_markdown(self, evaluation: str | Evaluation) -> str:
         """The same as a page to read."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Literal, cast, overload
 from urllib.parse import quote
 
 from app.sdk.downloads import download
@@ -14,6 +14,7 @@ from app.sdk.logs import LogLine, follow_lines, read_lines
 from app.sdk.objects.fields import id_of
 from app.sdk.objects.jobs import Event, Job
 from app.sdk.objects.training import Checkpoint, EpochMetrics
+from app.sdk.reports import JobReport
 from app.sdk.transport import Transport
 
 
@@ -70,19 +71,17 @@ class JobRecords:
         return map(EpochMetrics.from_json, rows)
 
     @overload
-    def report(self, job: str | Job, *, format: Literal["json"] = "json") -> dict[str, Any]: ...
+    def report(self, job: str | Job, *, format: Literal["json"] = "json") -> JobReport: ...
     @overload
     def report(self, job: str | Job, *, format: Literal["html", "md"]) -> str: ...
-    def report(
-        self, job: str | Job, *, format: Literal["json", "html", "md"] = "json"
-    ) -> dict[str, Any] | str:
+    def report(self, job: str | Job, *, format: Literal["json", "html", "md"] = "json") -> JobReport | str:
         """The comparison of the arms: clean figures, figures under attack, baselines.
 
         `html` is one page with its figures, which needs nothing else; `md` is Markdown.
         """
         path, query = f"{path_of(job)}/report", {"format": format}
         if format == "json":
-            return self._transport.json("GET", path, params=query)
+            return cast("JobReport", self._transport.json("GET", path, params=query))
         return self._transport.text(path, params=query, accept="*/*")
 
     def report_markdown(self, job: str | Job) -> str:

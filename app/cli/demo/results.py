@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+
+from app.sdk.report_figures import MeasuredReport
+from app.sdk.reports import JobReport
 
 COUNTS = (1, 2, 5)
 POSITION = "end"
@@ -18,24 +20,25 @@ ORDER = ("standard", "adversarial", "cascade", "cascade_replacement", "popularit
 
 @dataclass(frozen=True)
 class Row:
-    """One arm or baseline. `kept` and `overlap` are keyed by how many items were replaced."""
+    """One arm or baseline. `kept` and `overlap` are keyed by how many items were replaced.
+
+    They are None where nobody's history is longer than that.
+    """
 
     name: str
     hr: float
     ndcg: float
-    kept: dict[int, float]
-    overlap: dict[int, float]
+    kept: dict[int, float | None]
+    overlap: dict[int, float | None]
     seconds: float | None
     is_arm: bool
 
 
-def rows_of(report: dict[str, Any]) -> list[Row]:
+def rows_of(report: JobReport) -> list[Row]:
     """The table's rows: arms, then baselines, each from the plainest on."""
-
-    def rows(part: dict[str, Any], *, is_arm: bool) -> list[Row]:
-        return [_row(name, part[name], is_arm=is_arm) for name in sorted(part, key=_place)]
-
-    return rows(report["arms"], is_arm=True) + rows(report["baselines"], is_arm=False)
+    arms, baselines = report["arms"], report["baselines"]
+    trained = [_row(name, arms[name], arms[name]["seconds"]) for name in sorted(arms, key=_place)]
+    return trained + [_row(name, baselines[name], None) for name in sorted(baselines, key=_place)]
 
 
 def print_table(console: Console, rows: list[Row]) -> None:
@@ -81,11 +84,11 @@ def print_table(console: Console, rows: list[Row]) -> None:
     )
 
 
-def _row(name: str, body: dict[str, Any], *, is_arm: bool) -> Row:
+def _row(name: str, body: MeasuredReport, seconds: float | None) -> Row:
     test = body["test"]
     attacks = {
         attack["count"]: attack
-        for attack in body.get("attacks", ())
+        for attack in body["attacks"]
         if attack["position"] == POSITION and attack["replacement"] == REPLACEMENT
     }
     return Row(
@@ -94,8 +97,8 @@ def _row(name: str, body: dict[str, Any], *, is_arm: bool) -> Row:
         ndcg=test["ndcg@10"],
         kept={count: attacks[count]["kept"] for count in COUNTS if count in attacks},
         overlap={count: attacks[count]["overlap"] for count in COUNTS if count in attacks},
-        seconds=body.get("seconds") if is_arm else None,
-        is_arm=is_arm,
+        seconds=seconds,
+        is_arm=seconds is not None,
     )
 
 

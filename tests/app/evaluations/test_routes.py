@@ -16,6 +16,7 @@ from app.sdk.errors import ConflictError
 from app.storage.database import DatabaseBlobStore
 from tests.factories import make_dataset
 from tests.problems import problem
+from tests.report_schema import EVALUATION_REPORT
 from tests.trained_jobs import log_of, store_log, train_job
 from worker.evaluation_run import run_evaluation
 from worker.resources import Resources
@@ -66,6 +67,7 @@ def test_from_the_request_to_the_report(
         done = service.evaluations.wait(queued, timeout=30)
         report = service.evaluations.report(done)
         assert (done.status, done.progress) == ("succeeded", 1.0)
+        EVALUATION_REPORT.validate(report)
         assert done.metrics == report["arms"]["cascade"]["test"]
         assert done.protocol_hash == report["protocol_hash"]
         assert [row["count"] for row in report["arms"]["cascade"]["attacks"]] == [1, 2]

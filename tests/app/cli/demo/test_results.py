@@ -30,7 +30,10 @@ def arm(ndcg: float, kept: float, **more: Any) -> dict[str, Any]:
 
 REPORT = {
     "arms": {"standard": arm(0.05, 0.5, seconds=61.4), "cascade": arm(0.06, 0.4, seconds=80.0)},
-    "baselines": {"popularity": {"test": {"hr@10": 0.09, "ndcg@10": 0.99}}, "markov": arm(0.02, 0.1)},
+    "baselines": {
+        "popularity": {"test": {"hr@10": 0.09, "ndcg@10": 0.99}, "attacks": []},
+        "markov": arm(0.02, 0.1),
+    },
 }
 
 

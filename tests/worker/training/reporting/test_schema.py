@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 
+from tests.report_schema import JOB_REPORT, PATH, SCHEMA
 from tests.reports import real_report
 from worker.training.reporting.report import SCHEMA_VERSION
 
-DOCS = Path(__file__).resolve().parents[4] / "docs"
-SCHEMA: dict[str, Any] = json.loads((DOCS / "report.schema.json").read_text(encoding="utf-8"))
-PAGE = (DOCS / "report.md").read_text(encoding="utf-8")
+PAGE = PATH.with_name("report.md").read_text(encoding="utf-8")
 
 
 def rows(schema: dict[str, Any], path: str) -> Iterator[str]:
@@ -31,7 +28,7 @@ def rows(schema: dict[str, Any], path: str) -> Iterator[str]:
 
 def test_a_real_report_is_as_the_schema_says() -> None:
     Draft202012Validator.check_schema(SCHEMA)
-    Draft202012Validator(SCHEMA).validate(real_report())
+    JOB_REPORT.validate(real_report())
     assert SCHEMA["properties"]["schema_version"]["const"] == SCHEMA_VERSION
 
 
@@ -48,14 +45,14 @@ def test_a_field_that_is_not_described_is_noticed(at: tuple[Any, ...]) -> None:
     for step in at:
         part = part[step]
     part["undescribed"] = 1
-    assert not Draft202012Validator(SCHEMA).is_valid(report)
+    assert not JOB_REPORT.is_valid(report)
     del part["undescribed"]
     part.pop(next(iter(part)))
-    assert not Draft202012Validator(SCHEMA).is_valid(report)
+    assert not JOB_REPORT.is_valid(report)
 
 
 def test_a_report_without_stability_is_one_too() -> None:
-    Draft202012Validator(SCHEMA).validate({**real_report(), "stability": None})
+    JOB_REPORT.validate({**real_report(), "stability": None})
 
 
 def test_every_field_is_explained() -> None:
