@@ -26,7 +26,7 @@ from app.errors import BlobDamagedError
 from app.jobs.claims import Claim, LeaseLost
 from app.log_lines import configure_logging, job_id_var
 from worker.hints import NEEDS_MEMORY, UPLOAD_AGAIN
-from worker.pipe import FINISH, SAVE_AND_STOP, STOP, End, Upward
+from worker.pipe import CONCLUDE, FINISH, SAVE_AND_STOP, STOP, End, Upward
 from worker.resources import open_resources
 from worker.training.progress import Control, Stopped, TrainingError
 
@@ -39,7 +39,12 @@ _LONGEST_MESSAGE = 2000
 _OUR_FAULT = "This is a fault of the service; its log has the traceback under the job's id."
 
 
-_WORDS = {STOP: Control.STOP, SAVE_AND_STOP: Control.SAVE_AND_STOP, FINISH: Control.FINISH}
+_WORDS = {
+    STOP: Control.STOP,
+    SAVE_AND_STOP: Control.SAVE_AND_STOP,
+    FINISH: Control.FINISH,
+    CONCLUDE: Control.CONCLUDE,
+}
 
 
 class Wishes:

@@ -1,8 +1,9 @@
 """What a training process and its parent say to each other: a line each, down its stdin and up a pipe.
 
 Down: `stop` (nothing more is wanted), `save_and_stop` (write a checkpoint first), `finish` (train no more,
-and measure what there is); end of file means that the parent is gone. Up: JSON objects with one key: `beat`
-(a counter that grows while training moves), `environment`, and at last `end`.
+and measure what there is), `conclude` (make no more attacks either); end of file means that the parent is
+gone. Up: JSON objects with one key: `beat` (a counter that grows while training moves), `environment`, and at
+last `end`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any, Literal
 STOP = "stop"
 SAVE_AND_STOP = "save_and_stop"
 FINISH = "finish"
+CONCLUDE = "conclude"
 
 EndKind = Literal["succeeded", "stopped", "lease_lost", "error", "unavailable"]
 

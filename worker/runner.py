@@ -22,7 +22,7 @@ from app.log_lines import job_id_var
 from app.task_names import RUN_JOB, TRAIN_QUEUE
 from worker.child_process import ChildProcess
 from worker.ending import settle
-from worker.pipe import FINISH, SAVE_AND_STOP, STOP
+from worker.pipe import CONCLUDE, FINISH, SAVE_AND_STOP, STOP
 from worker.resources import Resources
 from worker.watch import Asked, Ending, Watch
 
@@ -54,15 +54,17 @@ def run_job(job_id: str, *, resources: Resources, worker: str, stopping: threadi
         limits = runtime_limits(session.get_one(Job, claimed.job_id).max_runtime, settings)
     job_id_var.set(claimed.job_id)
     logger.info("job %s: attempt %d", claimed.job_id, claimed.attempt)
-    finish_after, end_after = (limit - used for limit in limits)
-    _JobWatch(resources, claimed, stopping, finish_after=finish_after, end_after=end_after).run()
+    finish_after, conclude_after, end_after = (limit - used for limit in limits)
+    said = ((finish_after, FINISH), (conclude_after, CONCLUDE))
+    _JobWatch(resources, claimed, stopping, said=said, end_after=end_after).run()
     return claimed
 
 
 class _JobWatch(Watch):
     """The watch over one training process.
 
-    finish_after, end_after: seconds of this attempt after which it is to train no more, and is ended.
+    said: after how many seconds of this attempt it is told what, the soonest first. end_after: seconds after
+    which it is ended.
     """
 
     def __init__(
@@ -71,7 +73,7 @@ class _JobWatch(Watch):
         claimed: Claim,
         stopping: threading.Event,
         *,
-        finish_after: float,
+        said: Sequence[tuple[float, str]],
         end_after: float,
     ) -> None:
         settings = resources.settings
@@ -81,8 +83,7 @@ class _JobWatch(Watch):
         self._database = resources.database
         self._claimed = claimed
         self._stopping = stopping
-        self._finish_after, self._end_after = finish_after, end_after
-        self._finishing = False
+        self._to_say, self._end_after = list(said), end_after
         self._environment_noted = False
         self._wanted = Status.RUNNING
 
@@ -96,7 +97,7 @@ class _JobWatch(Watch):
         )
 
     def ending(self, elapsed: float) -> Ending | None:
-        """Cancel, pause, shutdown, or the time is over; when only training's is, say so and go on."""
+        """Cancel, pause, shutdown, or all time is over; when that to train or attack is, say so and go on."""
         settings = self.settings
         if self._wanted is Status.CANCELLING:
             return Ending(Asked.CANCEL, STOP, settings.cancel_grace_seconds)
@@ -104,9 +105,8 @@ class _JobWatch(Watch):
             return Ending(Asked.PAUSE, SAVE_AND_STOP, settings.shutdown_grace_seconds)
         if self._stopping.is_set():
             return Ending(Asked.SHUTDOWN, SAVE_AND_STOP, settings.shutdown_grace_seconds)
-        if not self._finishing and elapsed >= self._finish_after:
-            self._finishing = True
-            self.process.tell(FINISH)
+        while self._to_say and elapsed >= self._to_say[0][0]:
+            self.process.tell(self._to_say.pop(0)[1])
         if elapsed >= self._end_after:
             return Ending(Asked.RUNTIME, SAVE_AND_STOP, settings.shutdown_grace_seconds)
         return None

@@ -27,7 +27,10 @@ from worker.training.progress import Control, EpochMetrics, Phase, StepProgress
 logger = logging.getLogger(__name__)
 
 WARNINGS = frozenset(
-    {"nothing_learnt", "checkpoint_unreadable", "saturated_users", "ended_early", "max_runtime", "not_run"}
+    {
+        *("nothing_learnt", "checkpoint_unreadable", "saturated_users", "ended_early"),
+        *("max_runtime", "not_run", "not_attacked"),
+    }
 )
 
 _WRITE_SECONDS = 0.5

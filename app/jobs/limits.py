@@ -15,6 +15,7 @@ from app.jobs.life import Status, move
 from app.jobs.request_schemas import JobCreate
 
 _LEAST_SECONDS_TO_MEASURE = 300.0
+_SECONDS_TO_CONCLUDE = 300.0
 _BATCH = 100
 
 
@@ -33,15 +34,16 @@ def limit_faults(body: JobCreate, settings: Settings) -> Iterator[ErrorItem]:
             )
 
 
-def runtime_limits(max_runtime: int | None, settings: Settings) -> tuple[float, float]:
-    """Seconds of running after which a job is to train no more, and after which it is ended as it is.
+def runtime_limits(max_runtime: int | None, settings: Settings) -> tuple[float, float, float]:
+    """Seconds of running after which a job is to train no more, to attack no more, and is ended as it is.
 
     A share of the time is kept for measuring what was trained. That goes on for a while even past the limit,
-    since a model that is trained is not thrown away for a minute.
+    since a model that is trained is not thrown away for a minute; then what was measured is reported.
     """
     limit = min(max_runtime or settings.max_runtime_seconds, settings.max_runtime_seconds)
     kept = limit * settings.evaluation_share
-    return limit - kept, limit + max(kept, _LEAST_SECONDS_TO_MEASURE)
+    conclude = limit + max(kept, _LEAST_SECONDS_TO_MEASURE)
+    return limit - kept, conclude, conclude + _SECONDS_TO_CONCLUDE
 
 
 def fail_those_that_waited_too_long(session: Session, settings: Settings) -> Sequence[str]:

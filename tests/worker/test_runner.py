@@ -196,8 +196,9 @@ def test_a_job_that_runs_too_long_fails(bench: Bench) -> None:
     assert (job.status, (job.error or {}).get("code")) == ("failed", "max_runtime_exceeded")
 
 
+@pytest.mark.parametrize("measures", [True, False], ids=["to_train", "to_measure"])
 def test_a_job_whose_time_is_over_ends_with_the_model_that_it_has(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, measures: bool
 ) -> None:
     late = threading.Event()
 
@@ -210,7 +211,8 @@ def test_a_job_whose_time_is_over_ends_with_the_model_that_it_has(
         def __sub__(self, used: float) -> Limit:
             return self
 
-    monkeypatch.setattr("worker.runner.runtime_limits", lambda *_: (Limit(), 3600.0))
+    limits = (Limit(), 3600.0 if measures else Limit(), 3600.0)
+    monkeypatch.setattr("worker.runner.runtime_limits", lambda *_: limits)
     resources = bench.resources()
     endless = {"epochs": 10_000, "min_epochs": 10_000, "patience": 10_000, "arms": ["standard", "cascade"]}
     job_id = bench.submit(resources, **endless)
@@ -229,7 +231,9 @@ def test_a_job_whose_time_is_over_ends_with_the_model_that_it_has(
     assert (job.status, job.stop_reason) == ("succeeded", "max_runtime"), job.error
     assert job.report is not None
     assert list(job.report["arms"]) == ["standard"]
-    assert [row["code"] for row in job.report["warnings"]][:2] == ["max_runtime", "not_run"]
+    codes = [row["code"] for row in job.report["warnings"]]
+    assert codes[:2] == ["max_runtime", "not_run"]
+    assert codes.count("not_attacked") == (0 if measures else 3)
     with resources.database.unit_of_work() as session:
         model = session.execute(select(Model).where(Model.job_id == job_id)).scalar_one()
         told = select(JobEvent.level, JobEvent.message).where(JobEvent.type == "training.not_run")
@@ -239,7 +243,7 @@ def test_a_job_whose_time_is_over_ends_with_the_model_that_it_has(
 
 
 def test_measuring_that_takes_far_too_long_is_ended(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.runner.runtime_limits", lambda *_: (0.0, 0.5))
+    monkeypatch.setattr("worker.runner.runtime_limits", lambda *_: (0.0, 0.0, 0.5))
     resources = bench.resources()
     job_id = bench.submit(resources, epochs=5000, min_epochs=5000)
     run(resources, job_id)

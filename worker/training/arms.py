@@ -48,7 +48,8 @@ def train_arms(
             result = read_result(outcomes[-1].stored, content)
             if result is None:
                 result = _measure_arm(outcomes[-1], spec, split, heard, trainer.device)
-                keep_result(checkpoints, outcomes[-1].stored, result, content)
+                if result.measured.attacked:  # else a run that is given more time makes the attacks
+                    keep_result(checkpoints, outcomes[-1].stored, result, content)
             results.append(replace(result, history=outcomes[-1].history))
             heard.reached(len(results) / (len(spec.seeds) * len(spec.arms)))
         if not not_run:
@@ -74,6 +75,7 @@ def _measure_arm(
         split,
         spec,
         tick=heard.between,
+        attack_tick=heard.attacking,
         attacking=lambda: heard.phase("attacking", arm=outcome.arm, seed=outcome.seed),
     )
     return ArmResult(

@@ -50,7 +50,7 @@ class ExperimentResult:
     """What a job leaves behind: the report, the manifest, and a model for each arm and seed.
 
     documents: what there is to read, by path (see reporting/documents.py). stop_reason: "max_runtime" when
-    an arm was ended early or left out because the time was over, else None.
+    an arm was ended early or left out, or attacks on one were, because the time was over; else None.
     """
 
     report: dict[str, Any]
@@ -81,7 +81,7 @@ def run_experiment(
     time order. Test targets are met only after an arm's model was chosen on validation. Raises Stopped when
     the world asks for it, and TrainingError (DataError, DivergedError, CheckpointUnreadableError, …). Asked
     to finish, it ends the arm in training with its best epoch so far, leaves out those not begun, and
-    measures what there is; OutOfTimeError when that is nothing.
+    measures what there is; OutOfTimeError when that is nothing. Asked to conclude, it leaves out attacks too.
     `expected` is the `data` of a manifest: other data are a DataError before anything is trained. `initial`
     is the model that `spec.init_from` names; DataError when it does not fit, ValueError for one without the
     other.
@@ -119,7 +119,7 @@ def run_experiment(
     )
     heard.phase("attacking", arm="baselines")
     baselines = {
-        name: measure(scorer, split, spec, tick=heard.between)
+        name: measure(scorer, split, spec, tick=heard.between, attack_tick=heard.attacking)
         for name, scorer in (("popularity", Popularity(split)), ("markov", Markov(split)))
     }
     stability = None
@@ -137,6 +137,7 @@ def run_experiment(
         ).run()
         heard.reached(1.0 / heard.share)
     heard.phase("packaging")
+    cut_short = cut_short_warnings(results, not_run, spec.epochs, baselines)
     report = build_report(
         spec,
         facts,
@@ -146,7 +147,7 @@ def run_experiment(
         environment=runtime.environment(device),
         warm_start=warm_start.facts if warm_start is not None else None,
         stability=stability,
-        warnings=cut_short_warnings(results, not_run, spec.epochs),
+        warnings=cut_short,
     )
     for warning in report["warnings"]:
         heard.event(warning["code"], warning["message"], {"arm": warning["arm"]})
@@ -177,6 +178,5 @@ def run_experiment(
         {(result.arm, result.seed): result.measured.per_user for result in results},
     )
     unfinished = stability is not None and not stability["complete"]
-    cut = not_run or unfinished or any(result.stop_reason == "max_runtime" for result in results)
-    stop_reason = "max_runtime" if cut else None
+    stop_reason = "max_runtime" if cut_short or unfinished else None
     return ExperimentResult(report, written.manifest, written.files, models, stop_reason)

@@ -6,7 +6,16 @@ from dataclasses import replace
 from typing import Any
 
 from worker.training.fitting.warm_start import WarmStart
-from worker.training.progress import Control, EpochMetrics, Phase, Progress, StepProgress, Stopped
+from worker.training.progress import (
+    ENDS_TRAINING,
+    AttacksCutShort,
+    Control,
+    EpochMetrics,
+    Phase,
+    Progress,
+    StepProgress,
+    Stopped,
+)
 from worker.training.spec import TrainSpec
 from worker.training.stability.run import share_of_job
 
@@ -21,6 +30,8 @@ class Heard:
         """What of the job is training the arms; the rest trains them again."""
         self.finishing = False
         """Whether the world has asked to train no more."""
+        self.concluding = False
+        """Whether it has asked to make no more attacks either."""
 
     def phase(self, phase: Phase, *, arm: str | None = None, seed: int | None = None) -> None:
         """Pass on what the job turns to."""
@@ -30,7 +41,8 @@ class Heard:
         """Pass on where training is, and remember it and whether the world asked to finish."""
         self._last = at
         control = self._progress.step(at)
-        self.finishing |= control is Control.FINISH
+        self.finishing |= control in ENDS_TRAINING
+        self.concluding |= control is Control.CONCLUDE
         return control
 
     def epoch(self, metrics: EpochMetrics) -> None:
@@ -77,3 +89,9 @@ class Heard:
         """
         if self.step(self._last) in (Control.STOP, Control.SAVE_AND_STOP):
             raise Stopped(saved=True)
+
+    def attacking(self, share: float) -> None:
+        """While attacks are made: as between arms, and AttacksCutShort when they are to end unfinished."""
+        self.between(share)
+        if self.concluding and share < 1.0:
+            raise AttacksCutShort

@@ -24,6 +24,11 @@ class Control(Enum):
     """Write a checkpoint, then leave; the run will be taken up again (a worker that shuts down)."""
     FINISH = "finish"
     """Train no more: end with the best epochs so far, measure and pack them (the run's time is over)."""
+    CONCLUDE = "conclude"
+    """Train no more, and make no more attacks: report what was measured (time to measure is over too)."""
+
+
+ENDS_TRAINING = frozenset({Control.FINISH, Control.CONCLUDE})
 
 
 class Stopped(Exception):  # noqa: N818 - not an error: the run was told to stop
@@ -69,6 +74,10 @@ class OutOfTimeError(TrainingError):
 
     code = "max_runtime_exceeded"
     hint = "Raise max_runtime, lower validate_every or warmup_epochs, or ask for fewer arms or seeds."
+
+
+class AttacksCutShort(Exception):  # noqa: N818 - not an error: the run was told to conclude
+    """The time to measure is over while there are attacks still to be made."""
 
 
 @dataclass(frozen=True)

@@ -125,8 +125,8 @@ def test_limits_above_the_services_are_refused(client: httpx.Client, bench: Any,
 
 def test_a_share_of_the_runtime_is_kept_for_measuring() -> None:
     settings = Settings(max_runtime_seconds=10_000, evaluation_share=0.2)
-    assert runtime_limits(1000, settings) == (800, 1300)
-    assert runtime_limits(50_000, settings) == runtime_limits(None, settings) == (8000, 12_000)
+    assert runtime_limits(1000, settings) == (800, 1300, 1600)
+    assert runtime_limits(50_000, settings) == runtime_limits(None, settings) == (8000, 12_000, 12_300)
 
 
 def test_the_sdk_gives_and_changes_a_priority(service: SteadyRank, bench: Any) -> None:

@@ -1,7 +1,11 @@
 """A run whose time is over ends with what it has; one that has nothing says so and can go on later."""
 
-import pytest
+from typing import Any
 
+import pytest
+from jsonschema import Draft202012Validator
+
+from tests.worker.training.reporting.test_schema import SCHEMA
 from tests.worker.training.test_experiment import SMALL, Recorder, run, without_seconds
 from worker.training.portable import load_model
 from worker.training.progress import Control, MemoryCheckpoints, OutOfTimeError, StepProgress
@@ -86,3 +90,61 @@ def test_taken_up_again_when_its_time_is_over_it_ends_with_what_was_saved() -> N
     result = run(SPEC, Recorder(1, Control.FINISH), checkpoints)
     assert [model.arm for model in result.models] == ["standard", "adversarial"]
     assert result.report["arms"]["adversarial"]["seeds"][0]["epochs"] == 6
+
+
+class Concluding(Recorder):
+    """Asks to conclude as soon as an arm and seed are being attacked."""
+
+    def __init__(self, arm: str, seed: int = 0) -> None:
+        super().__init__()
+        self._at, self._over = ("attacking", arm, seed), False
+
+    def phase(self, phase: str, *, arm: str | None = None, seed: int | None = None) -> None:
+        super().phase(phase, arm=arm, seed=seed)
+        self._over |= (phase, arm, seed) == self._at
+
+    def step(self, at: StepProgress) -> Control:
+        super().step(at)
+        return Control.CONCLUDE if self._over else Control.CONTINUE
+
+
+def attacked(body: dict[str, Any]) -> set[tuple[bool, bool]]:
+    """Whether attack rows have users, and figures."""
+    return {(row["n"] > 0, row["ndcg@10"] is not None) for row in body["attacks"]}
+
+
+def test_attacks_for_which_there_is_no_time_are_left_out_and_named() -> None:
+    spec, checkpoints = SPEC.model_copy(update={"arms": ("standard",)}), MemoryCheckpoints()
+    result = run(spec, Concluding("standard"), checkpoints)
+    report = result.report
+    assert result.stop_reason == "max_runtime"
+    assert [model.arm for model in result.models] == ["standard"]
+    bodies = [
+        report["arms"]["standard"],
+        report["arms"]["standard"]["seeds"][0],
+        *report["baselines"].values(),
+    ]
+    assert [attacked(body) for body in bodies] == [{(False, False)}] * 4
+    assert all(body["test"]["ndcg@10"] > 0 for body in bodies)
+    assert all(row["attacked_ndcg@10"] is None for row in report["arms"]["standard"]["slices"])
+    rows = [(row["code"], row["arm"]) for row in report["warnings"]]
+    assert rows[:3] == [("not_attacked", arm) for arm in ("standard", "popularity", "markov")]
+    assert "Standard, seed 0 was not attacked: max_runtime was over" in report["verdict"]
+    assert "tandard, seed 0 was not attacked" in result.report_markdown
+    assert "was not attacked" in result.models[0].files["README.md"].decode()
+    Draft202012Validator(SCHEMA).validate(report)
+
+    again, whole = (run(spec, Recorder(), kept).report for kept in (checkpoints, MemoryCheckpoints()))
+    assert without_seconds(again["arms"]) == without_seconds(whole["arms"])
+    assert attacked(again["arms"]["standard"]) == {(True, True)}
+
+
+def test_an_arm_of_which_one_seed_was_not_attacked_has_no_mean_under_attack() -> None:
+    spec = SPEC.model_copy(update={"arms": ("standard", "cascade"), "seeds": (0, 1)})
+    report = run(spec, Concluding("cascade", 1), MemoryCheckpoints()).report
+    cascade = report["arms"]["cascade"]
+    assert [attacked(seed) for seed in cascade["seeds"]] == [{(True, True)}, {(False, False)}]
+    assert attacked(cascade) == {(False, False)}
+    assert attacked(report["arms"]["standard"]) == {(True, True)}
+    assert [row["metric"] for row in report["comparisons"]] == ["test.ndcg@10"]
+    Draft202012Validator(SCHEMA).validate(report)

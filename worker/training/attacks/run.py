@@ -54,6 +54,11 @@ class AttackResults:
     per_user: dict[str, Float32] = field(repr=False)
 
 
+def no_attacks(spec: TrainSpec) -> AttackResults:
+    """What attacks found that were not made: every cell with nobody who takes part."""
+    return AttackResults([CellFigures(cell, 1, 0).row() for cell in cells_of(spec)], {})
+
+
 def take_out(lists: torch.Tensor, removed: torch.Tensor) -> torch.Tensor:
     """Close the gaps that items removed[m, C] leave in lists[m, at least K + C]; returns [m, at most K]."""
     gone = (lists[:, :, None] == removed[:, None, :]).any(2)

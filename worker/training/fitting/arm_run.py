@@ -19,6 +19,7 @@ from worker.training.fitting.state import TrainerState
 from worker.training.fitting.step import StepInputs, training_step
 from worker.training.losses.bce import RankingLoss
 from worker.training.progress import (
+    ENDS_TRAINING,
     CheckpointKey,
     CheckpointKind,
     CheckpointStore,
@@ -174,7 +175,7 @@ class ArmRun:
         if control is Control.SAVE_AND_STOP:
             self._save_progress()
             raise Stopped(saved=True)
-        if control is Control.FINISH:
+        if control in ENDS_TRAINING:
             raise _TimeIsOver
         if self.spec.checkpoint_minutes > 0 and self._checkpoint_is_due():
             self._save_progress()

@@ -1,10 +1,10 @@
-"""What a report says of a run whose time was over before all of it was trained."""
+"""What a report says of a run whose time was over before all of it was trained and measured."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from worker.training.reporting.results import ArmResult
+from worker.training.reporting.results import ArmResult, Measured
 from worker.training.spec import Arm
 
 NotRun = tuple[Arm, int]
@@ -12,11 +12,15 @@ NotRun = tuple[Arm, int]
 
 
 def cut_short_warnings(
-    results: Sequence[ArmResult], not_run: Sequence[NotRun], epochs: int
+    results: Sequence[ArmResult],
+    not_run: Sequence[NotRun],
+    epochs: int,
+    baselines: Mapping[str, Measured],
 ) -> list[dict[str, str]]:
-    """Return a row {code, arm, message} for every arm and seed that was ended early or left out.
+    """Return a row {code, arm, message} for every arm and seed ended early, left out or not attacked.
 
     results: what was trained; not_run: what was not. epochs: how many each arm was to train at most.
+    baselines: by name, of which one that was not attacked is named as an arm is.
     """
     ended = [
         {
@@ -38,4 +42,25 @@ def cut_short_warnings(
         }
         for arm, seed in not_run
     ]
-    return ended + left_out
+    not_attacked = [
+        {
+            "code": "not_attacked",
+            "arm": result.arm,
+            "message": f"{result.arm}, seed {result.seed} was not attacked: max_runtime was over before all "
+            "attacks on it were made, and part of them would be of some users only; an evaluation of its "
+            "model makes them",
+        }
+        for result in results
+        if not result.measured.attacked
+    ]
+    not_attacked += [
+        {
+            "code": "not_attacked",
+            "arm": name,
+            "message": f"the baseline {name} was not attacked: max_runtime was over before all attacks on it "
+            "were made",
+        }
+        for name, measured in baselines.items()
+        if not measured.attacked
+    ]
+    return ended + left_out + not_attacked

@@ -171,13 +171,16 @@ def _interval(means: Mapping[str, Float32], name: str) -> list[float] | None:
 def _mean(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Mean of every field over rows of the same kind; what all rows agree on (a name, n) stays as it is.
 
-    A figure that one seed does not have (None) has no mean.
+    A figure that one seed does not have (None) has no mean, and of unequal n the least counts: a seed that
+    was not attacked leaves nobody of whom all seeds have figures.
     """
     means: dict[str, Any] = {}
     for name, first in rows[0].items():
         values = [row[name] for row in rows]
         if all(value == first for value in values):
             means[name] = first
+        elif name == "n":
+            means[name] = min(values)
         else:
             means[name] = None if None in values else sum(values) / len(values)
     return means

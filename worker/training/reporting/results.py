@@ -10,6 +10,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from worker.training.attacks.run import run_attacks
+from worker.training.attacks.cells import cells_of
+from worker.training.attacks.run import AttackResults, no_attacks, run_attacks
 from worker.training.data.batching import Windows
 from worker.training.data.histories import Scorer
 from worker.training.data.sequences import Sequences
@@ -27,6 +29,7 @@ from worker.training.evaluation.evaluate import Tick, evaluate
 from worker.training.evaluation.metrics import ndcg
 from worker.training.evaluation.slices import slices_of
 from worker.training.fitting.checkpoint import prefixed, without_prefix
+from worker.training.progress import AttacksCutShort
 from worker.training.spec import TrainSpec
 
 Float32 = npt.NDArray[np.float32]
@@ -48,7 +51,8 @@ class Measured:
     seconds: wall time of the measuring. slices: rows of `slices_of`, "ndcg@10" clean, "attacked_ndcg@10" and
     "overlap" with the last item replaced. resampled: float32[R] bootstrap means over users of CLEAN and of
     every attack cell's "attacks.<position>.<count>.<replacement>.<metric>", metric "ndcg@10", "overlap" or
-    "kept"; `bootstrap.interval_of` makes intervals of them.
+    "kept"; `bootstrap.interval_of` makes intervals of them. attacked: whether the attacks were made; else
+    their rows have nobody who takes part, and the arrays have no figure of theirs.
     """
 
     test: dict[str, float]
@@ -58,6 +62,7 @@ class Measured:
     seconds: float = 0.0
     slices: list[dict[str, Any]] = field(default_factory=list)
     resampled: dict[str, Float32] = field(default_factory=dict, repr=False)
+    attacked: bool = True
 
 
 @dataclass(frozen=True)
@@ -118,21 +123,28 @@ def measure(
     spec: TrainSpec,
     *,
     tick: Tick | None = None,
+    attack_tick: Tick | None = None,
     attacking: Callable[[], None] | None = None,
 ) -> Measured:
     """Measure a scorer on validation and test targets, then under the spec's attacks on test histories.
 
     `attacking` is called between the two; `tick` after every pass over a block of users, with a share that
-    begins anew for each of the three. Raises NonFiniteScoresError, and whatever the callbacks raise.
+    begins anew for each of the three; `attack_tick` in its place for the attacks, before the first one too.
+    Where it raises AttacksCutShort they are left out. Raises NonFiniteScoresError, and what callbacks raise.
     """
     began = time.monotonic()
     validation = evaluate(scorer, split, "validation", exclude_seen=spec.exclude_seen, lists=False, tick=tick)
     test = evaluate(scorer, split, "test", exclude_seen=spec.exclude_seen, tick=tick)
     if attacking is not None:
         attacking()
-    attacked = run_attacks(scorer, split, spec, max_length=spec.max_length, tick=tick)
+    attacked: AttackResults | None = None
+    with suppress(AttacksCutShort):  # a part would be of no use: users come by the length of their histories
+        if attack_tick is not None and cells_of(spec):
+            attack_tick(0.0)
+        attacked = run_attacks(scorer, split, spec, max_length=spec.max_length, tick=attack_tick or tick)
+    found = attacked or no_attacks(spec)
     everyone = {CLEAN: ndcg(test.ranks, 10).astype(np.float32)}
-    everyone |= {f"attacks.{name}": values for name, values in attacked.per_user.items()}
+    everyone |= {f"attacks.{name}": values for name, values in found.per_user.items()}
     per_user = {name: everyone[name] for name in (CLEAN, ATTACKED, OVERLAP) if name in everyone}
     figures = {
         "ndcg@10": everyone[CLEAN],
@@ -142,11 +154,12 @@ def measure(
     return Measured(
         test=test.metrics,
         validation=validation.metrics,
-        attacks=attacked.rows,
+        attacks=found.rows,
         per_user=per_user,
         slices=slices_of(split, spec.max_length, figures),
         resampled=_resampled(everyone),
         seconds=time.monotonic() - began,
+        attacked=attacked is not None,
     )
 
 
