@@ -72,7 +72,7 @@ def measure(sequences: Sequences, spec: TrainSpec, steps: int) -> dict[str, Any]
     windows = cut_windows(train, spec.max_length)
     batches = BucketedBatches(windows, spec.batch_size)
     sampler = NegativeSampler(train, windows)
-    variant: Variant = variants_of(spec, train.n_items, batches.n_batches)[0]
+    variant: Variant = variants_of(spec, train, batches.n_batches)[0]
     queue: list[np.ndarray] = []
     while len(queue) < 2 * steps:
         queue += batches.epoch(0, len(queue) + 1)

@@ -44,7 +44,7 @@ def measure(interactions: int) -> dict[str, Any]:
     batches = BucketedBatches(windows, spec.batch_size)
     sampler = NegativeSampler(train, windows)
     ready = time.process_time() - started
-    variant = variants_of(spec, train.n_items, batches.n_batches)[0]
+    variant = variants_of(spec, train, batches.n_batches)[0]
     if interactions <= WARMED_UP_TO:
         run_steps(variant, batches, batches.epoch(0, 1), sampler)
     started = time.process_time()

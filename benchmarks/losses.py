@@ -22,6 +22,7 @@ import numpy as np
 import torch
 
 from worker.training.adversary.perturbation import OFF, adversary_of
+from worker.training.adversary.replacement import replacer_of
 from worker.training.data.batching import BucketedBatches, cut_windows
 from worker.training.data.sequences import Sequences
 from worker.training.fitting.finite import FiniteGuard
@@ -51,17 +52,20 @@ def measure(loss_name: LossName, items: int, steps: int, *, perturbed: bool) -> 
     state = TrainerState.fresh(spec, items, 0, CPU)
     state.model.train()
     guard = FiniteGuard(loss_name, 0, batches.n_batches)
+    adversary = adversary_of(spec, "cascade") if perturbed else OFF
+    replacer = replacer_of(spec, adversary, train.items, items)
     before = peak_megabytes()
     seconds, targets = [], []
     for step, indices in enumerate(batches.epoch(0, 1)[: steps + 1]):
         started = time.process_time()
         batch = batches.load(indices)
         drawn = sampler.draw(batch, state.negatives) if sampler else torch.zeros(0, dtype=torch.int64)
+        replaced = replacer.draw(batch, state.replacements) if replacer else None
         training_step(
             state.model,
             state.optimiser,
-            StepInputs.of(batch, drawn, CPU),
-            adversary_of(spec, "cascade") if perturbed else OFF,
+            StepInputs.of(batch, drawn, CPU, replaced),
+            adversary,
             streams=state.streams,
             guard=guard,
             step=step + 1,

@@ -27,6 +27,7 @@ import torch
 
 from worker.training.adversary.cascade import cascade_effects, cascade_weights
 from worker.training.adversary.perturbation import OFF, Adversary, adversary_of
+from worker.training.adversary.replacement import Replacer, replacer_of
 from worker.training.data.batching import BucketedBatches, Windows, cut_windows
 from worker.training.data.readers.read import ReadOptions, read_interactions
 from worker.training.data.sampling import NegativeSampler
@@ -48,22 +49,33 @@ class Variant:
 
     name: str
     adversary: Adversary
+    replacer: Replacer | None
     state: TrainerState
     guard: FiniteGuard
     seconds: list[float]
 
 
-def variants_of(spec: TrainSpec, n_items: int, n_batches: int) -> list[Variant]:
-    both = adversary_of(spec, "cascade")
+def variants_of(spec: TrainSpec, train: Sequences, n_batches: int) -> list[Variant]:
+    """Standard training, the levels along the gradient, and both in the forms that are ours."""
+    gradient = spec.model_copy(update={"perturb_towards": "gradient", "perturb_share": None})
+    items = spec.model_copy(update={"perturb_towards": "items", "perturb_share": 0.3})
+    both = adversary_of(gradient, "cascade")
     kinds = {
         "standard": OFF,
         "matching level": replace(both, lambda_history=0.0),
         "history level": replace(both, lambda_match=0.0),
         "both levels": both,
+        "both, some towards items": adversary_of(items, "cascade"),
+        "both, some replaced": adversary_of(spec, "cascade_replacement"),
     }
     return [
         Variant(
-            name, adversary, TrainerState.fresh(spec, n_items, 0, CPU), FiniteGuard(name, 0, n_batches), []
+            name,
+            adversary,
+            replacer_of(spec, adversary, train.items, train.n_items),
+            TrainerState.fresh(spec, train.n_items, 0, CPU),
+            FiniteGuard(name, 0, n_batches),
+            [],
         )
         for name, adversary in kinds.items()
     ]
@@ -78,7 +90,7 @@ def measure(sequences: Sequences, spec: TrainSpec, *, rounds: int, steps: int) -
     )
     batches = BucketedBatches(windows, spec.batch_size, weights)
     sampler = NegativeSampler(train, windows)
-    variants = variants_of(spec, train.n_items, batches.n_batches)
+    variants = variants_of(spec, train, batches.n_batches)
     queue: list[np.ndarray] = []
     epoch = 0
     targets: list[int] = []
@@ -113,7 +125,9 @@ def run_steps(
     started = time.process_time()
     for indices in taken:
         batch = batches.load(indices)
-        inputs = StepInputs.of(batch, sampler.draw(batch, state.negatives), CPU)
+        negatives = sampler.draw(batch, state.negatives)
+        replaced = variant.replacer.draw(batch, state.replacements) if variant.replacer else None
+        inputs = StepInputs.of(batch, negatives, CPU, replaced)
         state.step += 1
         training_step(
             state.model,
@@ -191,11 +205,11 @@ def main(arguments: list[str] | None = None) -> None:
             f"\n{name}: {measured['users']} users, {measured['items']} items, "
             f"{measured['training_targets']} training targets, {measured['padding_share']:.0%} padding"
         )
-        print(f"  {'':<16}{'targets/CPU s':>14}{'cost':>8}   range")
+        print(f"  {'':<26}{'targets/CPU s':>14}{'cost':>8}   range")
         for row in measured["variants"]:
             low, high = row["cost_ratio_range"]
             rate, ratio = f"{row['targets_per_cpu_second']:>14,}", f"{row['cost_ratio']:>8.2f}"
-            print(f"  {row['name']:<16}{rate}{ratio}   {low:.2f} to {high:.2f}")
+            print(f"  {row['name']:<26}{rate}{ratio}   {low:.2f} to {high:.2f}")
     if given.output:
         given.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
         print(f"\nWritten to {given.output}")

@@ -10,7 +10,26 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from worker.training.data.sampling import Candidates
+from worker.training.adversary.perturbation import Adversary
+from worker.training.data.sampling import CandidateReplacer, Candidates, HistoryReplacer, item_weights
+from worker.training.data.sequences import Int32
+from worker.training.spec import TrainSpec
+
+Replacer = HistoryReplacer | CandidateReplacer
+"""What draws for every batch where its history's items go, or what they are moved towards."""
+
+
+def replacer_of(spec: TrainSpec, adversary: Adversary, items: Int32, n_items: int) -> Replacer | None:
+    """Return what the adversary's level 2 draws items by; None where it draws none.
+
+    items: the training interactions' items, by whose counts `replace_by: popularity` draws.
+    """
+    if not adversary.draws_items:
+        return None
+    if adversary.towards_items or spec.replace_by == "gradient":
+        share = adversary.perturb_share if adversary.towards_items else adversary.replace_share
+        return CandidateReplacer(n_items, spec.replace_candidates, share)
+    return HistoryReplacer(item_weights(items, n_items, spec.replace_by), adversary.replace_share)
 
 
 @torch.no_grad()

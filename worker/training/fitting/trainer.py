@@ -15,9 +15,9 @@ import numpy as np
 import torch
 
 from worker.training.adversary.cascade import Float32, cascade_effects, cascade_weights
-from worker.training.adversary.perturbation import OFF, Adversary, adversary_of
+from worker.training.adversary.perturbation import OFF, adversary_of
+from worker.training.adversary.replacement import replacer_of
 from worker.training.data.batching import BucketedBatches, Windows, cut_windows
-from worker.training.data.sampling import CandidateReplacer, HistoryReplacer, item_weights
 from worker.training.data.sequences import Sequences
 from worker.training.fitting.arm_run import ArmRun, StopReason
 from worker.training.fitting.checkpoint import pack, prefixed, without_prefix
@@ -183,7 +183,7 @@ class Trainer:
             batches=self._weighted() if arm in CASCADE_GUIDED else self._plain,
             loss=self._loss,
             sampler=self._sampler,
-            replacer=self._replacer(adversary) if adversary.draws_items else None,
+            replacer=replacer_of(self._spec, adversary, self._items, self._n_items),
             validate=self._validate,
             progress=self._progress,
             checkpoints=self._checkpoints,
@@ -202,13 +202,6 @@ class Trainer:
     def _batches(self, weights: Float32 | None = None) -> BucketedBatches:
         lengths = self._like.lengths if self._like is not None else None
         return BucketedBatches(self.windows, self._spec.batch_size, weights, bucket_lengths=lengths)
-
-    def _replacer(self, adversary: Adversary) -> HistoryReplacer | CandidateReplacer:
-        replace_by = self._spec.replace_by
-        if adversary.towards_items or replace_by == "gradient":
-            share = adversary.perturb_share if adversary.towards_items else adversary.replace_share
-            return CandidateReplacer(self._n_items, self._spec.replace_candidates, share)
-        return HistoryReplacer(item_weights(self._items, self._n_items, replace_by), adversary.replace_share)
 
     def _take_up(self, run: ArmRun, kind: CheckpointKind, arm: str) -> bool:
         """Put the newest readable checkpoint of that kind into the run; False when there is none."""
