@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import zip_longest
 from typing import Any, Literal
 
 import torch
@@ -24,6 +25,10 @@ SCHEMA_VERSION = 1
 MANIFEST_FILE = "manifest.json"
 DEFAULT_TOLERANCE = 0.002
 """How far a figure between 0 and 1 may be from the manifest's to count as the same within tolerance."""
+
+_BESIDE = frozenset({"rank_shift_mean", "rank_shift_median", "kept", "intervals"})
+"""Not held to the tolerance: places, no shares; a quotient of two figures that are, which magnifies how far
+they are off; and what resamples of the same figures give."""
 
 Verdict = Literal["bit-equal", "within tolerance", "different"]
 
@@ -137,7 +142,8 @@ def compare_manifests(
 
     Compared are data, spec, protocol, the weights of every model and all figures; not the machine, the
     drawings, nor the other files of a model, which follow from these. Within tolerance: the same data and
-    spec, and every test and validation metric of every model at most `tolerance` away.
+    spec, and every validation, test and attack figure of every model at most `tolerance` away, but for those
+    that are no shares or follow from others (`_BESIDE`).
     """
     differences = list(_differences(_compared(expected), _compared(found), ""))
     if not differences:
@@ -179,10 +185,29 @@ def _near(
     if [(one["arm"], one["seed"]) for one in expected] != [(one["arm"], one["seed"]) for one in found]:
         return False
     return all(
-        one[phase].keys() == other[phase].keys()
-        and all(abs(one[phase][name] - other[phase][name]) <= tolerance for name in one[phase])
+        _all_near(figures, others, tolerance)
         for one, other in zip(expected, found, strict=True)
-        for phase in ("validation", "test")
+        for figures, others in _paired(one, other)
+    )
+
+
+def _paired(
+    expected: Mapping[str, Any], found: Mapping[str, Any]
+) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    """What of two results is held against each other: figures of a phase, or of one attack."""
+    for phase in ("validation", "test"):
+        yield expected[phase], found[phase]
+    yield from zip_longest(expected["attacks"], found["attacks"], fillvalue={})
+
+
+def _all_near(expected: Mapping[str, Any], found: Mapping[str, Any], tolerance: float) -> bool:
+    """Whether both have the same figures, each at most `tolerance` away; all else must be equal."""
+    names = expected.keys() - _BESIDE
+    return names == found.keys() - _BESIDE and all(
+        abs(expected[name] - found[name]) <= tolerance
+        if isinstance(expected[name], int | float) and isinstance(found[name], int | float)
+        else expected[name] == found[name]
+        for name in names
     )
 
 

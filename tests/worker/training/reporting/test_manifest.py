@@ -74,6 +74,23 @@ def test_figures_that_moved_little_are_within_tolerance_and_named(manifest: dict
     assert compare_manifests(manifest, found, tolerance=0.0005).verdict == "different"
 
 
+def test_what_was_found_under_attack_is_held_to_the_tolerance(manifest: dict[str, Any]) -> None:
+    found = copy.deepcopy(manifest)
+    (row, *_) = found["results"][0]["attacks"]
+    row["rank_shift_mean"] += 3.0
+    row["kept"] += 0.01
+    assert compare_manifests(manifest, found).verdict == "within tolerance"
+    for name, moved in (("overlap", row["overlap"] / 2), ("ndcg@10", row["ndcg@10"] + 0.08), ("rbo", None)):
+        changed = copy.deepcopy(found)
+        changed["results"][0]["attacks"][0][name] = moved
+        assert compare_manifests(manifest, changed).verdict == "different", name
+    for attacks in (found["results"][0]["attacks"], manifest["results"][0]["attacks"]):
+        attacks[0]["rbo"] = None
+    assert compare_manifests(manifest, found).verdict == "within tolerance"
+    found["results"][0]["attacks"].pop()
+    assert compare_manifests(manifest, found).verdict == "different"
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [
