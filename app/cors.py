@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from http import HTTPStatus
 
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.errors import ErrorItem, SteadyRankError
 from app.idempotency import REPLAYED
@@ -17,8 +16,6 @@ from app.problems import problem_response
 _LIMITS = ("Retry-After", "RateLimit", "RateLimit-Policy")
 EXPOSED = ("ETag", "Location", "X-Request-Id", *_LIMITS, "Content-Range", REPLAYED)
 """Headers that scripts of other origins may read."""
-
-_logger = logging.getLogger("app.error")
 
 
 class _PreflightRefusedError(SteadyRankError):
@@ -31,11 +28,11 @@ class _PreflightRefusedError(SteadyRankError):
 
 
 class CorsMiddleware(CORSMiddleware):
-    """Starlette's, with problems for refusals; the unexpected is answered inside, so with CORS headers."""
+    """Starlette's, with problems for refusals."""
 
     def __init__(self, app: ASGIApp, origins: Sequence[str]) -> None:
         super().__init__(
-            _answering_the_unexpected(app),
+            app,
             allow_origins=origins,
             allow_methods=["*"],
             allow_headers=["*"],
@@ -55,23 +52,3 @@ class CorsMiddleware(CORSMiddleware):
                 await problem_response(scope, error)(scope, receive, send)
                 return
         await super().__call__(scope, receive, send)
-
-
-def _answering_the_unexpected(app: ASGIApp) -> ASGIApp:
-    async def answering(scope: Scope, receive: Receive, send: Send) -> None:
-        begun = False
-
-        async def noting(message: Message) -> None:
-            nonlocal begun
-            begun = True
-            await send(message)
-
-        try:
-            await app(scope, receive, noting)
-        except Exception as error:
-            if begun or scope["type"] != "http":
-                raise  # RequestContextMiddleware says it, and the connection is cut
-            _logger.exception("unexpected error")
-            await problem_response(scope, error)(scope, receive, send)
-
-    return answering

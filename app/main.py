@@ -35,6 +35,7 @@ from app.query_parameters import refuse_unknown
 from app.queue import CeleryQueue, make_celery
 from app.rate_limits import Buckets, RateLimitMiddleware
 from app.storage.database import DatabaseBlobStore
+from app.unexpected import UnexpectedErrorMiddleware
 from app.uploads import routes as uploads
 from app.webhooks import routes as webhooks
 
@@ -102,6 +103,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         require_keys=settings.require_keys,
         metrics_public=settings.metrics_public,
     )
+    application.add_middleware(UnexpectedErrorMiddleware)
     if settings.cors_origins:
         application.add_middleware(CorsMiddleware, origins=settings.cors_origins)
     application.add_middleware(RequestContextMiddleware, observe=metrics.observe)

@@ -1,8 +1,4 @@
-"""The outermost middleware: gives each request its id, and writes the line of it.
-
-It is plain ASGI: it also answers a 500 for whatever the application did not expect, so that this response has
-a request id like any other, and says nothing of what went wrong but that id.
-"""
+"""The outermost middleware: gives each request its id, and writes the line of it."""
 
 from __future__ import annotations
 
@@ -15,16 +11,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.db.ids import new_id
 from app.log_lines import request_id_var
-from app.problems import problem_response
 
 access_logger = logging.getLogger("app.access")
-error_logger = logging.getLogger("app.error")
 
 _SANE_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
 
 class RequestContextMiddleware:
-    """Gives each request an id, logs one line for it, and answers the unexpected with a bare 500."""
+    """Gives each request an id, which its response has too, and logs one line for it."""
 
     def __init__(self, app: ASGIApp, observe: Callable[[Scope, int, float], None] | None = None) -> None:
         self._app = app
@@ -50,11 +44,6 @@ class RequestContextMiddleware:
 
         try:
             await self._app(scope, receive, send_with_id)
-        except Exception as error:
-            error_logger.exception("unexpected error")
-            if status:
-                raise  # begun already: the server cuts the connection, so no client takes it for whole
-            await problem_response(scope, error)(scope, receive, send_with_id)
         finally:
             if self._observe is not None:
                 self._observe(scope, status, time.perf_counter() - began)

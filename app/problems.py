@@ -117,7 +117,7 @@ def problem_response(scope: Scope, error: Exception) -> Response:
 def add_problem_handlers(app: FastAPI) -> None:
     """Let every exception that reaches the application be answered as a problem.
 
-    Exceptions without a handler here end in `RequestContextMiddleware`, which answers 500.
+    Exceptions without a handler here end in `UnexpectedErrorMiddleware`, which answers 500.
     """
     service = (SteadyRankError, OperationalError, PoolTimeoutError, DataError, UnicodeEncodeError)
     for kind in (*service, RequestValidationError, HTTPException):
