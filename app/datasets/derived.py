@@ -10,12 +10,12 @@ from sqlalchemy.orm import Session
 
 from app.datasets import queries, versions
 from app.datasets.forgetting import FORGET, order_to_forget
-from app.datasets.using import refuse_rejected
+from app.datasets.using import not_ready
 from app.datasets.version_schemas import ForgetRequest, TransformRequest
 from app.db.models.dataset import Dataset
 from app.db.session import send_after_commit
 from app.errors import NotFoundError
-from app.state_errors import DatasetNotReadyError, InUseError
+from app.state_errors import InUseError
 from app.task_names import LIGHT_QUEUE, VALIDATE_DATASET
 
 
@@ -50,16 +50,12 @@ def forget(session: Session, project_id: str, dataset_id: str, wanted: ForgetReq
 
 
 def _ready(session: Session, project_id: str, dataset_id: str) -> Dataset:
+    """The data set, held against every other writer: a job may not come to need one that is to be deleted."""
     dataset = queries.find(session, project_id, dataset_id, lock=True)
     if dataset is None:
         raise NotFoundError.of("dataset", dataset_id)
-    refuse_rejected(dataset, pointer="path:dataset_id")
     if dataset.status != "ready":
-        raise DatasetNotReadyError(
-            f"The data set {dataset_id} is {dataset.status}.",
-            hint=f"Wait until it is `ready`: GET /v1/datasets/{dataset_id}",
-            pointer="path:dataset_id",
-        )
+        raise not_ready(dataset, pointer="path:dataset_id")
     return dataset
 
 

@@ -10,14 +10,14 @@ from sqlalchemy.orm import Session
 from app.datasets import queries, versions
 from app.datasets.forgetting import remove
 from app.datasets.schemas import DatasetObject, UploadOptions
-from app.datasets.using import refuse_rejected
+from app.datasets.using import not_ready
 from app.datasets.validation import recover_validating
 from app.datasets.version_schemas import DatasetPreview, PreviewRow
 from app.db.models.dataset import Dataset
 from app.db.session import send_after_commit
 from app.errors import NotFoundError
 from app.pagination import Page
-from app.state_errors import DatasetNotReadyError, InUseError
+from app.state_errors import InUseError
 from app.storage.blobs import BlobInfo, BlobStore, BlobWriter
 from app.task_names import LIGHT_QUEUE, VALIDATE_DATASET
 
@@ -78,12 +78,7 @@ def get_stored(session: Session, project_id: str, dataset_id: str) -> tuple[Data
     """
     dataset = get(session, project_id, dataset_id)
     if dataset.original_blob is None:
-        refuse_rejected(dataset, pointer="path:dataset_id")
-        raise DatasetNotReadyError(
-            f"The data set {dataset_id} is {dataset.status}: it has no content yet.",
-            hint=f"Wait until it is `ready`: GET /v1/datasets/{dataset_id}",
-            pointer="path:dataset_id",
-        )
+        raise not_ready(dataset, pointer="path:dataset_id")
     return dataset, dataset.original_blob
 
 
@@ -101,13 +96,8 @@ def shown(session: Session, datasets: Sequence[Dataset]) -> list[DatasetObject]:
 def preview(session: Session, project_id: str, dataset_id: str, limit: int) -> DatasetPreview:
     """The first rows and lines of a data set. DatasetNotReadyError unless it is `ready`."""
     dataset = get(session, project_id, dataset_id)
-    refuse_rejected(dataset, pointer="path:dataset_id")
     if dataset.status != "ready":
-        raise DatasetNotReadyError(
-            f"The data set {dataset_id} is {dataset.status}: nothing of it was understood so far.",
-            hint=f"GET /v1/datasets/{dataset_id}/report tells what was found.",
-            pointer="path:dataset_id",
-        )
+        raise not_ready(dataset, pointer="path:dataset_id")
     kept = dataset.preview or {"rows": [], "lines": None}
     rows = [PreviewRow.model_validate(row) for row in kept["rows"][:limit]]
     lines = None if kept["lines"] is None else kept["lines"][:limit]

@@ -23,24 +23,25 @@ def ready_dataset(session: Session, project_id: str, dataset_id: str) -> Dataset
     dataset = queries.find_held(session, project_id, dataset_id)
     if dataset is None:
         raise NotFoundError.of("dataset", dataset_id, pointer="/dataset")
-    refuse_rejected(dataset, pointer="/dataset")
     if dataset.status != "ready":
-        raise DatasetNotReadyError(
-            f"Data set {dataset.id} is {dataset.status}.",
-            hint=f"Its status is {dataset.status}; poll GET /v1/datasets/{dataset.id} until it is ready.",
-        )
+        raise not_ready(dataset, pointer="/dataset")
     return dataset
 
 
-def refuse_rejected(dataset: Dataset, *, pointer: str) -> None:
-    """Refuse a data set that will never be ready. DatasetNotReadyError (`dataset_rejected`)."""
+def not_ready(dataset: Dataset, *, pointer: str) -> DatasetNotReadyError:
+    """What is said of a data set that is not ready yet, or was rejected and never will be."""
     if dataset.status == "rejected":
-        raise DatasetNotReadyError(
+        return DatasetNotReadyError(
             f"Data set {dataset.id} was rejected and cannot be used.",
             code="dataset_rejected",
             hint=f"GET /v1/datasets/{dataset.id}/report says why; mend the file and upload it again.",
             pointer=pointer,
         )
+    return DatasetNotReadyError(
+        f"Data set {dataset.id} is {dataset.status} and cannot be used yet.",
+        hint=f"Poll GET /v1/datasets/{dataset.id} until its status is `ready`.",
+        pointer=pointer,
+    )
 
 
 def facts_of(dataset: Dataset) -> dict[str, Any]:

@@ -60,6 +60,18 @@ class Service:
         validate_dataset(dataset_id, resources=self.resources)
         return self.get(f"/v1/datasets/{dataset_id}")
 
+    def refusals(self, dataset_id: str) -> set[tuple[str, str]]:
+        """Code and detail of whatever is asked of a data set that is not ready: all alike, if it is one."""
+        path, job = f"/v1/datasets/{dataset_id}", {"dataset": dataset_id}
+        refused = [
+            *(self.client.get(f"{path}/{part}") for part in ("preview", "content")),
+            self.client.post(f"{path}/transform", json={"transforms": ["hash_ids"]}),
+            self.client.post(f"{path}/forget", json={"users": ["anna"]}),
+            self.client.post("/v1/jobs", json=job),
+        ]
+        assert {answer.status_code for answer in refused} == {409}
+        return {(answer.json()["code"], answer.json()["detail"]) for answer in refused}
+
     def interactions(self, dataset_id: str) -> pl.DataFrame:
         return pl.read_parquet(io.BytesIO(self.client.get(f"/v1/datasets/{dataset_id}/content").content))
 
@@ -139,16 +151,15 @@ def test_what_cannot_be_made(service: Service, stranger_headers: dict[str, str])
     assert (other.status_code, other.json()["code"]) == (404, "dataset_not_found")
     waiting = service.post(f"{dataset}/transform", {"transforms": ["hash_ids"], "name": "hidden"})
     assert (waiting["name"], waiting["version"]) == ("hidden", 1)
-    for path, body in (("transform", {"transforms": ["hash_ids"]}), ("forget", {"users": ["anna"]})):
-        assert service.post(f"{waiting['id']}/{path}", body, 409)["code"] == "dataset_not_ready"
+    assert service.refusals(waiting["id"]) == {
+        ("dataset_not_ready", f"Data set {waiting['id']} is validating and cannot be used yet.")
+    }
     nothing = service.post(f"{dataset}/forget", {"users": ["anna", "ben", "cleo"]})
     left = service.work(nothing["id"])
     assert (left["status"], left["problems"][0]["code"]) == ("rejected", "nothing_left")
-    for path, body in (("transform", {"transforms": ["hash_ids"]}), ("forget", {"users": ["anna"]})):
-        assert service.post(f"{nothing['id']}/{path}", body, 409)["code"] == "dataset_rejected"
-    for path in ("preview", "content"):
-        refused = service.client.get(f"/v1/datasets/{nothing['id']}/{path}")
-        assert (refused.status_code, refused.json()["code"]) == (409, "dataset_rejected")
+    assert service.refusals(nothing["id"]) == {
+        ("dataset_rejected", f"Data set {nothing['id']} was rejected and cannot be used.")
+    }
 
 
 def test_a_preview_shows_rows_and_lines(service: Service) -> None:

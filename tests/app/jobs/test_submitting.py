@@ -100,7 +100,10 @@ def test_only_a_ready_data_set_of_the_own_project_is_trained_on(
         waiting = make_dataset(session, blobs).id
         other = make_ready_dataset(session, blobs, project="other").id
     body = problem(client.post("/v1/jobs", json={"dataset": waiting}), 409, "dataset_not_ready")
-    assert "validating" in body["hint"]
+    assert (body["detail"], f"/v1/datasets/{waiting}" in body["hint"]) == (
+        f"Data set {waiting} is validating and cannot be used yet.",
+        True,
+    )
     problem(client.post("/v1/jobs", json={"dataset": other}), 404, "dataset_not_found")
     problem(client.post("/v1/jobs", json={"dataset": "ds_x"}), 404, "dataset_not_found")
     with database.unit_of_work() as session:
