@@ -33,7 +33,7 @@ def faults(
     for kind, part in typed.items():
         found = described[kind]
         if kind == "array":
-            (item,) = get_args(part)
+            item = get_args(part)[0]
             yield from faults(item, found.get("items", {}), document, complete=complete, where=f"{where}[]")
         elif kind == "object" and is_typeddict(part):
             yield from _of_fields(part, found, document, complete=complete, where=where)
@@ -74,7 +74,7 @@ def _of_hint(hint: Any) -> Iterator[tuple[Any, Any]]:
     elif is_typeddict(hint) or origin is dict:
         yield "object", hint
     else:
-        yield ("array", hint) if origin is list else (_SCALARS[hint], hint)
+        yield ("array", hint) if origin in {list, tuple} else (_SCALARS[hint], hint)
 
 
 def _of_schema(schema: Schema, document: Schema) -> Iterator[tuple[Any, Schema]]:

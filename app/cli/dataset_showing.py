@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Literal
 
 from rich.console import Console
 from rich.markup import escape
 
 from app.cli.exits import show_problem
 from app.cli.output import print_fields, print_json, size_text, status_text, time_text
+from app.sdk.answers.datasets import DatasetFinding, DatasetProblem, FindingFix
 from app.sdk.objects.datasets import Dataset
 
-ROLES = ("user", "item", "time", "rating")
-_USERS = ("jobs", "models", "datasets", "evaluations", "batches")
+Role = Literal["user", "item", "time", "rating"]
+ROLES: tuple[Role, ...] = ("user", "item", "time", "rating")
+_User = Literal["jobs", "models", "datasets", "evaluations", "batches"]
+_USERS: tuple[_User, ...] = ("jobs", "models", "datasets", "evaluations", "batches")
 
 
 def show_dataset(dataset: Dataset, as_json: bool) -> None:
@@ -50,11 +53,16 @@ def show_dataset(dataset: Dataset, as_json: bool) -> None:
         show_problem(console, problem)
 
 
-def fix_text(fix: dict[str, Any] | None) -> str:
+def fix_text(fix: FindingFix | None) -> str:
     """What a finding's fix is called; nothing where there is none."""
     if fix is None:
         return ""
     return escape(fix["name"] if fix["kind"] == "transform" else f"{fix['name']}={fix['value']} (of a job)")
+
+
+def lines_text(found: DatasetProblem | DatasetFinding) -> str:
+    """The first three lines that a problem or finding is on."""
+    return ", ".join(map(str, found["lines"][:3]))
 
 
 def _lineage_text(dataset: Dataset) -> str:
@@ -65,5 +73,5 @@ def _lineage_text(dataset: Dataset) -> str:
 
 
 def _used_text(dataset: Dataset) -> str:
-    counts = ((kind, int(dataset.used_by.get(kind) or 0)) for kind in _USERS)
+    counts = ((kind, dataset.used_by.get(kind, 0)) for kind in _USERS)
     return ", ".join(f"{count} {kind}" for kind, count in counts if count)

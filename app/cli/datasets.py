@@ -12,7 +12,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 from app.cli import dataset_content
 from app.cli.dataset_content import DatasetId
-from app.cli.dataset_showing import ROLES, fix_text, show_dataset
+from app.cli.dataset_showing import ROLES, fix_text, lines_text, show_dataset
 from app.cli.exits import UsageProblemError
 from app.cli.output import (
     AsJson,
@@ -123,25 +123,26 @@ def report(
     if as_json:
         print_json(found)
         return
-    problems = [{**problem, "share": None, "fix": None} for problem in found["problems"]]
-    print_rows(
-        ("severity", "finding", "count", "share", "first lines", "fix"),
-        (
-            (
-                finding["severity"],
-                escape(finding["code"]),
-                str(finding["count"]),
-                "" if finding["share"] is None else f"{100 * finding['share']:.1f} %",
-                ", ".join(str(line) for line in finding["lines"][:3]),
-                fix_text(finding["fix"]),
-            )
-            for finding in [*problems, *found["findings"]]
-        ),
-        empty="Nothing was found.",
+    problems = (
+        (problem["severity"], escape(problem["code"]), str(problem["count"]), "", lines_text(problem), "")
+        for problem in found["problems"]
     )
+    findings = (
+        (
+            finding["severity"],
+            escape(finding["code"]),
+            str(finding["count"]),
+            f"{100 * finding['share']:.1f} %",
+            lines_text(finding),
+            fix_text(finding["fix"]),
+        )
+        for finding in found["findings"]
+    )
+    headings = ("severity", "finding", "count", "share", "first lines", "fix")
+    print_rows(headings, (*problems, *findings), empty="Nothing was found.")
     console = Console(highlight=False)
-    for finding in [*problems, *found["findings"]]:
-        console.print(f"[bold]{escape(finding['code'])}[/]: {escape(finding['message'])}")
+    for said in (*found["problems"], *found["findings"]):
+        console.print(f"[bold]{escape(said['code'])}[/]: {escape(said['message'])}")
 
 
 @app.command()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, cast
 
 import typer
 from rich.console import Console
@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from app.cli.exits import UsageProblemError
 from app.cli.output import AsJson, connect, print_json, print_rows, time_text
+from app.sdk.answers.models import AliasValidation, Condition
 from app.sdk.objects.fields import read_time
 
 
@@ -129,13 +130,14 @@ def delete_alias(
         typer.echo(f"{name}@{alias} is deleted")
 
 
-def _condition(text: str) -> dict[str, object]:
+def _condition(text: str) -> Condition:
     metric, _, rest = text.partition(":")
     rule, _, rest = rest.partition(":")
     value, _, of_attack = rest.partition(":")
     try:
         if metric and rule:
-            return {"metric": metric, rule: float(value), **_attack(of_attack)}
+            # A rule that there is none of is refused by the service, which says what there is.
+            return cast("Condition", {"metric": metric, rule: float(value), **_attack(of_attack)})
     except ValueError:
         pass
     raise UsageProblemError(
@@ -155,11 +157,11 @@ def _attack(text: str) -> dict[str, object]:
     return found
 
 
-def _say_checks(checked: dict[str, Any], as_json: bool) -> None:
+def _say_checks(checked: AliasValidation, as_json: bool) -> None:
     if as_json:
         print_json(checked)
         return
     console = Console(highlight=False, soft_wrap=True)
     for one in checked["checks"]:
-        console.print(f"  {escape(str(one['message']))}")
+        console.print(f"  {escape(one['message'])}")
     console.print(f"{escape(checked['name'])}@{checked['version']} would be let through.")

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from app.sdk.answers.deletions import Deleted
 from app.sdk.client import SteadyRank
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the service's JSON instead of a table.")]
@@ -51,12 +52,12 @@ def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
 
 
-def print_freed(answer: dict[str, Any], what: str, as_json: bool, *, verb: str = "Deleted") -> None:
+def print_freed(answer: Deleted, what: str, as_json: bool, *, verb: str = "Deleted") -> None:
     """Print the service's answer to a delete: what is gone, and how many bytes that freed."""
     if as_json:
         print_json(answer)
     else:
-        typer.echo(f"{verb} {what}; {size_text(int(answer['freed_bytes']))} came free.")
+        typer.echo(f"{verb} {what}; {size_text(answer['freed_bytes'])} came free.")
 
 
 def print_rows(headings: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 import typer
 from rich.markup import escape
@@ -46,16 +45,16 @@ def health(ctx: typer.Context, as_json: AsJson = False) -> None:
         with connect(ctx) as client:
             found = client.health()
     except ServiceUnavailableError as down:
-        _show_health({"status": "not ready", **down.extra}, as_json)
+        _show_health({"status": "not ready", **down.extra}, down.extra.get("checks", {}), as_json)
         raise
-    _show_health(found, as_json)
+    _show_health(found, found["checks"], as_json)
 
 
-def _show_health(found: dict[str, Any], as_json: bool) -> None:
+def _show_health(found: Mapping[str, object], checks: Mapping[str, object], as_json: bool) -> None:
     if as_json:
         print_json(found)
     else:
-        print_fields((name, escape(str(outcome))) for name, outcome in found.get("checks", {}).items())
+        print_fields((name, escape(str(outcome))) for name, outcome in checks.items())
 
 
 def _names(choices: Iterable[Choice]) -> str:

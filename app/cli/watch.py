@@ -144,8 +144,8 @@ def _state(job: Job) -> str:
     if job.status == "running":
         return " ".join(filter(None, (job.phase or "starting", escape(job.arm or ""))))
     if job.status == "queued":
-        ahead = int(job.queue.get("position") or 1) - 1
-        parts = ("queued", f"{ahead} ahead" if ahead else "", job.queue.get("reason") or "")
+        ahead, reason = (job.queue["position"] - 1, job.queue["reason"]) if job.queue else (0, "")
+        parts = ("queued", f"{ahead} ahead" if ahead else "", reason)
         return escape(", ".join(filter(None, parts)))
     return status_text(job.status)
 

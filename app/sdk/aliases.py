@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
 from urllib.parse import quote
 
+from app.sdk.answers.deletions import AliasDeleted
+from app.sdk.answers.models import AliasValidation, Condition
 from app.sdk.objects.fields import id_of
 from app.sdk.objects.models import Alias, Model
 from app.sdk.transport import Transport
@@ -32,7 +34,7 @@ class ModelAliases:
         alias: str,
         model: int | str | Model,
         *,
-        promote_if: Sequence[Mapping[str, Any]] = (),
+        promote_if: Sequence[Condition] = (),
         keep_gates: bool = False,
         allow_mixed_protocol: bool = False,
         force: bool = False,
@@ -53,21 +55,22 @@ class ModelAliases:
         alias: str,
         model: int | str | Model,
         *,
-        promote_if: Sequence[Mapping[str, Any]] = (),
+        promote_if: Sequence[Condition] = (),
         allow_mixed_protocol: bool = False,
-    ) -> dict[str, Any]:
+    ) -> AliasValidation:
         """Whether `set_alias` would be let through, and the `checks` of every condition; moves nothing."""
         body = _alias_body(model, promote_if, allow_mixed_protocol=allow_mixed_protocol)
         query = {"validate_only": "true"}
-        return self._transport.json("PUT", _alias_path(name, alias), params=query, body=body)
+        found = self._transport.json("PUT", _alias_path(name, alias), params=query, body=body)
+        return cast("AliasValidation", found)
 
-    def delete_alias(self, name: str, alias: str) -> dict[str, Any]:
+    def delete_alias(self, name: str, alias: str) -> AliasDeleted:
         """Take an alias away; the service keeps its history."""
-        return self._transport.json("DELETE", _alias_path(name, alias))
+        return cast("AliasDeleted", self._transport.json("DELETE", _alias_path(name, alias)))
 
 
 def _alias_body(
-    model: int | str | Model, promote_if: Sequence[Mapping[str, Any]], *, allow_mixed_protocol: bool
+    model: int | str | Model, promote_if: Sequence[Condition], *, allow_mixed_protocol: bool
 ) -> dict[str, Any]:
     return {
         **({"version": model} if isinstance(model, int) else {"model": id_of(model)}),

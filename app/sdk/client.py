@@ -13,10 +13,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Literal, Self, overload
+from typing import Literal, Self, cast, overload
 
 import httpx
 
+from app.sdk.answers.health import Health, Readiness
 from app.sdk.comparisons import Comparison, compare, query_of
 from app.sdk.datasets import Datasets
 from app.sdk.discovery import discover
@@ -129,13 +130,13 @@ class SteadyRank:
         """The service's figures in Prometheus' text format; needs a key with the scope `operator`."""
         return self._transport.text("/metrics", accept="*/*")
 
-    def alive(self) -> dict[str, Any]:
+    def alive(self) -> Health:
         """Whether the API process answers, whatever its database does; needs no key."""
-        return self._transport.json("GET", "/healthz")
+        return cast("Health", self._transport.json("GET", "/healthz"))
 
-    def health(self) -> dict[str, Any]:
+    def health(self) -> Readiness:
         """Whether the service and what it depends on are up; ServiceUnavailableError names what is down."""
-        return self._transport.json("GET", "/readyz")
+        return cast("Readiness", self._transport.json("GET", "/readyz"))
 
     def close(self) -> None:
         """Close the connections."""

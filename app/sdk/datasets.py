@@ -6,8 +6,10 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Literal, cast, overload
 
+from app.sdk.answers.datasets import DatasetPreview, DatasetReport
+from app.sdk.answers.deletions import DatasetDeleted
 from app.sdk.bodies import Sent, Source, body_of
 from app.sdk.downloads import download
 from app.sdk.errors import DatasetRejectedError, WaitTimeoutError
@@ -118,21 +120,22 @@ class Datasets:
             interval = min(2.0, interval * 1.5)
 
     @overload
-    def report(self, dataset: str | Dataset, *, format: Literal["json"] = "json") -> dict[str, Any]: ...
+    def report(self, dataset: str | Dataset, *, format: Literal["json"] = "json") -> DatasetReport: ...
     @overload
     def report(self, dataset: str | Dataset, *, format: Literal["md"]) -> str: ...
     def report(
         self, dataset: str | Dataset, *, format: Literal["json", "md"] = "json"
-    ) -> dict[str, Any] | str:
+    ) -> DatasetReport | str:
         """What reading found (`problems`) and what the doctor says (`findings`): lines, severities, fixes."""
         path, query = f"{_path(dataset)}/report", {"format": format}
         if format == "json":
-            return self._transport.json("GET", path, params=query)
+            return cast("DatasetReport", self._transport.json("GET", path, params=query))
         return self._transport.text(path, params=query, accept="*/*")
 
-    def preview(self, dataset: str | Dataset, *, limit: int = 20) -> dict[str, Any]:
+    def preview(self, dataset: str | Dataset, *, limit: int = 20) -> DatasetPreview:
         """The first `rows` as they were understood, and the file's first `lines`; at most 100."""
-        return self._transport.json("GET", f"{_path(dataset)}/preview", params={"limit": limit})
+        found = self._transport.json("GET", f"{_path(dataset)}/preview", params={"limit": limit})
+        return cast("DatasetPreview", found)
 
     def transform(
         self,
@@ -185,9 +188,9 @@ class Datasets:
         download(self._transport, path, file, size=found.bytes, sha256=found.sha256, on_bytes=on_bytes)
         return file
 
-    def delete(self, dataset: str | Dataset) -> dict[str, Any]:
+    def delete(self, dataset: str | Dataset) -> DatasetDeleted:
         """Delete it; InUseError lists the jobs that still need it. Says how many bytes came free."""
-        return self._transport.json("DELETE", _path(dataset))
+        return cast("DatasetDeleted", self._transport.json("DELETE", _path(dataset)))
 
 
 def forgotten_unknown(made: Dataset, users: Sequence[str]) -> list[str]:
@@ -195,7 +198,7 @@ def forgotten_unknown(made: Dataset, users: Sequence[str]) -> list[str]:
 
     The service keeps no ids of forgotten users: it tells the first 1,000 by their place in the request.
     """
-    steps = (made.lineage or {}).get("transforms") or ()
+    steps = made.lineage["transforms"] if made.lineage else ()
     return [users[place] for step in steps for place in step.get("unknown_at") or ()]
 
 

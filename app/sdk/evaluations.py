@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
 
+from app.sdk.answers.deletions import EvaluationDeleted
 from app.sdk.errors import WaitTimeoutError
 from app.sdk.objects.datasets import Dataset
 from app.sdk.objects.fields import JSON, TERMINAL_STATUSES, id_of, read_time
@@ -134,9 +135,9 @@ class Evaluations:
         """Cancel it: at once when queued, within moments when running."""
         return Evaluation.from_json(self._transport.json("POST", f"{_path(evaluation)}/cancel"))
 
-    def delete(self, evaluation: str | Evaluation) -> JSON:
+    def delete(self, evaluation: str | Evaluation) -> EvaluationDeleted:
         """Delete it, also one that runs; says how many bytes came free."""
-        return self._transport.json("DELETE", _path(evaluation))
+        return cast("EvaluationDeleted", self._transport.json("DELETE", _path(evaluation)))
 
 
 def _path(evaluation: str | Evaluation) -> str:

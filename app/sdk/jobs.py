@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
+from app.sdk.answers.deletions import JobDeleted
 from app.sdk.errors import RateLimitedError, ServerError, ServiceUnreachableError, WaitTimeoutError
 from app.sdk.job_records import JobRecords, path_of
 from app.sdk.objects.datasets import Dataset
@@ -111,10 +112,10 @@ class Jobs(JobRecords):
             body["labels"] = dict(labels)
         return Job.from_json(self._transport.json("PATCH", path_of(job), body=body))
 
-    def delete(self, job: str | Job, *, models: bool = False) -> dict[str, Any]:
+    def delete(self, job: str | Job, *, models: bool = False) -> JobDeleted:
         """Delete a finished job, and its models too when `models`; says how many bytes came free."""
         query = {"models": "true" if models else None}
-        return self._transport.json("DELETE", path_of(job), params=query)
+        return cast("JobDeleted", self._transport.json("DELETE", path_of(job), params=query))
 
     def wait(
         self,

@@ -6,10 +6,11 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 from app.sdk.aliases import ModelAliases
+from app.sdk.answers.deletions import BatchDeleted, ModelDeleted
 from app.sdk.datasets import Datasets
 from app.sdk.downloads import download, safe_target
 from app.sdk.errors import WaitTimeoutError
@@ -193,13 +194,13 @@ class Models(ModelAliases):
         download(self._transport, path, file, size=found.bytes or 0, sha256=found.sha256 or "")
         return file
 
-    def delete_batch(self, batch: RecommendationBatch) -> dict[str, Any]:
+    def delete_batch(self, batch: RecommendationBatch) -> BatchDeleted:
         """Delete a batch, also one that runs; says how many bytes came free."""
-        return self._transport.json("DELETE", _batch_path(batch))
+        return cast("BatchDeleted", self._transport.json("DELETE", _batch_path(batch)))
 
-    def delete(self, model: str | Model) -> dict[str, Any]:
+    def delete(self, model: str | Model) -> ModelDeleted:
         """Delete a model and its files; says how many bytes came free."""
-        return self._transport.json("DELETE", _path(model))
+        return cast("ModelDeleted", self._transport.json("DELETE", _path(model)))
 
 
 def _is_file(dataset: str | os.PathLike[str]) -> bool:

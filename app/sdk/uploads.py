@@ -14,8 +14,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Any
+from typing import cast
 
+from app.sdk.answers.deletions import UploadDeleted
 from app.sdk.bodies import READ_BYTES, Sent
 from app.sdk.errors import ConflictError, IntegrityError, ProblemError, WaitTimeoutError
 from app.sdk.objects.datasets import Dataset, Upload
@@ -96,9 +97,9 @@ class Uploads:
                     ) from busy
                 self._transport.sleep(1.0)
 
-    def abandon(self, upload: str | Upload) -> dict[str, Any]:
+    def abandon(self, upload: str | Upload) -> UploadDeleted:
         """Forget an upload that is not complete. Says how many bytes came free."""
-        return self._transport.json("DELETE", _path(upload))
+        return cast("UploadDeleted", self._transport.json("DELETE", _path(upload)))
 
     def send_file(
         self,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
+from app.sdk.answers.deletions import EndpointDeleted
 from app.sdk.objects.fields import JSON, id_of, read_time
 from app.sdk.transport import Transport
 
@@ -123,9 +124,9 @@ class WebhookEndpoints:
         """Change `url`, `events`, `description` or `enabled`; what is left out stays."""
         return WebhookEndpoint.from_json(self._transport.json("PATCH", _path(endpoint), body=changes))
 
-    def delete(self, endpoint: str | WebhookEndpoint) -> dict[str, Any]:
+    def delete(self, endpoint: str | WebhookEndpoint) -> EndpointDeleted:
         """Delete an endpoint and its log; what was not sent yet is not sent."""
-        return self._transport.json("DELETE", _path(endpoint))
+        return cast("EndpointDeleted", self._transport.json("DELETE", _path(endpoint)))
 
     def test(self, endpoint: str | WebhookEndpoint) -> WebhookDelivery:
         """Send a `webhook.test`, once; `delivery` shows what came of it."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import cast
 
+from app.sdk.answers.jobs import EstimateAccuracy
 from app.sdk.objects.fields import JSON, read_time
 
 
@@ -67,7 +69,7 @@ class Capabilities:
     limits: Mapping[str, float]
     workers: tuple[Worker, ...]
     devices: tuple[str, ...]
-    estimates: JSON
+    estimates: EstimateAccuracy
     raw: JSON = field(repr=False, compare=False)
 
     @classmethod
@@ -84,6 +86,6 @@ class Capabilities:
             limits=dict(body.get("limits") or {}),
             workers=tuple(Worker.from_json(one) for one in body.get("workers") or ()),
             devices=tuple(body.get("devices") or ()),
-            estimates=dict(body.get("estimates") or {}),
+            estimates=cast("EstimateAccuracy", dict(body.get("estimates") or {})),
             raw=body,
         )

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import cast
 
+from app.sdk.answers.datasets import Lineage, UsedBy
 from app.sdk.objects.fields import JSON, read_time
 
 
@@ -54,8 +56,8 @@ class Dataset:
     version: int = 1
     content_sha256: str | None = None
     same_content_as: str | None = None
-    lineage: JSON | None = None
-    used_by: JSON = field(default_factory=dict, compare=False)
+    lineage: Lineage | None = None
+    used_by: UsedBy = field(default_factory=lambda: cast("UsedBy", {}), compare=False)
 
     @classmethod
     def from_json(cls, body: JSON) -> Dataset:
@@ -77,7 +79,7 @@ class Dataset:
             content_sha256=body.get("content_sha256"),
             same_content_as=body.get("same_content_as"),
             lineage=body.get("lineage"),
-            used_by=dict(body.get("used_by") or {}),
+            used_by=cast("UsedBy", dict(body.get("used_by") or {})),
         )
 
 

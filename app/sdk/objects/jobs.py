@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from app.sdk.answers.jobs import JobAttempt, JobEstimate, JobQueue, StatusChange
 from app.sdk.objects.fields import JSON, TERMINAL_STATUSES, read_time
 
 
@@ -60,7 +61,10 @@ class JobError:
 
 @dataclass(frozen=True)
 class Job:
-    """A training job. `models` are ids; `spec` is every setting as it is run."""
+    """A training job. `models` are ids; `spec` is every setting as it is run.
+
+    `queue` says where it stands while it waits, and is None otherwise.
+    """
 
     id: str
     name: str | None
@@ -73,14 +77,14 @@ class Job:
     arms: tuple[str, ...]
     spec: JSON
     progress: JobProgress
-    queue: JSON
-    attempts: tuple[JSON, ...]
-    status_history: tuple[JSON, ...]
+    queue: JobQueue | None
+    attempts: tuple[JobAttempt, ...]
+    status_history: tuple[StatusChange, ...]
     error: JobError | None
     models: tuple[str, ...]
-    labels: JSON
+    labels: dict[str, str]
     priority: int
-    estimate: JSON
+    estimate: JobEstimate | None
     stop_reason: str | None
     created_at: datetime | None
     started_at: datetime | None
@@ -108,14 +112,14 @@ class Job:
             arms=tuple(body.get("arms") or ()),
             spec=dict(body.get("spec") or {}),
             progress=JobProgress.from_json(body.get("progress") or {}),
-            queue=dict(body.get("queue") or {}),
+            queue=body.get("queue"),
             attempts=tuple(body.get("attempts") or ()),
             status_history=tuple(body.get("status_history") or ()),
             error=JobError.from_json(error) if error else None,
             models=tuple(body.get("models") or ()),
             labels=dict(body.get("labels") or {}),
             priority=int(body.get("priority") or 0),
-            estimate=dict(body.get("estimate") or {}),
+            estimate=body.get("estimate"),
             stop_reason=body.get("stop_reason"),
             created_at=read_time(body.get("created_at")),
             started_at=read_time(body.get("started_at")),

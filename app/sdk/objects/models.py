@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from app.sdk.answers.models import AliasMove, ModelWarning
 from app.sdk.objects.fields import JSON, read_time
 
 
@@ -39,7 +40,7 @@ class Model:
     files: tuple[ModelFile, ...]
     created_at: datetime | None
     raw: JSON = field(repr=False, compare=False)
-    warnings: tuple[JSON, ...] = ()
+    warnings: tuple[ModelWarning, ...] = ()
 
     @classmethod
     def from_json(cls, body: JSON) -> Model:
@@ -71,7 +72,7 @@ class Alias:
     model: str
     version: int
     gates: tuple[JSON, ...]
-    history: tuple[JSON, ...]
+    history: tuple[AliasMove, ...]
     moved_at: datetime | None
     raw: JSON = field(repr=False, compare=False)
 
