@@ -31,7 +31,7 @@ from app.models import routes as models
 from app.observability import RequestContextMiddleware
 from app.openapi import describe_openapi
 from app.problems import add_problem_handlers
-from app.query_parameters import refuse_unknown
+from app.query_parameters import RefuseUnknown
 from app.queue import CeleryQueue, make_celery
 from app.rate_limits import Buckets, RateLimitMiddleware
 from app.storage.database import DatabaseBlobStore
@@ -111,7 +111,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     add_idempotency(application)
     describe_openapi(application)
 
-    version_1 = APIRouter(prefix="/v1", dependencies=[Depends(refuse_unknown)])
+    version_1 = APIRouter(prefix="/v1", dependencies=[Depends(RefuseUnknown())])
     version_1.include_router(datasets.router)
     version_1.include_router(dataset_versions.router)
     version_1.include_router(uploads.router)

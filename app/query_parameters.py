@@ -23,25 +23,37 @@ from app.errors import ErrorItem, UploadInterruptedError, ValidationFailed
 _UNKNOWN = "This operation does not know it."
 
 
-async def refuse_unknown(request: Request) -> None:
-    """Refuse what the request's operation does not know, and two values of a parameter that takes one.
+class RefuseUnknown:
+    """A dependency of all operations; what each takes is gathered once, at its first request with a query."""
 
-    Raises:
-        ValidationFailed: `errors` have every query parameter that is unknown (code `unknown_field`) or given
-            twice (`repeated`), and, where a POST takes no body, every field of one.
-        UploadInterruptedError: The connection ended before such a body did.
+    def __init__(self) -> None:
+        # By identity, as routes have no hash; a route that is kept here keeps its id for itself.
+        self._known: dict[int, tuple[APIRoute, Mapping[str, bool]]] = {}
 
-    """
-    route = request.scope.get("route")
-    if not isinstance(route, APIRoute):
-        return
-    given = request.query_params.multi_items()
-    items = _faults(Counter(name for name, _ in given), _parameters(route.dependant)) if given else []
-    if request.method == "POST" and route.body_field is None and not is_streamed(request.scope):
-        items += await _unknown_fields(request)
-    if items:
-        detail = "; ".join(f"{item.pointer}: {item.message}" for item in items[:3])
-        raise ValidationFailed(detail, errors=items[:100])
+    async def __call__(self, request: Request) -> None:
+        """Refuse what the request's operation does not know, and two values of a parameter that takes one.
+
+        Raises:
+            ValidationFailed: `errors` have every query parameter that is unknown (code `unknown_field`) or
+                given twice (`repeated`), and, where a POST takes no body, every field of one.
+            UploadInterruptedError: The connection ended before such a body did.
+
+        """
+        route = request.scope.get("route")
+        if not isinstance(route, APIRoute):
+            return
+        given = request.query_params.multi_items()
+        items = _faults(Counter(name for name, _ in given), self._parameters(route)) if given else []
+        if request.method == "POST" and route.body_field is None and not is_streamed(request.scope):
+            items += await _unknown_fields(request)
+        if items:
+            detail = "; ".join(f"{item.pointer}: {item.message}" for item in items[:3])
+            raise ValidationFailed(detail, errors=items[:100])
+
+    def _parameters(self, route: APIRoute) -> Mapping[str, bool]:
+        if id(route) not in self._known:
+            self._known[id(route)] = (route, parameters_of(route.dependant))
+        return self._known[id(route)][1]
 
 
 def _faults(counts: Mapping[str, int], known: Mapping[str, bool]) -> list[ErrorItem]:
@@ -57,7 +69,7 @@ def _faults(counts: Mapping[str, int], known: Mapping[str, bool]) -> list[ErrorI
     return items
 
 
-def _parameters(dependant: Dependant) -> dict[str, bool]:
+def parameters_of(dependant: Dependant) -> dict[str, bool]:
     """The names of the query parameters of a route; the values say which are lists."""
     found: dict[str, bool] = {}
     for parameter in dependant.query_params:
@@ -67,7 +79,7 @@ def _parameters(dependant: Dependant) -> dict[str, bool]:
         else:
             found[parameter.alias] = _is_list(annotation)
     for below in dependant.dependencies:
-        found |= _parameters(below)
+        found |= parameters_of(below)
     return found
 
 
