@@ -29,6 +29,7 @@ from worker.training.reporting.manifest import MANIFEST_FILE, check_data
 from worker.training.reporting.package import model_files
 from worker.training.reporting.report import build_report
 from worker.training.reporting.results import dataset_facts, measure
+from worker.training.reporting.unperturbed import unperturbed_warnings
 from worker.training.runtime import Runtime
 from worker.training.spec import TrainSpec
 from worker.training.stability.apart import Part
@@ -147,7 +148,7 @@ def run_experiment(
         environment=runtime.environment(device),
         warm_start=warm_start.facts if warm_start is not None else None,
         stability=stability,
-        warnings=cut_short,
+        warnings=[*cut_short, *unperturbed_warnings(results, spec)],
     )
     for warning in report["warnings"]:
         heard.event(warning["code"], warning["message"], {"arm": warning["arm"]})

@@ -73,7 +73,10 @@ class OutOfTimeError(TrainingError):
     """The run was told to finish before it had a single epoch to choose a model from."""
 
     code = "max_runtime_exceeded"
-    hint = "Raise max_runtime, lower validate_every or warmup_epochs, or ask for fewer arms or seeds."
+    hint = (
+        "Raise max_runtime, lower validate_every, warmup_epochs or epsilon_ramp_epochs, or ask for fewer arms "
+        "or seeds."
+    )
 
 
 class AttacksCutShort(Exception):  # noqa: N818 - not an error: the run was told to conclude

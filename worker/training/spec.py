@@ -9,12 +9,13 @@ An empty spec is a full spec: every field has a default. Unknown fields are refu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from worker.training.misfits import misfits
 from worker.training.presets import PresetName, expanded
 from worker.training.setting_types import Distinct, Fraction, Seed
 
@@ -163,7 +164,8 @@ class AdversarySettings(_Settings):
     """The adversarial losses are added at every n-th step after the warm-up, n this number; the others are
     standard steps."""
     epsilon_ramp_epochs: int = Field(default=0, ge=0, le=100_000)
-    """Epochs after the warm-up over which ε1 and ε2 grow linearly from 0; 0 starts with all of them."""
+    """Epochs after the warm-up over which ε1 and ε2 grow linearly from 0; no model is chosen before they end.
+    0 starts with all of both."""
     perturb_towards: PerturbTowards = "gradient"
     """Where arms `adversarial` and `cascade` move history embeddings: along the `gradient`, or towards the
     worst to first order of some `items` drawn alike for a window (not the paper's)."""
@@ -219,6 +221,11 @@ class TrainSpec(DataSettings, ModelSettings, OptimiserSettings, AdversarySetting
     preset: PresetName | None = None
     """A starting point for the model's settings, `paper` or `strong`; settings given beside it go first."""
 
+    @property
+    def whole_epsilon_after(self) -> int:
+        """Epochs of warm-up and ramp together: from the next one on a model may be chosen, in every arm."""
+        return self.warmup_epochs + self.epsilon_ramp_epochs
+
     @model_validator(mode="before")
     @classmethod
     def _resolve(cls, given: Any) -> Any:
@@ -249,53 +256,12 @@ class TrainSpec(DataSettings, ModelSettings, OptimiserSettings, AdversarySetting
                 loc=(field,),
                 input=getattr(self, field),
             )
-            for field, fault in self._misfits()
+            for field, fault in misfits(self)
         ]
         if faults:
             # Raised as this, each fault points at its field; a ValueError would point at the whole spec.
             raise ValidationError.from_exception_data(type(self).__name__, faults)
         return self
-
-    def _misfits(self) -> Iterator[tuple[str, str]]:
-        """Yield (field, what is wrong) for settings that do not go with others."""
-        if self.warmup_epochs >= self.epochs:
-            yield (
-                "warmup_epochs",
-                f"warmup_epochs ({self.warmup_epochs}) must be less than epochs ({self.epochs}): "
-                "no model may be chosen before the warm-up ends",
-            )
-        if self.stability_changes and self.warmup_epochs >= self.stability_epochs:
-            yield (
-                "stability_epochs",
-                f"stability_epochs ({self.stability_epochs}) must be more than warmup_epochs "
-                f"({self.warmup_epochs}): otherwise no arm meets its adversary",
-            )
-        if self.learning_rate_warmup_epochs > self.epochs:
-            yield (
-                "learning_rate_warmup_epochs",
-                f"learning_rate_warmup_epochs ({self.learning_rate_warmup_epochs}) must not be more than "
-                f"epochs ({self.epochs})",
-            )
-        if self.model == "sasrec" and self.hidden_size % self.heads:
-            yield "heads", f"heads ({self.heads}) must divide hidden_size ({self.hidden_size})"
-        if self.model != "sasrec" and self.block == "ligr":
-            yield "block", f"block ligr is self-attention's and needs model sasrec, not {self.model}"
-        if self.perturb_share is not None and self.perturb_towards != "items":
-            yield (
-                "perturb_share",
-                f"perturb_share needs perturb_towards items, not {self.perturb_towards}",
-            )
-        if self.negative_sampling == "popularity" and self.loss != "sampled_softmax":
-            yield (
-                "negative_sampling",
-                f"negative_sampling popularity needs loss sampled_softmax, not {self.loss}",
-            )
-        for field in ("arms", "seeds", "attack_positions", "attack_counts", "attack_replacements"):
-            values = getattr(self, field)
-            if len(set(values)) != len(values):
-                yield field, f"{field} names a value twice: {list(values)}"
-        if self.seed != self.seeds[0]:
-            yield "seed", f"seed ({self.seed}) must be the first of seeds {list(self.seeds)}; give either one"
 
 
 def start_misfits(spec: TrainSpec, trained: Mapping[str, Any]) -> list[str]:

@@ -209,6 +209,17 @@ def test_figures_of_other_test_targets_are_not_taken_over() -> None:
     assert reports[1] != reports[0]
 
 
+def test_an_arm_whose_turn_never_comes_is_warned_of() -> None:
+    short = {**SMALL, "epochs": 2, "warmup_epochs": 1, "perturb_every": 900, "attack_positions": []}
+    heard = Recorder()
+    spec = TrainSpec.model_validate({**short, "arms": ["standard", "cascade"]})
+    report = run(spec, heard, MemoryCheckpoints()).report
+    named = [(row["code"], row["arm"]) for row in report["warnings"] if row["code"] == "never_perturbed"]
+    assert named == [("never_perturbed", "cascade")]
+    assert "Cascade, seed 0 never met its adversary" in report["verdict"]
+    assert "never_perturbed" in [kind for kind, _ in heard.events]
+
+
 def test_users_who_have_seen_everything_are_told_of() -> None:
     rows = [("all", f"i{item}") for item in (0, 1, 2, 3, 4, 0, 1)]
     rows += [(f"u{user}", f"i{(user + at) % 5}") for user in range(20) for at in range(4)]

@@ -38,6 +38,10 @@ def test_seed_is_the_first_of_seeds() -> None:
         ({"epoch": 3}, "Extra inputs"),
         ({"epochs": 0}, "greater than or equal to 1"),
         ({"epochs": 5, "warmup_epochs": 5}, "must be less than epochs"),
+        (
+            {"epochs": 20, "warmup_epochs": 10, "epsilon_ramp_epochs": 10},
+            "together must be less than epochs",
+        ),
         ({"hidden_size": 50, "heads": 4}, "must divide"),
         ({"arms": ["standard", "standard"]}, "names a value twice"),
         ({"learning_rate": float("nan")}, "finite"),
@@ -55,6 +59,10 @@ def test_faults_are_refused(given: dict[str, object], complaint: str) -> None:
     ("given", "field"),
     [
         ({"epochs": 5, "warmup_epochs": 5}, "warmup_epochs"),
+        ({"epochs": 20, "warmup_epochs": 20, "epsilon_ramp_epochs": 1}, "warmup_epochs"),
+        ({"epochs": 20, "epsilon_ramp_epochs": 1000}, "epsilon_ramp_epochs"),
+        ({"stability_changes": 1, "stability_epochs": 10}, "stability_epochs"),
+        ({"stability_changes": 1, "stability_epochs": 15, "epsilon_ramp_epochs": 5}, "stability_epochs"),
         ({"epochs": 5, "learning_rate_warmup_epochs": 6}, "learning_rate_warmup_epochs"),
         ({"hidden_size": 50, "heads": 4}, "heads"),
         ({"model": "gru4rec", "block": "ligr"}, "block"),

@@ -74,9 +74,10 @@ class ArmRun:
     def train_to(self, last_epoch: int, *, choose: bool) -> StopReason:
         """Train until `last_epoch` is finished, patience has run out or the time is over; say which.
 
-        With `choose` false (the warm-up) nothing is validated, chosen or stopped early. Raises Stopped when
-        the world asks for it, OutOfTimeError when it asks to finish and there is no epoch to choose (the
-        progress is saved), DivergedError when a loss or gradient is not finite.
+        With `choose` false (the warm-up), and while ε grows, nothing is validated, chosen or stopped early:
+        all arms share the first epoch that may be chosen. Raises Stopped when the world asks for it,
+        OutOfTimeError when it asks to finish and there is no epoch to choose (the progress is saved),
+        DivergedError when a loss or gradient is not finite.
         """
         every = DEFERRED_STEPS if self.device.type == "cuda" else 1
         self._guard = FiniteGuard(self.arm, self.seed, self.batches.n_batches, every=every)
@@ -94,7 +95,8 @@ class ArmRun:
             self._guard.read()
             epoch = state.epoch + 1
             validation = None
-            if choose and (epoch % self.spec.validate_every == 0 or epoch == last_epoch):
+            may_choose = choose and epoch > self.spec.whole_epsilon_after
+            if may_choose and (epoch % self.spec.validate_every == 0 or epoch == last_epoch):
                 validation = validate_and_choose(state, self.validate, epoch, min_epochs=self.spec.min_epochs)
             self._report(epoch, validation, time.monotonic() - began)
             state.epoch, state.cursor = epoch, 0

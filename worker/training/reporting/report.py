@@ -38,7 +38,7 @@ def build_report(
     facts: of `dataset_facts`. results: one an arm and seed. baselines: "popularity", "markov". cascade: of
     `cascade_facts`. An arm's own figures are means over its seeds; `seeds[]` holds each. Raises ValueError
     when a figure is not finite. warm_start: of `WarmStart.facts`; stability: of
-    `Stability.run`. warnings: of `cut_short_warnings`.
+    `Stability.run`. warnings: of `cut_short_warnings` and `unperturbed_warnings`.
     """
     arms = {arm: _arm([result for result in results if result.arm == arm]) for arm in _names(results)}
     measured = {name: measured_body(baseline) for name, baseline in baselines.items()}

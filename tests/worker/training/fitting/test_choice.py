@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.worker.training.fitting.runs import (
     Ear,
     assert_same_weights,
@@ -9,6 +11,7 @@ from tests.worker.training.fitting.runs import (
     spec_of,
     trainer,
 )
+from worker.training.spec import Arm
 
 
 def test_the_best_epoch_is_chosen_and_patience_ends_the_arm() -> None:
@@ -40,3 +43,12 @@ def test_validation_keeps_its_interval_but_never_misses_the_last_epoch() -> None
     ear = Ear()
     trainer(spec_of(epochs=9, validate_every=4), ear=ear).train("standard", 0)
     assert [metrics.epoch for metrics in ear.epochs if metrics.validation] == [4, 8, 9]
+
+
+@pytest.mark.parametrize("arm", ["standard", "cascade"])
+def test_no_epoch_of_the_ramp_is_chosen_in_any_arm(arm: Arm) -> None:
+    ear = Ear()
+    spec = spec_of(epochs=7, epsilon_ramp_epochs=3, min_epochs=0, patience=1)
+    outcome = trainer(spec, ear=ear, validate=scripted([0.9, 0.1])).train(arm, 0)
+    assert (outcome.best_epoch, outcome.epochs) == (6, 7)
+    assert [metrics.epoch for metrics in ear.epochs if metrics.validation] == [6, 7]
