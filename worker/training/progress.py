@@ -74,8 +74,8 @@ class OutOfTimeError(TrainingError):
 
     code = "max_runtime_exceeded"
     hint = (
-        "Raise max_runtime, lower validate_every, warmup_epochs or epsilon_ramp_epochs, or ask for fewer arms "
-        "or seeds."
+        "Raise max_runtime, lower validate_every, warmup_epochs or epsilon_ramp_epochs, or ask for fewer "
+        "arms or seeds."
     )
 
 
