@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
 from types import NoneType, UnionType
 from typing import Any, Literal, NotRequired, Union, get_args, get_origin, get_type_hints, is_typeddict
@@ -55,10 +55,11 @@ def _of_fields(typed: Any, schema: Schema, document: Schema, *, complete: bool, 
         yield f"{where}.{name}: only in the schema"
     for name in hints.keys() & properties.keys():
         hint, at = hints[name], f"{where}.{name}"
-        optional = get_origin(hint) is NotRequired
+        given = get_origin(hint) is NotRequired
+        optional = given or name in typed.__optional_keys__
         if optional == (complete or name in schema.get("required", ())):
             yield f"{at}: {'may be' if optional else 'is never'} left out, says the type"
-        inner = get_args(hint)[0] if optional else hint
+        inner = get_args(hint)[0] if given else hint
         yield from faults(inner, properties[name], document, complete=complete, where=at)
 
 
@@ -71,10 +72,10 @@ def _of_hint(hint: Any) -> Iterator[tuple[Any, Any]]:
     elif origin is Literal:
         for value in get_args(hint):
             yield repr(value), hint
-    elif is_typeddict(hint) or origin is dict:
+    elif is_typeddict(hint) or origin in {dict, Mapping}:
         yield "object", hint
     else:
-        yield ("array", hint) if origin in {list, tuple} else (_SCALARS[hint], hint)
+        yield ("array", hint) if origin in {list, tuple, Sequence} else (_SCALARS[hint], hint)
 
 
 def _of_schema(schema: Schema, document: Schema) -> Iterator[tuple[Any, Schema]]:

@@ -25,10 +25,26 @@ class MetricDifference:
     significant: bool
     n: int
 
+    @classmethod
+    def from_json(cls, body: JSON) -> MetricDifference:
+        """Read one of a thing's `metrics`."""
+        return cls(
+            value=float(body["value"]),
+            baseline=float(body["baseline"]),
+            difference=float(body["difference"]),
+            low=float(body["low"]),
+            high=float(body["high"]),
+            significant=bool(body["significant"]),
+            n=int(body["n"]),
+        )
+
 
 @dataclass(frozen=True)
 class ComparedThing:
-    """An arm of a job, a model or an evaluation (`type`); its differences from the baseline, by metric."""
+    """An arm of a job, a model or an evaluation (`type`); its differences from the baseline, by metric.
+
+    `job`, `model` and `evaluation` are the ids of what the figures are of, as far as there are such.
+    """
 
     type: str
     id: str
@@ -36,6 +52,9 @@ class ComparedThing:
     arm: str
     seeds: tuple[int, ...]
     metrics: Mapping[str, MetricDifference]
+    job: str | None = None
+    model: str | None = None
+    evaluation: str | None = None
 
     @classmethod
     def from_json(cls, body: JSON) -> ComparedThing:
@@ -46,19 +65,37 @@ class ComparedThing:
             name=str(body["name"]),
             arm=str(body["arm"]),
             seeds=tuple(body["seeds"]),
-            metrics={name: MetricDifference(**one) for name, one in body.get("metrics", {}).items()},
+            metrics={name: MetricDifference.from_json(one) for name, one in body.get("metrics", {}).items()},
+            job=body.get("job"),
+            model=body.get("model"),
+            evaluation=body.get("evaluation"),
         )
 
 
 @dataclass(frozen=True)
+class ProtocolDifference:
+    """A field in which what has this `id` was not measured as the baseline was."""
+
+    id: str
+    field: str
+    baseline: Any
+    value: Any
+
+
+@dataclass(frozen=True)
 class Comparison:
-    """Differences of others from a baseline; not paired when they were not measured alike."""
+    """Differences of others from a baseline; not paired when they were not measured alike.
+
+    `protocol_hash` is that of all of them, None where it is not one; then `protocol_differences` says why.
+    """
 
     paired: bool
     baseline: ComparedThing
     others: tuple[ComparedThing, ...]
     verdict: str
     raw: JSON = field(repr=False, compare=False)
+    protocol_hash: str | None = None
+    protocol_differences: tuple[ProtocolDifference, ...] = ()
 
     @classmethod
     def from_json(cls, body: JSON) -> Comparison:
@@ -69,6 +106,11 @@ class Comparison:
             others=tuple(ComparedThing.from_json(one) for one in body["others"]),
             verdict=str(body["verdict"]),
             raw=body,
+            protocol_hash=body.get("protocol_hash"),
+            protocol_differences=tuple(
+                ProtocolDifference(str(one["id"]), str(one["field"]), one["baseline"], one["value"])
+                for one in body.get("protocol_differences") or ()
+            ),
         )
 
 

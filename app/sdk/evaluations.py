@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, cast
+from typing import Unpack, cast
 
 from app.sdk.answers.deletions import EvaluationDeleted
 from app.sdk.errors import WaitTimeoutError
@@ -14,6 +14,7 @@ from app.sdk.objects.datasets import Dataset
 from app.sdk.objects.fields import JSON, TERMINAL_STATUSES, id_of, read_time
 from app.sdk.objects.models import Model
 from app.sdk.reports import EvaluationReport
+from app.sdk.settings import EvaluationSettings
 from app.sdk.transport import Transport
 
 
@@ -67,7 +68,12 @@ class Evaluations:
         self._transport = transport
 
     def create(
-        self, model: str | Model, dataset: str | Dataset, *, name: str | None = None, **settings: Any
+        self,
+        model: str | Model,
+        dataset: str | Dataset,
+        *,
+        name: str | None = None,
+        **settings: Unpack[EvaluationSettings],
     ) -> Evaluation:
         """Measure a model (its id, `name@alias`, …) on a data set, in the background.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from typing import Any, Literal, cast
+from typing import Any, Literal, Unpack, cast
 
 from app.sdk.answers.deletions import JobDeleted
 from app.sdk.errors import RateLimitedError, ServerError, ServiceUnreachableError, WaitTimeoutError
@@ -14,6 +14,7 @@ from app.sdk.objects.datasets import Dataset
 from app.sdk.objects.estimates import JobValidation
 from app.sdk.objects.fields import id_of
 from app.sdk.objects.jobs import Job
+from app.sdk.settings import JobSettings
 
 _LONG_POLL = 30.0
 
@@ -21,7 +22,7 @@ _LONG_POLL = 30.0
 class Jobs(JobRecords):
     """`client.jobs`."""
 
-    def create(self, dataset: str | Dataset, **settings: Any) -> Job:
+    def create(self, dataset: str | Dataset, **settings: Unpack[JobSettings]) -> Job:
         """Submit a training job; `settings` are the training settings by name (`client.capabilities()`).
 
         `client.jobs.create("ds_…")` is a full job. ValidationFailedError points at each wrong setting,
@@ -31,7 +32,11 @@ class Jobs(JobRecords):
         return Job.from_json(self._transport.json("POST", "/v1/jobs", body=body))
 
     def validate(
-        self, dataset: str | Dataset, *, estimate: Literal["probe"] | None = None, **settings: Any
+        self,
+        dataset: str | Dataset,
+        *,
+        estimate: Literal["probe"] | None = None,
+        **settings: Unpack[JobSettings],
     ) -> JobValidation:
         """Check a job without submitting it: every setting as it would be run, and an estimate.
 

@@ -18,6 +18,7 @@ from app.db.models.job_file import JobFile
 from app.db.session import Database
 from app.evaluations.life import claim
 from app.sdk.client import SteadyRank
+from app.sdk.comparisons import Comparison
 from app.storage.database import DatabaseBlobStore
 from tests.trained_jobs import log_of, store_log, train_job
 from worker.evaluation_run import run_evaluation
@@ -91,6 +92,8 @@ def test_two_jobs_by_one_arm_in_the_sdk_and_on_the_command_line(
     assert figure.low <= figure.difference <= figure.high
     assert found.verdict.startswith("Cascade of first against cascade of wider: ")
     assert found.verdict in page
+    assert (found.protocol_hash, found.protocol_differences) == (plain["protocol_hash"], ())
+    assert (other.job, other.model, other.evaluation) == (trained.a, None, None)
     monkeypatch.setenv("STEADYRANK_API_KEY", api_key)
     monkeypatch.setenv("COLUMNS", "200")
     run = ["--url", service_url, "compare", trained.b, trained.a, "--arm", "cascade"]
@@ -155,6 +158,8 @@ def test_what_was_not_measured_alike_is_refused_by_name(
     body = compared(client, **query, allow_mixed="true")
     assert (body["paired"], body["protocol_hash"]) == (False, None)
     assert "were not measured alike (protocol.max_length differs)" in body["verdict"]
+    (why,) = Comparison.from_json(body).protocol_differences
+    assert (why.id, why.field, why.baseline, why.value) == (shorter, "protocol.max_length", 6, 5)
     other = store_log(resources, log_of(30), "other.csv")
     elsewhere, _ = train_job(resources, other)
     answer = client.get("/v1/compare", params={"jobs": f"{trained.a},{elsewhere}"}).json()

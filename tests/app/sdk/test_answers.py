@@ -15,6 +15,7 @@ from app.openapi import operations
 from app.sdk.aliases import ModelAliases
 from app.sdk.answers.models import Condition
 from app.sdk.client import SteadyRank
+from app.sdk.comparisons import ComparedThing, Comparison, MetricDifference, ProtocolDifference
 from app.sdk.datasets import Datasets
 from app.sdk.evaluations import Evaluations
 from app.sdk.job_records import JobRecords
@@ -94,6 +95,35 @@ def test_answers_and_conditions_of_an_alias() -> None:
     hint = returned(ModelAliases.check_alias)
     assert list(faults(hint, schemas["AliasValidation"], document(), complete=True)) == []
     assert list(faults(Condition, schemas["Condition"], document())) == []
+
+
+@pytest.mark.parametrize(
+    ("method", "component", "named"),
+    [
+        (Jobs.create, "JobCreate", {"dataset"}),
+        (Jobs.validate, "JobCreate", {"dataset"}),
+        (Evaluations.create, "EvaluationCreate", {"model", "dataset", "name"}),
+    ],
+)
+def test_settings_are_taken_by_name(method: Callable[..., Any], component: str, named: set[str]) -> None:
+    (settings,) = get_args(get_type_hints(method)["settings"])
+    schema = document()["components"]["schemas"][component]
+    left = {name: field for name, field in schema["properties"].items() if name not in named}
+    assert list(faults(settings, {"type": "object", "properties": left}, document())) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "component"),
+    [
+        (Comparison, "Comparison"),
+        (ComparedThing, "ComparedOther"),
+        (MetricDifference, "MetricDifference"),
+        (ProtocolDifference, "ProtocolDifference"),
+    ],
+)
+def test_a_comparison_has_all_fields(kind: type, component: str) -> None:
+    properties = document()["components"]["schemas"][component]["properties"]
+    assert {field.name for field in dataclasses.fields(kind)} - {"raw"} == properties.keys() - {"object"}
 
 
 def test_every_method_says_what_it_returns() -> None:
