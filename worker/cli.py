@@ -27,7 +27,7 @@ from worker.training.experiment import ExperimentResult, run_experiment
 from worker.training.fitting.checkpoint_folder import FolderCheckpoints
 from worker.training.fitting.warm_start import InitialModel
 from worker.training.progress import CheckpointUnreadableError, DataError, Stopped, TrainingError
-from worker.training.reporting.manifest import DEFAULT_TOLERANCE
+from worker.training.reporting.reproduction import DEFAULT_TOLERANCE
 from worker.training.runtime import DeviceUnavailableError, Runtime
 from worker.training.spec import TrainSpec
 
@@ -77,7 +77,8 @@ def train(
 
     Interrupted (Ctrl-C, a power cut) and started again with the same settings, it goes on where it was.
     With --from-manifest the settings, device and threads are the manifest's, other data are refused, and the
-    answer is 'bit-equal', 'within tolerance' or 'different' with the first field that differs.
+    answer is 'bit-equal', 'within tolerance' or 'different' with the first field that differs. Where its run
+    started from a model, --init-from names that model's folder; another is refused.
     Exit codes: 0 done (bit-equal), 1 training failed, 2 bad input, 5 within tolerance, 6 different,
     130 interrupted.
     """
@@ -89,6 +90,9 @@ def train(
             "--from-manifest brings all settings: leave out --spec, --set, --arms and --preset."
         )
     wanted = again.spec if again else read_training_spec(spec, settings or [], split_names(arms), preset)
+    start = again.initial(init_from) if again else init_from
+    if start is not None:
+        wanted = wanted.model_copy(update={"init_from": str(start)})
     runtime = Runtime(
         device if device is not None else again.device if again else "auto",
         threads if threads is not None else again.threads if again else 0,
@@ -101,8 +105,6 @@ def train(
         raise typer.Exit(BAD_INPUT) from error
     _say(console, f"{path.name}: {read.format}, columns {read.columns}, {read.stats}")
     _show_problems(console, read.problems)
-    if init_from is not None:
-        wanted = wanted.model_copy(update={"init_from": str(init_from)})
     prepare_folder(output)
     checkpoints = FolderCheckpoints(output / "checkpoints")
     with interruptible(console) as progress:

@@ -11,7 +11,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from app.cli.exits import DIFFERENT, OK, WITHIN_TOLERANCE, UsageProblemError
-from worker.training.reporting.manifest import FORMAT, SCHEMA_VERSION, Comparison, compare_manifests
+from worker.training.reporting.manifest import FORMAT, SCHEMA_VERSION
+from worker.training.reporting.reproduction import Comparison, compare_manifests
 from worker.training.spec import TrainSpec
 
 EXIT_CODES = {"bit-equal": OK, "within tolerance": WITHIN_TOLERANCE, "different": DIFFERENT}
@@ -34,6 +35,28 @@ class Reproduction:
     def device(self) -> str:
         """Device of the manifest's run."""
         return str(self.manifest["determinism"]["device"])
+
+    def initial(self, folder: Path | None) -> Path | None:
+        """Return the folder of the model to start from; None where the manifest's run started from none.
+
+        folder: the one given; without it the manifest's own name has to be one. Whether it is the same model
+        is found out before training, by its hash. Raises UsageProblemError.
+        """
+        named = self.spec.init_from
+        if named is None and folder is not None:
+            raise UsageProblemError(
+                "--init-from: the manifest's run started from no model.", hint="Leave --init-from out."
+            )
+        if named is None or folder is not None:
+            return folder
+        if Path(named).is_dir():
+            return Path(named)
+        digest = self.manifest["data"].get("initial_sha256")
+        known = f" (data.initial_sha256 {digest})" if digest else ""
+        raise UsageProblemError(
+            f"The manifest's run started from the weights of {named}{known}, which is no folder here.",
+            hint="Name that model's folder with --init-from; `steadyrank models download MODEL` writes one.",
+        )
 
     def compare(self, found: Mapping[str, Any], tolerance: float) -> Comparison:
         """Judge the new run's manifest."""

@@ -101,6 +101,44 @@ def test_other_data_are_refused_before_training(log: Path, manifest: Path, tmp_p
         assert "epoch 1" not in refused.stderr
 
 
+def test_a_run_that_started_from_a_model_needs_that_model(log: Path, manifest: Path, tmp_path: Path) -> None:
+    first = log.parent / "first" / "models" / "cascade-seed1"
+    folder, spec = tmp_path / "warm", log.parent / "spec.json"
+    short = ("epochs=3", "stability_changes=0", "attack_counts=[1]", 'attack_positions=["end"]')
+    settings = [part for one in short for part in ("--set", one)]
+    options = ["--spec", spec, *settings, "--threads", 1]
+    warm = train(log, "-o", folder, *options, "--init-from", first)
+    assert warm.exit_code == 0, warm.output
+    digest = json.loads((folder / "manifest.json").read_text())["data"]["initial_sha256"]
+    assert digest == json.loads((folder / "report.json").read_text())["warm_start"]["sha256"]
+
+    # As a service writes it: a model has an id there, which is no folder anywhere.
+    of_job = changed(
+        folder / "manifest.json", tmp_path, lambda body: body["spec"].update(init_from="mdl_earlier")
+    )
+    unnamed = train(log, "--from-manifest", of_job, "-o", tmp_path / "out")
+    assert unnamed.exit_code == 2
+    for part in ("the weights of mdl_earlier", digest, "--init-from"):
+        assert part in " ".join(unnamed.stderr.split())
+    other = train(
+        log,
+        "--from-manifest",
+        of_job,
+        "-o",
+        tmp_path / "out",
+        "--init-from",
+        folder / "models" / "cascade-seed1",
+    )
+    assert other.exit_code == 2
+    assert f"data.initial_sha256 was {digest} and is" in other.stderr
+    assert "epoch 1" not in other.stderr
+    again = train(log, "--from-manifest", of_job, "-o", tmp_path / "out", "--init-from", first)
+    assert (again.exit_code, again.stdout.split()[-1]) == (0, "bit-equal"), again.output
+    cold = train(log, "--from-manifest", manifest, "-o", tmp_path / "out", "--init-from", first)
+    assert cold.exit_code == 2
+    assert "started from no model" in cold.stderr
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

@@ -83,9 +83,9 @@ def run_experiment(
     the world asks for it, and TrainingError (DataError, DivergedError, CheckpointUnreadableError, …). Asked
     to finish, it ends the arm in training with its best epoch so far, leaves out those not begun, and
     measures what there is; OutOfTimeError when that is nothing. Asked to conclude, it leaves out attacks too.
-    `expected` is the `data` of a manifest: other data are a DataError before anything is trained. `initial`
-    is the model that `spec.init_from` names; DataError when it does not fit, ValueError for one without the
-    other.
+    `expected` is the `data` of a manifest: other data, or other weights to start from, are a DataError before
+    anything is trained. `initial` is the model that `spec.init_from` names; DataError when it does not fit,
+    ValueError for one without the other.
     """
     if (spec.init_from is None) != (initial is None):
         raise ValueError("spec.init_from and the initial model belong together")
@@ -113,7 +113,7 @@ def run_experiment(
     heard.note_warm_start(warm_start)
     facts = dataset_facts(split, sequences, trainer.windows)
     if expected is not None:
-        check_data(expected, facts)
+        check_data(expected, facts, warm_start.identity if warm_start is not None else None)
     heard.note_saturation(trainer.saturated_users)
     outcomes, results, not_run = train_arms(
         trainer, spec, split, heard=heard, checkpoints=checkpoints, content=facts["content_sha256"]

@@ -1,36 +1,27 @@
 """The manifest: what a run was made of and what it made, by hash, so that it can be done again and compared.
 
-`compare_manifests` is the judge of `steadyrank train --from-manifest`.
+`reproduction.compare_manifests` is the judge of a run done again.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
-from itertools import zip_longest
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from worker.training.data.split import Split
-from worker.training.portable import WEIGHTS_FILE
 from worker.training.progress import DataError
 from worker.training.spec import TrainSpec
 
 FORMAT = "steadyrank-manifest"
 SCHEMA_VERSION = 1
 MANIFEST_FILE = "manifest.json"
-DEFAULT_TOLERANCE = 0.002
-"""How far a figure between 0 and 1 may be from the manifest's to count as the same within tolerance."""
-
-_BESIDE = frozenset({"rank_shift_mean", "rank_shift_median", "kept", "intervals"})
-"""Not held to the tolerance: places, no shares; a quotient of two figures that are, which magnifies how far
-they are off; and what resamples of the same figures give."""
-
-Verdict = Literal["bit-equal", "within tolerance", "different"]
+INITIAL = "initial_sha256"
+"""Name in `data` of the hash of the earlier model that training started from."""
 
 
 def build_manifest(
@@ -56,6 +47,7 @@ def build_manifest(
             "split_sha256": split_hash(split),
             "item_map_sha256": _sha256(json.dumps(list(item_ids)).encode()),
             **{name: report["dataset"][name] for name in ("users", "items", "interactions", "eval_users")},
+            **({INITIAL: report["warm_start"]["sha256"]} if report["warm_start"] else {}),
         },
         "spec": spec.model_dump(mode="json"),
         "seeds": list(spec.seeds),
@@ -92,8 +84,13 @@ def build_manifest(
     }
 
 
-def check_data(expected: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
-    """Raise DataError that names the first difference, if `facts` are not of the manifest's `data`."""
+def check_data(
+    expected: Mapping[str, Any], facts: Mapping[str, Any], initial_sha256: str | None = None
+) -> None:
+    """Raise DataError that names the first difference, if `facts` are not of the manifest's `data`.
+
+    initial_sha256: of the earlier model whose weights training starts from; None where it starts afresh.
+    """
     names = ("interactions", "users", "items", "eval_users", "content_sha256")
     for name in names:
         if name in expected and expected[name] != facts[name]:
@@ -102,10 +99,17 @@ def check_data(expected: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
                 f"data.{name} was {expected[name]} and is {facts[name]}",
                 hint="Give the file that the manifest's run was made on, read with the same columns.",
             )
+    if INITIAL in expected and expected[INITIAL] != initial_sha256:
+        raise DataError(
+            "training would not start from the weights that the manifest's run started from: "
+            f"data.{INITIAL} was {expected[INITIAL]} and is {initial_sha256}",
+            hint="Name the folder of that very model with --init-from.",
+        )
 
 
 def figures_hash(report: Mapping[str, Any]) -> str:
-    """Hash what a report found, without what differs from run to run: times and the machine."""
+    """Hash what a report found, without what differs from run to run: times, the machine, and what the model
+    that training started from is called."""
 
     def timeless(value: Any) -> Any:
         if isinstance(value, Mapping):
@@ -113,6 +117,9 @@ def figures_hash(report: Mapping[str, Any]) -> str:
         return [timeless(one) for one in value] if isinstance(value, list | tuple) else value
 
     found = {name: value for name, value in report.items() if name != "environment"}
+    if found["warm_start"]:
+        found["warm_start"] = {**found["warm_start"], "from": None}
+        found["spec"] = {**found["spec"], "init_from": None}
     return _sha256(json.dumps(timeless(found), sort_keys=True).encode())
 
 
@@ -125,90 +132,6 @@ def split_hash(split: Split) -> str:
         for integers in (*split.histories(phase), split.targets(phase)):
             digest.update(integers.astype("<i8").tobytes())
     return digest.hexdigest()
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """How a run compares with the manifest it was made from; `first_difference` is "" when bit-equal."""
-
-    verdict: Verdict
-    first_difference: str = ""
-
-
-def compare_manifests(
-    expected: Mapping[str, Any], found: Mapping[str, Any], *, tolerance: float = DEFAULT_TOLERANCE
-) -> Comparison:
-    """Judge a run by the manifest it was made from, and name the first field in which they differ.
-
-    Compared are data, spec, protocol, the weights of every model and all figures; not the machine, the
-    drawings, nor the other files of a model, which follow from these. Within tolerance: the same data and
-    spec, and every validation, test and attack figure of every model at most `tolerance` away, but for those
-    that are no shares or follow from others (`_BESIDE`).
-    """
-    differences = list(_differences(_compared(expected), _compared(found), ""))
-    if not differences:
-        return Comparison("bit-equal")
-    first = differences[0]
-    for field in ("data", "spec", "protocol_hash"):
-        if expected.get(field) != found.get(field):
-            return Comparison("different", first)
-    near = _near(expected["results"], found["results"], tolerance)
-    return Comparison("within tolerance" if near else "different", first)
-
-
-def _compared(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a manifest is compared, in the order in which differences are looked for."""
-    models = {f"{one['arm']}, seed {one['seed']}": one["files"][WEIGHTS_FILE] for one in manifest["models"]}
-    results = {f"{one['arm']}, seed {one['seed']}": one for one in manifest["results"]}
-    same = {name: manifest[name] for name in ("data", "spec", "protocol_hash")}
-    return {**same, "results": results, "weights": models, "report": manifest["report"]}
-
-
-def _differences(expected: Any, found: Any, path: str) -> Iterator[str]:
-    if isinstance(expected, Mapping) and isinstance(found, Mapping):
-        for name in dict.fromkeys((*expected, *found)):
-            field = f"{path}.{name}" if path else str(name)
-            if name not in expected or name not in found:
-                yield f"{field} is only in the {'new run' if name in found else 'manifest'}"
-            else:
-                yield from _differences(expected[name], found[name], field)
-    elif isinstance(expected, list) and isinstance(found, list) and len(expected) == len(found):
-        for place, (one, other) in enumerate(zip(expected, found, strict=True)):
-            yield from _differences(one, other, f"{path}[{place}]")
-    elif expected != found:
-        yield f"{path} was {expected!r} and is {found!r}"
-
-
-def _near(
-    expected: Sequence[Mapping[str, Any]], found: Sequence[Mapping[str, Any]], tolerance: float
-) -> bool:
-    if [(one["arm"], one["seed"]) for one in expected] != [(one["arm"], one["seed"]) for one in found]:
-        return False
-    return all(
-        _all_near(figures, others, tolerance)
-        for one, other in zip(expected, found, strict=True)
-        for figures, others in _paired(one, other)
-    )
-
-
-def _paired(
-    expected: Mapping[str, Any], found: Mapping[str, Any]
-) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
-    """What of two results is held against each other: figures of a phase, or of one attack."""
-    for phase in ("validation", "test"):
-        yield expected[phase], found[phase]
-    yield from zip_longest(expected["attacks"], found["attacks"], fillvalue={})
-
-
-def _all_near(expected: Mapping[str, Any], found: Mapping[str, Any], tolerance: float) -> bool:
-    """Whether both have the same figures, each at most `tolerance` away; all else must be equal."""
-    names = expected.keys() - _BESIDE
-    return names == found.keys() - _BESIDE and all(
-        abs(expected[name] - found[name]) <= tolerance
-        if isinstance(expected[name], int | float) and isinstance(found[name], int | float)
-        else expected[name] == found[name]
-        for name in names
-    )
 
 
 def _sha256(content: bytes) -> str:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from tests import reports
-from worker.training.reporting.manifest import compare_manifests, figures_hash
+from worker.training.reporting.manifest import figures_hash
+from worker.training.reporting.reproduction import compare_manifests
 from worker.training.spec import TrainSpec
 
 
