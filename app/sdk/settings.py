@@ -28,8 +28,8 @@ class EvaluationSettings(TypedDict, total=False):
     k_core: int
 
 
-class JobSettings(EvaluationSettings, total=False):
-    """How arms are trained, and the job's name, labels, priority and limits."""
+class TrainingSettings(EvaluationSettings, total=False):
+    """How arms are trained."""
 
     arms: Sequence[Literal["standard", "adversarial", "cascade", "cascade_replacement"]]
     warmup_epochs: int
@@ -86,6 +86,11 @@ class JobSettings(EvaluationSettings, total=False):
     windows_per_user: int
     init_from: str | None
     preset: Literal["paper", "strong"] | None
+
+
+class JobSettings(TrainingSettings, total=False):
+    """The training settings, and what else a job has: a name, labels, a priority, limits."""
+
     name: str | None
     labels: Mapping[str, str]
     priority: int
