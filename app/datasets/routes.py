@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from app.accounts import quotas
+from app.conditions import NOT_MODIFIED, conditional
 from app.datasets import service
 from app.datasets.markdown import as_markdown
 from app.datasets.receiving import received_file
@@ -16,7 +17,7 @@ from app.datasets.version_schemas import FINDING_EXAMPLE
 from app.deps import BlobsDep, DatabaseDep, PageDep, PrincipalDep, SessionDep, SettingsDep
 from app.examples import listed, shown
 from app.idempotency import IdempotentRoute, identify_body
-from app.negotiation import MARKDOWN, wants_markdown
+from app.negotiation import JSON, MARKDOWN, wants_markdown
 from app.pagination import ListOf, list_of
 from app.problems import problem_responses
 from app.storage.serving import BLOB_RESPONSES, serve_blob
@@ -102,15 +103,17 @@ def list_datasets(principal: PrincipalDep, session: SessionDep, page: PageDep) -
     return list_of(service.shown(session, rows), has_more, lambda dataset: dataset)
 
 
-@router.get("/{dataset_id}", responses={**shown(EXAMPLE), **problem_responses(404)})
-def get_dataset(
-    dataset_id: str, response: Response, principal: PrincipalDep, session: SessionDep
-) -> DatasetObject:
+@router.get(
+    "/{dataset_id}",
+    response_model=DatasetObject,
+    responses={**shown(EXAMPLE), **NOT_MODIFIED, **problem_responses(404)},
+)
+def get_dataset(dataset_id: str, request: Request, principal: PrincipalDep, session: SessionDep) -> Response:
     """Show one data set; while it is `validating`, `Retry-After` says when to ask again."""
     dataset = service.get(session, principal.project_id, dataset_id)
-    if dataset.status == "validating":
-        response.headers["Retry-After"] = "1"
-    return service.shown(session, [dataset])[0]
+    headers = {"Retry-After": "1"} if dataset.status == "validating" else None
+    body = service.shown(session, [dataset])[0].model_dump_json()
+    return conditional(request, Response(body, media_type=JSON, headers=headers))
 
 
 @router.get(

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Body, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from app.accounts import quotas
+from app.conditions import NOT_MODIFIED, conditional
 from app.deps import BlobsDep, PageDep, PrincipalDep, SessionDep, SettingsDep
 from app.evaluations import service
 from app.evaluations.schemas import (
@@ -22,7 +23,7 @@ from app.evaluations.schemas import (
 from app.examples import listed, shown
 from app.idempotency import IdempotentRoute
 from app.jobs.light_line import light_line
-from app.negotiation import MARKDOWN, wants_markdown
+from app.negotiation import JSON, MARKDOWN, wants_markdown
 from app.pagination import ListOf, list_of
 from app.problems import problem_responses
 
@@ -67,11 +68,18 @@ def list_evaluations(
     return list_of(rows, has_more, lambda row: EvaluationObject.of(row, line))
 
 
-@router.get("/{evaluation_id}", responses={**shown(EXAMPLE), **problem_responses(404)})
-def get_evaluation(evaluation_id: str, principal: PrincipalDep, session: SessionDep) -> EvaluationObject:
+@router.get(
+    "/{evaluation_id}",
+    response_model=EvaluationObject,
+    responses={**shown(EXAMPLE), **NOT_MODIFIED, **problem_responses(404)},
+)
+def get_evaluation(
+    evaluation_id: str, request: Request, principal: PrincipalDep, session: SessionDep
+) -> Response:
     """Show one evaluation: how far it is, or what it found."""
     row = service.get(session, principal.project_id, evaluation_id)
-    return EvaluationObject.of(row, light_line(session, [row]))
+    body = EvaluationObject.of(row, light_line(session, [row])).model_dump_json()
+    return conditional(request, Response(body, media_type=JSON))
 
 
 @router.get(
@@ -88,6 +96,7 @@ def get_evaluation(evaluation_id: str, principal: PrincipalDep, session: Session
                 },
             },
         },
+        **NOT_MODIFIED,
         **problem_responses(404, 409, 422),
     },
 )
@@ -110,7 +119,7 @@ def get_evaluation_report(
     else:
         response = JSONResponse(row.report)
     response.headers["Vary"] = "Accept"
-    return response
+    return conditional(request, response)
 
 
 @router.post(

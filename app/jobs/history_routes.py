@@ -9,6 +9,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
+from app.conditions import NOT_MODIFIED, conditional
 from app.deps import DatabaseDep, PrincipalDep, SessionDep
 from app.examples import listed, shown
 from app.jobs import examples, history, watching
@@ -41,6 +42,7 @@ LimitQuery = Annotated[int, Query(ge=1, le=1000, description="At most this many.
             },
         },
         204: {"description": "The stream has come to its end: do not connect again"},
+        **NOT_MODIFIED,
         **problem_responses(404, 422),
     },
 )
@@ -76,18 +78,24 @@ async def list_job_events(
             rows, has_more = history.events(session, principal.project_id, job_id, after=after, limit=limit)
             return list_of(rows, has_more, EventObject.of).model_dump_json().encode()
 
-    return Response(await run_in_threadpool(page), media_type=JSON, headers=vary)
+    return conditional(request, Response(await run_in_threadpool(page), media_type=JSON, headers=vary))
 
 
-@router.get("/{job_id}/metrics", responses={**shown(listed(examples.EPOCH)), **problem_responses(404, 422)})
+@router.get(
+    "/{job_id}/metrics",
+    response_model=ListOf[EpochObject],
+    responses={**shown(listed(examples.EPOCH)), **NOT_MODIFIED, **problem_responses(404, 422)},
+)
 def list_job_metrics(
     job_id: str,
+    request: Request,
     principal: PrincipalDep,
     session: SessionDep,
     *,
     after: AfterQuery = None,
     limit: LimitQuery = 100,
-) -> ListOf[EpochObject]:
+) -> Response:
     """List losses and validation metrics of every finished epoch, in the order in which they ended."""
     rows, has_more = history.metrics(session, principal.project_id, job_id, after=after, limit=limit)
-    return list_of(rows, has_more, EpochObject.of)
+    body = list_of(rows, has_more, EpochObject.of).model_dump_json()
+    return conditional(request, Response(body, media_type=JSON))

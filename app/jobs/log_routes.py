@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 
+from app.conditions import NOT_MODIFIED, conditional
 from app.db.models.job_log import JobLog
 from app.deps import PrincipalDep, SessionDep
 from app.examples import listed
@@ -74,6 +75,7 @@ class LogLines(ListOf[LogLine]):
                 },
             },
         },
+        **NOT_MODIFIED,
         **problem_responses(404, 422),
     },
 )
@@ -108,7 +110,8 @@ def list_job_logs(
     )
     headers = {"Vary": "Accept", "Cache-Control": "no-cache"}
     if as_text:
-        return Response(logs.as_text(found), media_type=f"{TEXT}; charset=utf-8", headers=headers)
+        text = logs.as_text(found)
+        return conditional(request, Response(text, media_type=f"{TEXT}; charset=utf-8", headers=headers))
     rows = list_of(found.lines, found.has_more, LogLine.of)
     body = LogLines(**vars(rows), dropped=found.dropped)
-    return Response(body.model_dump_json(), media_type=JSON, headers=headers)
+    return conditional(request, Response(body.model_dump_json(), media_type=JSON, headers=headers))

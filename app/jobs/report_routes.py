@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 
+from app.conditions import NOT_MODIFIED, conditional
 from app.db.models.job_file import JobFile
 from app.deps import BlobsDep, PageDep, PrincipalDep, SessionDep
 from app.examples import JOB_ID, SHA256, listed, shown
@@ -14,7 +15,7 @@ from app.jobs import examples, reports
 from app.negotiation import HTML, JSON, MARKDOWN, preferred
 from app.pagination import ListOf, list_of, page_by_name
 from app.problems import problem_responses
-from app.storage.serving import serve_blob
+from app.storage.serving import BLOB_RESPONSES, serve_blob
 
 ReportFormat = Literal["json", "html", "md"]
 
@@ -29,10 +30,7 @@ _INERT = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'self'; sandbox"
 }
-_NOT_MODIFIED: dict[int | str, dict[str, Any]] = {
-    206: {"description": "The range that was asked for"},
-    304: {"description": "Not changed since the ETag in If-None-Match"},
-}
+_IN_PART: dict[int | str, dict[str, Any]] = {206: BLOB_RESPONSES[206], **NOT_MODIFIED}
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
@@ -81,7 +79,7 @@ _MANIFEST = {
                 MARKDOWN: {"schema": {"type": "string"}, "example": "# Report\n\n| arm | NDCG@10 |\n"},
             },
         },
-        **_NOT_MODIFIED,
+        **_IN_PART,
         **problem_responses(404, 409, 416, 422),
     },
 )
@@ -102,7 +100,7 @@ def get_job_report(
     found = reports.document(session, principal.project_id, job_id, reports.REPORTS[wanted])
     if found is None:
         content = reports.older_report(session, principal.project_id, job_id, wanted)
-        response = Response(content, media_type=media_type)
+        response = conditional(request, Response(content, media_type=media_type))
     else:
         response = serve_blob(request, blobs, found.blob_id, content_type=media_type)
     response.headers["Vary"] = "Accept"
@@ -116,7 +114,7 @@ def get_job_report(
     response_class=Response,
     responses={
         200: {"content": {JSON: {"schema": _OBJECT, "example": _MANIFEST}}},
-        **_NOT_MODIFIED,
+        **_IN_PART,
         **problem_responses(404, 409, 416),
     },
 )
@@ -148,7 +146,7 @@ def list_job_figures(
                 SVG: {"schema": {"type": "string"}, "example": '<svg xmlns="http://www.w3.org/2000/svg"/>'}
             },
         },
-        **_NOT_MODIFIED,
+        **_IN_PART,
         **problem_responses(404, 409, 416),
     },
 )

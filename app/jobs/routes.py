@@ -8,6 +8,7 @@ from fastapi import APIRouter, Body, Header, Query, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
+from app.conditions import conditional, etag_matches
 from app.deps import BlobsDep, DatabaseDep, PageDep, PrincipalDep, SessionDep, SettingsDep
 from app.errors import ErrorItem, ValidationFailed
 from app.examples import JOB_ID, listed, shown
@@ -33,7 +34,6 @@ from app.jobs.schemas import JobDeleted, JobObject
 from app.moments import Moment
 from app.pagination import ListOf, list_of
 from app.problems import problem_responses
-from app.storage.serving import etag_matches
 from worker.training.spec import ModelName
 
 POLL_SECONDS = "2"
@@ -175,14 +175,12 @@ async def get_job(
         seen = await watching.wait_for_change(
             request, database, principal.project_id, seen, job_id=job_id, seconds=seconds, any=known
         )
-    headers = {"ETag": seen.etag, "Cache-Control": "private, no-cache"}
+    headers = {"ETag": seen.etag}
     if not seen.ended:
         headers["Retry-After"] = POLL_SECONDS
     if wait is None and preferred is not None:
         headers["Preference-Applied"] = f"wait={preferred}"
-    if etag_matches(if_none_match, seen.etag):
-        return Response(status_code=304, headers=headers)
-    return Response(seen.body, media_type="application/json", headers=headers)
+    return conditional(request, Response(seen.body, media_type="application/json", headers=headers))
 
 
 @_jobs.delete(

@@ -6,7 +6,6 @@ rows that the list of events shows.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import time
 from collections.abc import AsyncIterator
@@ -17,6 +16,7 @@ import anyio
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 
+from app.conditions import etag_of
 from app.db.models.job_event import JobEvent
 from app.db.session import Database
 from app.errors import NotFoundError
@@ -55,7 +55,7 @@ def look(database: Database, project_id: str, job_id: str) -> Seen:
         shown = service.object_of(session, job)
         standing = Standing(job.status, job.last_sequence, job.updated_at)
     body = shown.model_dump_json().encode()
-    return Seen(body, f'"{hashlib.sha256(body).hexdigest()[:32]}"', standing)
+    return Seen(body, etag_of(body), standing)
 
 
 def preferred_wait(prefer: str | None) -> int | None:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Request, Response
 
+from app.conditions import NOT_MODIFIED, conditional
 from app.deps import BlobsDep, PageDep, PrincipalDep, SessionDep, SettingsDep
 from app.examples import listed, shown
 from app.idempotency import IdempotentRoute
@@ -19,6 +20,7 @@ from app.models.batch_schemas import (
     BatchDeleted,
     BatchObject,
 )
+from app.negotiation import JSON
 from app.pagination import ListOf, list_of
 from app.problems import problem_responses
 from app.storage.serving import BLOB_RESPONSES, serve_blob
@@ -52,13 +54,18 @@ def list_model_recommendations(
     return list_of(rows, has_more, lambda row: BatchObject.of(row, line))
 
 
-@router.get("/{recommendation_id}", responses={**shown(EXAMPLE), **problem_responses(404)})
+@router.get(
+    "/{recommendation_id}",
+    response_model=BatchObject,
+    responses={**shown(EXAMPLE), **NOT_MODIFIED, **problem_responses(404)},
+)
 def get_model_recommendations(
-    model_id: str, recommendation_id: str, principal: PrincipalDep, session: SessionDep
-) -> BatchObject:
+    model_id: str, recommendation_id: str, request: Request, principal: PrincipalDep, session: SessionDep
+) -> Response:
     """Show one batch: how far it is, and what it found."""
     batch = batches.get(session, principal.project_id, model_id, recommendation_id)
-    return BatchObject.of(batch, light_line(session, [batch]))
+    body = BatchObject.of(batch, light_line(session, [batch])).model_dump_json()
+    return conditional(request, Response(body, media_type=JSON))
 
 
 @router.get(

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from app.conditions import NOT_MODIFIED, etag_matches
 from app.errors import RangeNotSatisfiableError
 from app.storage.blobs import BlobStore
 
@@ -26,7 +27,7 @@ BLOB_RESPONSES: dict[int | str, dict[str, Any]] = {
         },
     },
     206: {"description": "The range that was asked for"},
-    304: {"description": "Not changed since the ETag in If-None-Match"},
+    **NOT_MODIFIED,
 }
 """The `responses=` of a route that serves a blob."""
 
@@ -113,14 +114,6 @@ def _begun(pieces: Iterator[bytes]) -> Iterator[bytes]:
     """The same pieces, the first one already read, so that early damage is an error and not a cut stream."""
     first = next(pieces, b"")
     return chain((first,), pieces)
-
-
-def etag_matches(condition: str | None, etag: str) -> bool:
-    """Whether If-None-Match names this ETag (weak comparison: a `W/` prefix does not matter)."""
-    if condition is None:
-        return False
-    tags = [tag.strip().removeprefix("W/") for tag in condition.split(",")]
-    return "*" in tags or etag in tags
 
 
 def _range(request: Request, size: int, etag: str) -> tuple[int, int] | None:

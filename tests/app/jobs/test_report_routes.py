@@ -115,7 +115,11 @@ def test_a_job_of_an_earlier_version_has_its_report_with_its_arms_in_order(
     report = client.get(f"/v1/jobs/{job}/report").json()
     assert report == REPORT
     assert list(report["arms"]) == ["standard", "cascade", "adversarial"]
-    assert client.get(f"/v1/jobs/{job}/report?format=md").text == "# Old\n"
+    page = client.get(f"/v1/jobs/{job}/report?format=md")
+    assert page.text == "# Old\n"
+    known = {"If-None-Match": page.headers["etag"]}
+    answers = [client.get(f"/v1/jobs/{job}/report{query}", headers=known) for query in ("?format=md", "")]
+    assert [answer.status_code for answer in answers] == [304, 200]
     assert client.get(f"/v1/jobs/{job}/figures").json()["data"] == []
     for end, code in (("report?format=html", "page_not_found"), ("manifest", "manifest_not_found")):
         missing = client.get(f"/v1/jobs/{job}/{end}")

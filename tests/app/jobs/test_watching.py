@@ -49,6 +49,18 @@ def test_a_job_that_has_not_changed_is_304(client: httpx.Client, bench: Any) -> 
     assert changed.headers["etag"] != etag
 
 
+def test_events_that_are_the_same_are_304(client: httpx.Client, bench: Any) -> None:
+    job_id = bench.submit()
+    path = f"/v1/jobs/{job_id}/events"
+    first = client.get(path)
+    known = {"If-None-Match": first.headers["etag"]}
+    assert client.get(path, headers=known).status_code == 304
+    assert client.get(f"{path}?after=1", headers=known).status_code == 200
+    bench.take(job_id)
+    changed = client.get(path, headers=known)
+    assert (changed.status_code, len(changed.json()["data"])) == (200, len(first.json()["data"]) + 1)
+
+
 @pytest.mark.parametrize("asked", ["?wait=20", "Prefer: respond-async, wait=20"])
 def test_a_long_poll_is_answered_when_the_job_has_news(client: httpx.Client, bench: Any, asked: str) -> None:
     job_id = bench.submit()
