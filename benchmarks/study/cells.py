@@ -40,7 +40,7 @@ class Cell:
 
     def base(self, rules: Rules) -> Settings:
         """What all runs of the cell share; `strong` keeps the study's protocol and takes its own network."""
-        protocol = {"model": self.model, **rules.common, **rules.of_data[self.data]}
+        protocol = {"model": self.model, **rules.protocol(self.preset), **rules.of_data[self.data]}
         if self.preset == "paper":
             return {**protocol, **rules.of_model[self.model]}
         # Written out, so that a preset that changes is seen to be another run.
@@ -71,7 +71,7 @@ class Run:
 
     @property
     def given(self) -> Settings:
-        """The settings that decide what is trained."""
+        """The settings that decide what is trained; what `spec` adds is the same in every run."""
         return {**self.base, **self.changes}
 
     @property
@@ -89,5 +89,7 @@ class Run:
         """Return the full specification. Raises pydantic's ValidationError when the rules are at fault."""
         attack = {"attack_positions": ["end"], "attack_counts": [1], "attack_replacements": ["uniform"]}
         arms = ["standard"] if self.purpose == "baseline" else [self.arm]
-        given = {**self.given, **attack, "attack_repeats": 3, "arms": arms, "seeds": [self.seed]}
+        # What the first runs left to the library's defaults: named without a change of their keys.
+        along = {"perturb_towards": "gradient", "perturb_share": None}
+        given = {**along, **self.given, **attack, "attack_repeats": 3, "arms": arms, "seeds": [self.seed]}
         return TrainSpec.model_validate(given)

@@ -8,9 +8,9 @@ from pathlib import Path
 from benchmarks.study.cells import Cell
 from benchmarks.study.comparing import COMPARISONS, KEPT, ArmFigures, CellFigures, Difference, figures_of
 from benchmarks.study.peering import COMPARED, PeerStudy
-from benchmarks.study.planning import BASELINES, Plan
+from benchmarks.study.planning import Plan
 from benchmarks.study.records import ATTACKED, CLEAN, OVERLAP, Record, Results
-from benchmarks.study.rules import ARMS, RULES, SEARCHED_ARMS, Round, Rules
+from benchmarks.study.rules import ARMS, RULES, SEARCHED_ARMS, Round, Rules, Settings
 from benchmarks.study.targets import strong_in_words, targets_in_words
 
 BEGIN, END = "<!-- study:begin -->", "<!-- study:end -->"
@@ -29,6 +29,7 @@ _SETTINGS = {
 _EARLIER: dict[Round, str] = {
     1: "**The first round**, all moved along the gradient, with the settings that it froze:",
     2: "**The second round**, all moved towards items as well, with the settings that it froze:",
+    3: "**The third round**, some moved towards items, with the settings that it froze:",
 }
 _STRONG_HEAD = (
     "| data | `strong` NDCG@10 | RecTools NDCG@10 | `strong` CPU s to best | RecTools' | ratio |",
@@ -75,23 +76,34 @@ def _cell(cell: Cell, figures: CellFigures | None, plan: Plan, results: Results)
     if not plan.is_complete(cell):
         parts.append(f"Under way: {len(records)} runs are finished.")
     if figures is not None:
-        parts += [_arms(figures, records), _differences(figures)]
+        parts += [_arms(figures, records, plan), _differences(figures)]
     now = _tests(plan, cell)
     told = now if figures is not None else set()
     for number, title in _EARLIER.items():
-        before = _tests(Plan(plan.rules.of_round(number), results.of), cell)
+        then = Plan(plan.rules.of_round(number), results.of)
+        before = _tests(then, cell)
         if before != now and (earlier := figures_of(cell, results, before)) is not None:
-            parts += [title, _arms(earlier, records), _differences(earlier)]
+            parts += [title, _arms(earlier, records, then), _differences(earlier)]
             told = told | before
     if rest := [r for r in records.values() if r.purpose == "test" and r.key not in told]:
         parts.append(_besides(rest))
     trials = [record for record in records.values() if record.purpose == "trial"]
-    if trials:
-        parts.append(_trials(cell, trials, plan))
+    longer = [record for record in trials if _is_of(cell.base(plan.rules), record)]
+    shorter = [record for record in trials if record not in longer]
+    if longer:
+        parts.append(_trials(cell, longer, plan))
+    if shorter:
+        parts.append("**Trials of the rounds before the fourth**, whose runs ended earlier.")
+        parts.append(_trials(cell, shorter, Plan(plan.rules.of_round(3), results.of)))
     return parts
 
 
-def _arms(figures: CellFigures, records: dict[str, Record]) -> str:
+def _is_of(base: Settings, record: Record) -> bool:
+    """Whether a run was made under that protocol, `strong`'s tuned settings aside."""
+    return all(record.spec[name] == base[name] for name in ("epochs", "patience", "validate_every"))
+
+
+def _arms(figures: CellFigures, records: dict[str, Record], plan: Plan) -> str:
     lines = [
         f"Test, seeds {', '.join(map(str, figures.seeds))}, {figures.users:,} users: means over seeds, in "
         "brackets the lowest and the highest seed. Attacked: the last item replaced by any other.",
@@ -112,14 +124,14 @@ def _arms(figures: CellFigures, records: dict[str, Record]) -> str:
             f"| `{arm}` | {_setting(arm, one.runs[0])} | {cell(CLEAN, 4)} | {cell(ATTACKED, 4)} | "
             f"{cell(KEPT, 2)} | {cell(OVERLAP, 3)} | {epochs} | {seconds:.0f} |"
         )
-    for name in BASELINES:
-        for record in records.values():
-            if record.purpose == "baseline" and record.arm == name and record.test is not None:
-                row = record.attacks[0]
-                lines.append(
-                    f"| {name} | | {record.test['ndcg@10']:.4f} | {row['ndcg@10']:.4f} | "
-                    f"{row['kept'] or 0:.2f} | {row['overlap']:.3f} | | |"
-                )
+    for baseline in plan.baselines(figures.cell):
+        record = records.get(baseline.key)
+        if record is not None and record.test is not None:
+            row = record.attacks[0]
+            lines.append(
+                f"| {record.arm} | | {record.test['ndcg@10']:.4f} | {row['ndcg@10']:.4f} | "
+                f"{row['kept'] or 0:.2f} | {row['overlap']:.3f} | | |"
+            )
     return "\n".join(lines)
 
 

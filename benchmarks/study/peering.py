@@ -97,7 +97,7 @@ class PeerStudy:
 
     def settings(self, run: PeerRun, data: Path) -> dict[str, Any]:
         """What the script is told: the study's protocol and sizes, the run's learning rate and dropout."""
-        base = {**Cell(self.data, "sasrec").base(self.rules), **run.changes}
+        base = {**Cell(self.data, "sasrec").base(self.rules), **self.rules.protocol("strong"), **run.changes}
         return {
             "data": str(data),
             "learning_rate": base["learning_rate"],

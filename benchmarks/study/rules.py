@@ -14,7 +14,7 @@ from worker.training.spec import Arm
 DataName = Literal["beauty", "ml-100k", "toys", "video"]
 Model = Literal["sasrec", "gru4rec"]
 Preset = Literal["paper", "strong"]
-Round = Literal[1, 2, 3]
+Round = Literal[1, 2, 3, 4]
 Settings = Mapping[str, Any]
 """Fields of a TrainSpec."""
 
@@ -48,6 +48,7 @@ _COMMON: Final[Settings] = {
     "lambda_match": 1.0,
     "lambda_history": 1.0,
 }
+_TO_CONVERGENCE: Final[Settings] = {"epochs": 400, "min_epochs": 60, "patience": 10, "validate_every": 5}
 _SPARSE: Final[Settings] = {
     "dropout": 0.5,
     "batch_size": 256,
@@ -72,10 +73,11 @@ class Rules:
     round: whose trials decide. epsilons: the ε2 that both embedding-noise arms are tried at along the
     gradient, in the first round; item_epsilons: those that the second added, towards items; item_shares: the
     perturb_share of the third, which stands alone. shares: the replace_share that `cascade_replacement` is
-    tried at, in every round.
-    around: for each arm, what is then changed at its best first trial. tuning: what `strong` is tuned over,
-    in its standard arm. clean_share: the part of standard's clean validation NDCG@10 that a setting must keep
-    to be chosen.
+    tried at, in these rounds. around: for each arm, what is then changed at its best first trial, in these
+    rounds. In the fourth, convergence is how long `paper` cells are trained, and all three arms are tried at
+    converged_shares alone. tuning: what `strong` is tuned over, in its standard arm. clean_shares: the part
+    of standard's clean validation NDCG@10 that a setting must have to be chosen, before the fourth round and
+    from it on.
     """
 
     common: Settings = field(default_factory=lambda: _COMMON)
@@ -86,11 +88,13 @@ class Rules:
         default_factory=lambda: {"sasrec": {"blocks": 2}, "gru4rec": {"blocks": 1}}
     )
     strength: Settings = field(default_factory=lambda: _STRENGTH)
-    round: Round = 3
+    round: Round = 4
     epsilons: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4)
     item_epsilons: tuple[float, ...] = (0.2, 0.3, 0.4, 0.5)
     item_shares: tuple[float, ...] = (0.05, 0.1, 0.2, 0.3, 0.5)
     shares: tuple[float, ...] = (0.05, 0.1, 0.2, 0.3)
+    convergence: Settings = field(default_factory=lambda: _TO_CONVERGENCE)
+    converged_shares: tuple[float, ...] = (0.1, 0.2, 0.3, 0.5)
     around: Mapping[str, tuple[Settings, ...]] = field(
         default_factory=lambda: {
             "adversarial": ({"epsilon_match": 0.0}, {"epsilon_match": 0.1}),
@@ -102,14 +106,26 @@ class Rules:
         {"learning_rate": rate, "dropout": dropout} for rate in (5e-4, 1e-3, 2e-3) for dropout in (0.2, 0.5)
     )
     seeds: tuple[int, ...] = (0, 1, 2)
-    clean_share: float = 0.98
+    clean_shares: tuple[float, float] = (0.98, 1.03)
+
+    @property
+    def clean_share(self) -> float:
+        """What a setting must keep of standard's clean validation NDCG@10 in this round."""
+        return self.clean_shares[self.round == 4]
+
+    def protocol(self, preset: Preset) -> Settings:
+        """Return what all data sets and models have in common in this round."""
+        return {**self.common, **self.convergence} if (self.round, preset) == (4, "paper") else self.common
 
     def first_trials(self, arm: Arm) -> list[Settings]:
         """The grid that an arm's search begins with, which is its frontier too."""
+        converges = self.round == 4
         if arm == "cascade_replacement":
-            return [{**self.strength, "replace_share": share} for share in self.shares]
-        if self.round == 3:
-            return [{**self.strength, **_SOME, "perturb_share": share} for share in self.item_shares]
+            shares = self.converged_shares if converges else self.shares
+            return [{**self.strength, "replace_share": share} for share in shares]
+        if self.round >= 3:
+            shares = self.converged_shares if converges else self.item_shares
+            return [{**self.strength, **_SOME, "perturb_share": share} for share in shares]
         along = [{**self.strength, "epsilon_history": epsilon} for epsilon in self.epsilons]
         if self.round == 1:
             return along
@@ -123,7 +139,7 @@ class Rules:
 
     def second_trials(self, arm: Arm, best: Settings) -> list[Settings]:
         """What is tried around the best of the first trials; as many for each arm."""
-        return [{**best, **change} for change in self.around[arm]]
+        return [] if self.round == 4 else [{**best, **change} for change in self.around[arm]]
 
 
 RULES: Final = Rules()
@@ -139,5 +155,7 @@ def rehearsal() -> Rules:
         of_data=of_data,
         item_shares=RULES.item_shares[:1],
         shares=RULES.shares[:1],
+        convergence={},
+        converged_shares=RULES.converged_shares[:1],
         seeds=(0, 1),
     )

@@ -12,7 +12,7 @@ import torch
 
 from benchmarks.study.cells import Cell
 from benchmarks.study.records import CLEAN, OUTCOMES, Record
-from benchmarks.study.rules import SEARCHED_ARMS, Rules
+from benchmarks.study.rules import Rules
 from tests.worker.training.synthetic import markov_sequences
 
 BEAUTY = Cell("beauty", "sasrec")
@@ -48,9 +48,8 @@ def rules() -> Rules:
     return Rules(
         common=small,
         of_data=dict.fromkeys(("beauty", "ml-100k", "toys", "video"), of_data),
-        item_shares=(0.1,),
-        shares=(0.1,),
-        around={arm: ({"gamma": 0.5, "kappa": 1.0},) for arm in SEARCHED_ARMS},
+        convergence={},
+        converged_shares=(0.1, 0.2),
         tuning=({"learning_rate": 1e-3}, {"learning_rate": 1e-2}),
         seeds=(0, 1),
     )
