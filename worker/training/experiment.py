@@ -25,9 +25,10 @@ from worker.training.models.base import SequenceModel
 from worker.training.progress import CheckpointStore, Progress
 from worker.training.reporting.cascade_facts import cascade_facts
 from worker.training.reporting.cut_short import cut_short_warnings
+from worker.training.reporting.doubts import warm_start_warnings
 from worker.training.reporting.manifest import MANIFEST_FILE, check_data
 from worker.training.reporting.package import model_files
-from worker.training.reporting.report import build_report
+from worker.training.reporting.report import build_report, protocol_hash, protocol_of
 from worker.training.reporting.results import dataset_facts, measure
 from worker.training.reporting.unperturbed import unperturbed_warnings
 from worker.training.runtime import Runtime
@@ -138,6 +139,11 @@ def run_experiment(
         ).run()
         heard.reached(1.0 / heard.share)
     heard.phase("packaging")
+    started = []
+    if warm_start is not None:
+        own = protocol_hash(protocol_of(spec), facts["content_sha256"])
+        same = warm_start.protocol_hash == own
+        started = warm_start_warnings(spec.arms, warm_start.facts, same_training=same)
     cut_short = cut_short_warnings(results, not_run, spec.epochs, baselines)
     report = build_report(
         spec,
@@ -148,7 +154,7 @@ def run_experiment(
         environment=runtime.environment(device),
         warm_start=warm_start.facts if warm_start is not None else None,
         stability=stability,
-        warnings=[*cut_short, *unperturbed_warnings(results, spec)],
+        warnings=[*cut_short, *unperturbed_warnings(results, spec), *started],
     )
     for warning in report["warnings"]:
         heard.event(warning["code"], warning["message"], {"arm": warning["arm"]})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -123,6 +125,23 @@ def test_targets_that_the_model_was_trained_with_are_counted(job: ExperimentResu
     blind = evaluated(job, shorter, trained=False).report
     assert blind["training"] == {"checked": False, "targets_in_training": None}
     assert "training_unknown" in {warning["code"] for warning in blind["warnings"]}
+
+
+def test_what_an_earlier_model_had_met_is_not_called_checked(job: ExperimentResult) -> None:
+    model = job.models[0]
+    config = json.loads(model.files["config.json"])
+    config["spec"]["init_from"] = "mdl_earlier"
+    warm = replace(model, files={**model.files, "config.json": json.dumps(config).encode()})
+    later = replace(job, models=[warm])
+    found = evaluated(later, markov_log()).report
+    assert found["training"] == {"checked": False, "targets_in_training": None}
+    codes = {warning["code"] for warning in found["warnings"]}
+    assert "warm_started" in codes
+    assert "training_unknown" not in codes
+    assert "was not checked" in found["verdict"]
+    assert {"warm_started", "training_unknown"} <= {
+        warning["code"] for warning in evaluated(later, markov_log(), trained=False).report["warnings"]
+    }
 
 
 def test_what_it_cannot_do_it_says(job: ExperimentResult) -> None:

@@ -103,6 +103,16 @@ class WarmStart:
             "items_dropped": len(number) - len(known),
         }
 
+    @property
+    def protocol_hash(self) -> str | None:
+        """What the earlier model was measured under, which says what it was trained on and what was held out.
+
+        None where that is not all it was trained on, since it started from yet another model, or not known.
+        """
+        config = self.initial.config
+        found = config.get("protocol_hash")
+        return None if found is None or config.get("spec", {}).get("init_from") else str(found)
+
     @torch.no_grad()
     def apply(self, model: SequenceModel) -> None:
         """Overwrite the weights of a fresh model. Raises DataError naming weights of another shape."""

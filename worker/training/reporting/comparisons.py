@@ -22,7 +22,7 @@ _NAMES = {
 
 
 def compare_arms(results: Sequence[ArmResult]) -> list[dict[str, Any]]:
-    """Compare each arm with `standard`, and the guided ones with what they refine, as far as trained.
+    """Compare every two arms that were trained: each with `standard`, and the guided ones with each other.
 
     Returns rows {arm, against, metric, difference, interval, n}: the difference (arm less against) of means
     over n users, each user's figure being its mean over seeds, and a 95 % bootstrap interval that resamples
@@ -31,6 +31,7 @@ def compare_arms(results: Sequence[ArmResult]) -> list[dict[str, Any]]:
     arms = list(dict.fromkeys(result.arm for result in results))
     pairs = [(arm, _BASE) for arm in arms if arm != _BASE]
     pairs += [("cascade", "adversarial"), ("cascade_replacement", "cascade")]
+    pairs += [("cascade_replacement", "adversarial")]
     rows = []
     for arm, against in pairs:
         if arm not in arms or against not in arms:
@@ -132,9 +133,11 @@ def verdict(
     warnings: Sequence[Mapping[str, str]],
     n_seeds: int,
     costs: Sequence[Mapping[str, Any]] = (),
+    *,
+    n_arms: int = 1,
 ) -> str:
-    """Say what was found in plain words, one sentence a line of thought."""
-    sentences = [f"{warning['message']}." for warning in warnings]
+    """Say what was found in plain words, one sentence a line of thought; what is said of all arms, once."""
+    sentences = [f"{message}." for message in dict.fromkeys(warning["message"] for warning in warnings)]
     pairs = dict.fromkeys((row["arm"], row["against"]) for row in comparisons)
     for arm, against in pairs:
         rows = [row for row in comparisons if (row["arm"], row["against"]) == (arm, against)]
@@ -146,7 +149,7 @@ def verdict(
         share = [_share(cost) for cost in costs if (cost["arm"], cost["against"]) == (arm, against)]
         sentences.append(f"{arm} against {against}: {'; '.join(parts)}.{''.join(share)}")
     if not comparisons:
-        sentences.append("Nothing to compare: one arm was trained.")
+        sentences.append(nothing_to_compare(n_arms))
     else:
         trained = "One seed was" if n_seeds == 1 else f"{n_seeds} seeds were"
         sentences.append(
@@ -154,6 +157,13 @@ def verdict(
             "as arms do" + (": train several before believing a difference." if n_seeds < 3 else ".")
         )
     return " ".join(sentence[0].upper() + sentence[1:] for sentence in sentences)
+
+
+def nothing_to_compare(n_arms: int) -> str:
+    """Say why `compare_arms` found no rows."""
+    if n_arms == 1:
+        return "Nothing to compare: one arm was trained."
+    return "Nothing to compare: no two arms have a seed in common."
 
 
 def price_in_words(cost: Mapping[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,13 @@ from worker.training.reporting.report import SCHEMA_VERSION, measured_body, prot
 from worker.training.reporting.results import Measured
 from worker.training.spec import TrainSpec
 
+_UNCHECKED = {
+    "training_unknown": "the data set that the model was trained on is no longer there, so it cannot be told "
+    "whether test targets were in its training",
+    "warm_started": "the model's training started from the weights of an earlier model, and whether test "
+    "targets were in the training of that one was not checked",
+}
+
 
 def build_evaluation_report(
     spec: TrainSpec,
@@ -26,13 +33,15 @@ def build_evaluation_report(
     model: Mapping[str, Any],
     unknown: Mapping[str, Any],
     training: Mapping[str, Any],
+    unchecked: Sequence[str],
     environment: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Put the pieces together into plain JSON types.
 
     facts: of `dataset_facts`. model: needs "arm" and "seed"; "trained_on_this" says whether it was trained on
-    this data set. unknown, training: of `stored_model`. The protocol and its hash are a training report's, so
-    that figures compare with those of jobs on the same data. Raises ValueError when one is not finite.
+    this data set. unknown, training: of `stored_model`; unchecked: why training could not all be looked at.
+    The protocol and its hash are a training report's, so that figures compare with those of jobs on the same
+    data. Raises ValueError when one is not finite.
     """
     arm = str(model["arm"])
     arms = {arm: measured_body(measured)}
@@ -40,6 +49,7 @@ def build_evaluation_report(
     comparisons = _against_baselines(arm, measured, baselines)
     protocol = protocol_of(spec)
     warnings = [
+        *({"code": code, "arm": arm, "message": _UNCHECKED[code]} for code in unchecked),
         *_warnings(arm, model, unknown, training, measured),
         *warnings_of(arms, bodies.get("popularity")),
     ]
@@ -136,7 +146,7 @@ def _warnings(
     unknown: Mapping[str, Any],
     training: Mapping[str, Any],
     measured: Measured,
-) -> list[dict[str, str]]:
+) -> list[dict[str, Any]]:
     leaked, found = training["targets_in_training"], []
     if leaked:
         found.append(
@@ -144,14 +154,6 @@ def _warnings(
                 "targets_in_training",
                 f"{leaked:,} test targets were in this user's part of the model's training: "
                 "the figures flatter it",
-            )
-        )
-    if leaked is None:
-        found.append(
-            (
-                "training_unknown",
-                "the data set that the model was trained on is no longer there, so it cannot be told whether "
-                "test targets were in its training",
             )
         )
     if model.get("trained_on_this"):
@@ -173,7 +175,7 @@ def _warnings(
     return [{"code": code, "arm": arm, "message": message} for code, message in found]
 
 
-def _verdict(comparisons: list[dict[str, Any]], warnings: list[dict[str, str]]) -> str:
+def _verdict(comparisons: list[dict[str, Any]], warnings: list[dict[str, Any]]) -> str:
     sentences = []
     for row in comparisons:
         if row["metric"] != "test.ndcg@10":

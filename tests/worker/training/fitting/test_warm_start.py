@@ -11,6 +11,7 @@ from worker.training.fitting.warm_start import InitialModel, WarmStart
 from worker.training.models.base import SequenceModel
 from worker.training.models.build import build_model
 from worker.training.progress import DataError, MemoryCheckpoints, SilentProgress
+from worker.training.reporting.doubts import warm_start_warnings
 from worker.training.runtime import Runtime
 from worker.training.spec import ModelName, TrainSpec
 
@@ -67,6 +68,9 @@ def test_what_does_not_fit_is_named() -> None:
         start.apply(build_model(before, 1))
 
 
+STARTED = [("warm_started", "standard"), ("warm_started", "cascade")]
+
+
 def log_of(items: str, users: int = 12) -> pl.DataFrame:
     rows = [(f"u{user}", items[(user + nth) % len(items)]) for user in range(users) for nth in range(6)]
     return pl.DataFrame(rows, schema=["user", "item"], orient="row")
@@ -74,7 +78,7 @@ def log_of(items: str, users: int = 12) -> pl.DataFrame:
 
 def run(log: pl.DataFrame, initial: InitialModel | None = None, **settings: Any) -> ExperimentResult:
     short = {"epochs": 2, "warmup_epochs": 1, "attack_counts": [1], "attack_repeats": 1, "seeds": [0, 1]}
-    spec = spec_of(**short, arms=["standard", "cascade"], **settings)
+    spec = spec_of(**{**short, "arms": ["standard", "cascade"], **settings})
     return run_experiment(
         spec,
         log,
@@ -100,8 +104,38 @@ def test_a_job_starts_every_arm_and_seed_from_the_model() -> None:
         for item, vector in zip(now.item_ids, now.weights["item_embedding.weight"][1:], strict=True):
             if item in at_first:
                 torch.testing.assert_close(vector, at_first[item], atol=1e-6, rtol=0)
+    codes = [(row["code"], row["arm"]) for row in result.report["warnings"]]
+    assert [at for at in codes if at[0] == "warm_started"] == STARTED
+    assert result.report["verdict"].count("raining started from an earlier model that may have met") == 1
+    assert "few_items_known" not in dict(codes)
+    assert "may have met these validation and test targets" in result.models[0].files["README.md"].decode()
     with pytest.raises(ValueError, match="belong together"):
         run(log_of("abc"), initial)
+
+
+def test_a_model_of_the_same_split_has_met_no_target() -> None:
+    short: dict[str, Any] = {"arms": ["standard"], "seeds": [0]}
+    first = InitialModel.read("mdl_1", run(log_of("abcdefgh"), **short).models[0].files)
+    again = run(log_of("abcdefgh"), first, init_from="mdl_1", **short)
+    assert {row["code"] for row in again.report["warnings"]}.isdisjoint({"warm_started", "few_items_known"})
+    # What it started from it may have learnt from, whatever it was trained on itself.
+    second = InitialModel.read("mdl_2", again.models[0].files)
+    start = WarmStart(second, spec_of(), ["a"])
+    assert (start.protocol_hash, WarmStart(first, spec_of(), ["a"]).protocol_hash) == (
+        None,
+        again.report["protocol_hash"],
+    )
+
+
+def test_items_that_the_model_does_not_know_are_warned_of_when_they_are_most() -> None:
+    before = spec_of()
+    initial = initial_of(build_model(before, 2), before, ["a", "b"])
+    said = [
+        [row["message"] for row in warm_start_warnings(["standard"], start.facts, same_training=True)]
+        for start in (WarmStart(initial, before, ["a", *others]) for others in ("x", "xy"))
+    ]
+    assert said[0] == []
+    assert "knows 1 of 3 items" in said[1][0]
 
 
 def test_files_that_are_no_model_are_refused() -> None:
