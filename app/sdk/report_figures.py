@@ -34,14 +34,33 @@ class CleanMetrics(RankingMetrics, _Coverage):
     """Ranking figures on the test targets, and how much of the catalogue is ever recommended."""
 
 
-CleanIntervals = TypedDict("CleanIntervals", {"ndcg@10": Interval | None})
+CleanIntervals = TypedDict(
+    "CleanIntervals", {"hr@10": Interval | None, "ndcg@10": Interval | None, "mrr@10": Interval | None}
+)
 """Intervals of `CleanMetrics`; None where a resample leaves the figure undefined."""
 
 AttackIntervals = TypedDict(
     "AttackIntervals",
-    {"ndcg@10": Interval | None, "kept": Interval | None, "overlap": Interval | None},
+    {
+        "hr@10": Interval | None,
+        "ndcg@10": Interval | None,
+        "mrr@10": Interval | None,
+        "clean_ndcg@10": Interval | None,
+        "kept": Interval | None,
+        "overlap": Interval | None,
+        "jaccard": Interval | None,
+        "rbo": Interval | None,
+        "top1_changed": Interval | None,
+        "rank_shift_mean": Interval | None,
+    },
 )
 """Intervals of an `AttackCell`."""
+
+SliceIntervals = TypedDict(
+    "SliceIntervals",
+    {"ndcg@10": Interval | None, "attacked_ndcg@10": Interval | None, "overlap": Interval | None},
+)
+"""Intervals of a `UserSlice`."""
 
 _AttackedRanking = TypedDict(
     "_AttackedRanking",
@@ -87,6 +106,7 @@ UserSlice = TypedDict(
         "ndcg@10": float | None,
         "attacked_ndcg@10": float | None,
         "overlap": float | None,
+        "intervals": SliceIntervals,
     },
 )
 """Figures of one part of the users."""

@@ -19,8 +19,8 @@ Float64 = npt.NDArray[np.float64]
 
 _RANK_METRICS = {"hr": hit, "ndcg": ndcg, "mrr": reciprocal_rank}
 _AGREEMENT = ("overlap", "jaccard", "rbo", "top1_changed")
-PER_USER = ("ndcg@10", "clean_ndcg@10", "overlap")
-"""What is kept of every user, for intervals and slices."""
+PER_USER = ("hr@10", "ndcg@10", "mrr@10", "clean_ndcg@10", *_AGREEMENT, "rank_shift")
+"""What is kept of every user, for intervals and slices: 4 bytes each, for every user and cell."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class CellFigures:
         self.cell, self.repeats = cell, repeats
         self._totals: dict[str, float] = {}
         self._by_user: dict[str, Float32] = {
-            name: np.full(n_users, np.nan, dtype=np.float32) for name in (*PER_USER, "rank_shift")
+            name: np.full(n_users, np.nan, dtype=np.float32) for name in PER_USER
         }
 
     def add(self, rows: Int64, outcomes: Outcomes) -> None:
@@ -96,12 +96,17 @@ class CellFigures:
             if name != "rank_shift":
                 self._totals[name] = self._totals.get(name, 0.0) + float(values.sum())
 
-    def per_user(self, name: str) -> Float32:
-        """float32[E]: each user's mean over repeats, NaN for who takes no part."""
-        return self._by_user[name] / np.float32(self.repeats)
+    def finish(self) -> dict[str, Float32]:
+        """Return float32[E] of PER_USER: each user's mean over repeats, NaN for who takes no part.
+
+        To be called once, when all was added: sums become means in place, for there may be many.
+        """
+        for sums in self._by_user.values():
+            np.divide(sums, np.float32(self.repeats), out=sums)
+        return self._by_user
 
     def row(self) -> dict[str, Any]:
-        """Return the cell's row of the report; None for every figure where nobody takes part."""
+        """Return the finished cell's row of the report; None for every figure where nobody takes part."""
         n = int((~np.isnan(self._by_user["ndcg@10"])).sum())
         names = [f"{name}@{k}" for name in _RANK_METRICS for k in METRICS_AT]
         means = {
@@ -109,7 +114,7 @@ class CellFigures:
             for name in (*names, *_AGREEMENT, "clean_ndcg@10")
         }
         attacked, clean = means["ndcg@10"], means["clean_ndcg@10"]
-        shifts = self.per_user("rank_shift").astype(np.float64)
+        shifts = self._by_user["rank_shift"].astype(np.float64)
         shifts = shifts[~np.isnan(shifts)]
         return {
             "position": self.cell.position,

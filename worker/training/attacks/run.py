@@ -15,14 +15,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import product
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from worker.training.attacks.cells import PER_USER, Cell, CellFigures, Outcomes, cells_of
+from worker.training.attacks.cells import Cell, CellFigures, Outcomes, cells_of
 from worker.training.attacks.history_effects import HistoryEffects
 from worker.training.attacks.neighbours import Neighbours
 from worker.training.attacks.replacement import DrawKey, Replacements, attacked_places
@@ -94,7 +93,9 @@ def run_attacks(
             done += len(rows)
             if tick is not None:
                 tick(done / (len(histories) * len(rounds)))
-    per_user = {f"{one.cell.label}.{name}": one.per_user(name) for one, name in product(figures, PER_USER)}
+    per_user = {
+        f"{one.cell.label}.{name}": values for one in figures for name, values in one.finish().items()
+    }
     return AttackResults([one.row() for one in figures], per_user)
 
 

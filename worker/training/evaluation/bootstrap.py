@@ -1,22 +1,25 @@
 """Bootstrap over users: how far a mean could have come out otherwise, had other users been drawn.
 
-Shape letters: E users, M figures, R resamples.
+Shape letters: E users, M figures, A sets of users who take part, R resamples.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
+Bool = npt.NDArray[np.bool_]
 
 RESAMPLES = 1000
 SEED = 1979
 _COUNTS = 2_000_000
 """Users times resamples held at once: 8 MB of float32."""
+_FIGURES = 32
+"""Figures copied at once for a product with them."""
 
 
 def bootstrap_interval(values: Float64) -> tuple[float, float]:
@@ -34,25 +37,52 @@ def resampled_means(per_user: Mapping[str, Float32]) -> dict[str, Float32]:
     per_user: float32[E] arrays of one length, NaN where a user takes no part; such users count neither above
     nor below the line. All figures share the resamples, and so does every call with as many users: means of
     several seeds may be averaged resample by resample. NaN where a resample has nobody who takes part.
+    Beside the figures themselves it holds 20 MB or so, however many there are.
     """
     if not per_user:
         return {}
-    values_EM = np.stack(list(per_user.values()), axis=1)
-    absent_EM = np.isnan(values_EM)
-    # Few figures differ in who takes part; those that do not share a count.
-    absent_EA, which_M = np.unique(absent_EM, axis=1, return_inverse=True)
-    summed = np.concatenate([np.where(absent_EM, 0.0, values_EM), ~absent_EA], axis=1, dtype=np.float32)
+    figures = list(per_user.values())
+    present_A, which_M = _who_takes_part(figures)
+    n = len(figures[0])
+    sums_MR = np.empty((len(figures), RESAMPLES))
+    people_AR = np.empty((len(present_A), RESAMPLES))
     rng = np.random.default_rng(SEED)
-    n, m = values_EM.shape
-    sums = np.empty((RESAMPLES, summed.shape[1]), dtype=np.float64)
-    chunk = max(1, _COUNTS // n)
-    for start in range(0, RESAMPLES, chunk):
-        rows = min(chunk, RESAMPLES - start)
-        counts = [np.bincount(rng.integers(0, n, n, dtype=np.int64), minlength=n) for _ in range(rows)]
-        sums[start : start + rows] = np.stack(counts).astype(np.float32) @ summed
-    people = sums[:, m:][:, which_M.reshape(-1)]
-    means = np.divide(sums[:, :m], people, out=np.full_like(people, np.nan), where=people > 0)
-    return {name: means[:, at].astype(np.float32) for at, name in enumerate(per_user)}
+    counts_RE = np.empty((min(RESAMPLES, max(1, _COUNTS // n)), n), dtype=np.float32)
+    for start in range(0, RESAMPLES, len(counts_RE)):
+        part = slice(start, min(start + len(counts_RE), RESAMPLES))
+        for counts_E in counts_RE[: part.stop - start]:
+            counts_E[:] = np.bincount(rng.integers(0, n, n, dtype=np.int64), minlength=n)
+        drawn_ER = counts_RE[: part.stop - start].T
+        _add_up(figures, drawn_ER, sums_MR[:, part])
+        _add_up(present_A, drawn_ER, people_AR[:, part])
+    people_MR = people_AR[which_M]
+    means = np.divide(sums_MR, people_MR, out=np.full_like(people_MR, np.nan), where=people_MR > 0)
+    return {name: of_one.astype(np.float32) for name, of_one in zip(per_user, means, strict=True)}
+
+
+def _who_takes_part(figures: Sequence[Float32]) -> tuple[list[Bool], list[int]]:
+    """Return the sets of users who take part in some figure, bool[E] each, and which is each figure's.
+
+    There are few: those of a cell of the attack grid, or of a part of the users.
+    """
+    number_of: dict[bytes, int] = {}
+    sets: list[Bool] = []
+    which = []
+    for figure in figures:
+        present = ~np.isnan(figure)
+        number = number_of.setdefault(np.packbits(present).tobytes(), len(sets))
+        if number == len(sets):
+            sets.append(present)
+        which.append(number)
+    return sets, which
+
+
+def _add_up(figures: Sequence[Float32] | Sequence[Bool], drawn_ER: Float32, sums: Float64) -> None:
+    """Write the sums [M, R] over users of each figure (0 for NaN), each user as often as drawn."""
+    for start in range(0, len(figures), _FIGURES):
+        table = np.stack(figures[start : start + _FIGURES], dtype=np.float32)
+        np.nan_to_num(table, copy=False, nan=0.0)
+        sums[start : start + len(table)] = table @ drawn_ER
 
 
 def ratio(above: Float32, below: Float32) -> Float32:

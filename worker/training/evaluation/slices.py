@@ -6,7 +6,8 @@ side by side; those of activity are quarters of the evaluated users, as far as t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,22 +24,63 @@ POPULARITY_BINS = (0, 1, 6, 21, 101)
 """First number of training interactions of the target's in each bin; 0 is a cold target."""
 
 
-def slices_of(split: Split, max_length: int, figures: Mapping[str, Float32 | None]) -> list[dict[str, Any]]:
-    """Return rows {by, from, to, users, **figures}, the figures' means over the users of each bin.
+@dataclass(frozen=True)
+class Part:
+    """Users told apart by one thing: those of whom it lies between first and last, both inclusive.
 
     by: "history_length" (items of the test history within the model's window), "activity" (the user's
-    training interactions) or "target_popularity" (the test target's). from and to are the bin's bounds, both
-    inclusive; the last `to` is None. Bins without users are left out. figures: float32[E] arrays, NaN for who
-    takes no part; None stays None, and so does a mean over nobody.
+    training interactions) or "target_popularity" (the test target's). last: None without an upper bound.
+    inside: bool[E], whether each evaluated user is one of them.
     """
+
+    by: str
+    first: int
+    last: int | None
+    inside: npt.NDArray[np.bool_]
+
+
+def slice_name(by: str, first: int) -> str:
+    """`slices.<by>.<first>`, what figures of a part are kept under."""
+    return f"slices.{by}.{first}"
+
+
+def parts_of(split: Split, max_length: int) -> list[Part]:
+    """Return the parts of the test users, each user in one of every kind; without those that are empty."""
     train_lengths = split.train.lengths[split.users("test")]
     history_lengths = np.minimum(np.diff(split.histories("test")[0]), max_length)
-    parts = {
+    told_apart = {
         "history_length": (history_lengths, LENGTH_BINS),
         "activity": (train_lengths, quarters(train_lengths)),
         "target_popularity": (split.item_counts[split.targets("test")], POPULARITY_BINS),
     }
-    return [row for by, (values, starts) in parts.items() for row in _rows(by, values, starts, figures)]
+    return [part for by, (values, starts) in told_apart.items() for part in _parts(by, values, starts)]
+
+
+def slices_of(parts: Sequence[Part], figures: Mapping[str, Float32 | None]) -> list[dict[str, Any]]:
+    """Return rows {by, from, to, users, **figures}, the figures' means over the users of each part.
+
+    figures: float32[E] arrays, NaN for who takes no part; None stays None, and so does a mean over nobody.
+    """
+    return [
+        {
+            "by": part.by,
+            "from": part.first,
+            "to": part.last,
+            "users": int(part.inside.sum()),
+            **{name: _mean(array, part.inside) for name, array in figures.items()},
+        }
+        for part in parts
+    ]
+
+
+def figures_by_part(parts: Sequence[Part], figures: Mapping[str, Float32 | None]) -> dict[str, Float32]:
+    """Return float32[E] arrays "slices.<by>.<from>.<figure>": a figure in a part, NaN outside of it."""
+    return {
+        f"{slice_name(part.by, part.first)}.{name}": np.where(part.inside, array, np.float32(np.nan))
+        for part in parts
+        for name, array in figures.items()
+        if array is not None
+    }
 
 
 def quarters(values: Int64) -> tuple[int, ...]:
@@ -47,19 +89,12 @@ def quarters(values: Int64) -> tuple[int, ...]:
     return tuple(int(first) for first in np.unique(firsts))
 
 
-def _rows(
-    by: str, values: Int64, starts: tuple[int, ...], figures: Mapping[str, Float32 | None]
-) -> list[dict[str, Any]]:
+def _parts(by: str, values: Int64, starts: tuple[int, ...]) -> list[Part]:
     of_user = np.searchsorted(starts, values, side="right") - 1
+    lasts = [*(start - 1 for start in starts[1:]), None]
     return [
-        {
-            "by": by,
-            "from": start,
-            "to": starts[at + 1] - 1 if at + 1 < len(starts) else None,
-            "users": int(inside.sum()),
-            **{name: _mean(array, inside) for name, array in figures.items()},
-        }
-        for at, start in enumerate(starts)
+        Part(by, first, last, inside)
+        for at, (first, last) in enumerate(zip(starts, lasts, strict=True))
         if (inside := of_user == at).any()
     ]
 

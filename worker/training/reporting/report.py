@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from worker.training.evaluation.bootstrap import interval_of
 from worker.training.evaluation.metrics import METRICS_AT
+from worker.training.evaluation.slices import slice_name
 from worker.training.reporting.comparisons import compare_arms, costs_of, verdict, warnings_of
-from worker.training.reporting.results import CLEAN, ArmResult, Measured
+from worker.training.reporting.results import INTERVALS, ArmResult, Measured
 from worker.training.spec import TrainSpec
 
 Float32 = npt.NDArray[np.float32]
@@ -116,10 +117,12 @@ def _arm(results: Sequence[ArmResult]) -> dict[str, Any]:
     attacks = [_mean(list(rows)) for rows in zip(*(one.attacks for one in measured), strict=True)]
     return {
         "test": _mean([one.test for one in measured]),
-        "test_intervals": _test_intervals(means),
+        "test_intervals": _intervals(means, "test", "test"),
         "validation": _mean([one.validation for one in measured]),
-        "attacks": _with_intervals(attacks, means),
-        "slices": [_mean(list(rows)) for rows in zip(*(one.slices for one in measured), strict=True)],
+        "attacks": _attacks(attacks, means),
+        "slices": _slices(
+            [_mean(list(rows)) for rows in zip(*(one.slices for one in measured), strict=True)], means
+        ),
         "seconds": _mean([{"seconds": result.seconds} for result in results])["seconds"],
         "epochs": _mean([{"epochs": result.epochs} for result in results])["epochs"],
         "seeds": [
@@ -141,31 +144,37 @@ def measured_body(one: Measured) -> dict[str, Any]:
     """Figures of one scorer as they stand in a report, with intervals."""
     return {
         "test": one.test,
-        "test_intervals": _test_intervals(one.resampled),
+        "test_intervals": _intervals(one.resampled, "test", "test"),
         "validation": one.validation,
-        "attacks": _with_intervals(one.attacks, one.resampled),
-        "slices": one.slices,
+        "attacks": _attacks(one.attacks, one.resampled),
+        "slices": _slices(one.slices, one.resampled),
     }
 
 
-def _test_intervals(means: Mapping[str, Float32]) -> dict[str, list[float] | None]:
-    return {"ndcg@10": _interval(means, CLEAN)}
+def _attacks(rows: Sequence[Mapping[str, Any]], means: Mapping[str, Float32]) -> list[dict[str, Any]]:
+    """Give each row of an attack the `intervals` of its figures."""
+    return [
+        {
+            **row,
+            "intervals": _intervals(
+                means, "attacks", f"attacks.{row['position']}.{row['count']}.{row['replacement']}"
+            ),
+        }
+        for row in rows
+    ]
 
 
-def _with_intervals(
-    attacks: Sequence[Mapping[str, Any]], means: Mapping[str, Float32]
-) -> list[dict[str, Any]]:
-    """Give each attack row an `intervals` of its NDCG@10, kept and overlap."""
-    rows = []
-    for row in attacks:
-        cell = f"attacks.{row['position']}.{row['count']}.{row['replacement']}"
-        intervals = {name: _interval(means, f"{cell}.{name}") for name in ("ndcg@10", "kept", "overlap")}
-        rows.append({**row, "intervals": intervals})
-    return rows
+def _slices(rows: Sequence[Mapping[str, Any]], means: Mapping[str, Float32]) -> list[dict[str, Any]]:
+    """Give each row of a part of the users the `intervals` of its figures."""
+    return [
+        {**row, "intervals": _intervals(means, "slices", slice_name(row["by"], row["from"]))} for row in rows
+    ]
 
 
-def _interval(means: Mapping[str, Float32], name: str) -> list[float] | None:
-    return interval_of(means[name]) if name in means else None
+def _intervals(means: Mapping[str, Float32], kind: str, of: str) -> dict[str, list[float] | None]:
+    """Intervals of the figures that a kind of row has, from their resampled means "<of>.<figure>"."""
+    named = {figure: f"{of}.{figure}" for figure in INTERVALS[kind]}
+    return {figure: interval_of(means[name]) if name in means else None for figure, name in named.items()}
 
 
 def _mean(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -26,8 +26,8 @@ from worker.training.data.sequences import Sequences
 from worker.training.data.split import LeaveOneOut, Split, cold_targets
 from worker.training.evaluation.bootstrap import ratio, resampled_means
 from worker.training.evaluation.evaluate import Tick, evaluate
-from worker.training.evaluation.metrics import ndcg
-from worker.training.evaluation.slices import slices_of
+from worker.training.evaluation.metrics import hit, ndcg, reciprocal_rank
+from worker.training.evaluation.slices import figures_by_part, parts_of, slices_of
 from worker.training.fitting.checkpoint import prefixed, without_prefix
 from worker.training.progress import AttacksCutShort
 from worker.training.spec import TrainSpec
@@ -40,6 +40,16 @@ ATTACKED = f"attacks.{_COMPARED}.ndcg@10"
 OVERLAP = f"attacks.{_COMPARED}.overlap"
 _PER_USER, _RESAMPLED = "per_user", "resampled"
 
+INTERVALS = {
+    "test": ("hr@10", "ndcg@10", "mrr@10"),
+    "attacks": (
+        *("hr@10", "ndcg@10", "mrr@10", "clean_ndcg@10", "kept"),
+        *("overlap", "jaccard", "rbo", "top1_changed", "rank_shift_mean"),
+    ),
+    "slices": ("ndcg@10", "attacked_ndcg@10", "overlap"),
+}
+"""Figures that have a bootstrap interval."""
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -49,9 +59,10 @@ class Measured:
     per_user: float32[E] arrays under CLEAN, ATTACKED and OVERLAP (the last two only where the attack grid has
     that cell), rows in the order of the split's test users, NaN where a user takes no part.
     seconds: wall time of the measuring. slices: rows of `slices_of`, "ndcg@10" clean, "attacked_ndcg@10" and
-    "overlap" with the last item replaced. resampled: float32[R] bootstrap means over users of CLEAN and of
-    every attack cell's "attacks.<position>.<count>.<replacement>.<metric>", metric "ndcg@10", "overlap" or
-    "kept"; `bootstrap.interval_of` makes intervals of them. attacked: whether the attacks were made; else
+    "overlap" with the last item replaced. resampled: float32[R] bootstrap means over users of
+    "test.<metric>", of every attack cell's "attacks.<position>.<count>.<replacement>.<metric>" and of every
+    part's "slices.<by>.<from>.<metric>", for the metrics that INTERVALS names of each;
+    `bootstrap.interval_of` makes intervals of them. attacked: whether the attacks were made; else
     their rows have nobody who takes part, and the arrays have no figure of theirs.
     """
 
@@ -143,7 +154,11 @@ def measure(
             attack_tick(0.0)
         attacked = run_attacks(scorer, split, spec, max_length=spec.max_length, tick=attack_tick or tick)
     found = attacked or no_attacks(spec)
-    everyone = {CLEAN: ndcg(test.ranks, 10).astype(np.float32)}
+    everyone = {
+        "test.hr@10": hit(test.ranks, 10).astype(np.float32),
+        CLEAN: ndcg(test.ranks, 10).astype(np.float32),
+        "test.mrr@10": reciprocal_rank(test.ranks, 10).astype(np.float32),
+    }
     everyone |= {f"attacks.{name}": values for name, values in found.per_user.items()}
     per_user = {name: everyone[name] for name in (CLEAN, ATTACKED, OVERLAP) if name in everyone}
     figures = {
@@ -151,13 +166,14 @@ def measure(
         "attacked_ndcg@10": per_user.get(ATTACKED),
         "overlap": per_user.get(OVERLAP),
     }
+    parts = parts_of(split, spec.max_length)
     return Measured(
         test=test.metrics,
         validation=validation.metrics,
         attacks=found.rows,
         per_user=per_user,
-        slices=slices_of(split, spec.max_length, figures),
-        resampled=_resampled(everyone),
+        slices=slices_of(parts, figures),
+        resampled=_resampled(everyone | figures_by_part(parts, figures)),
         seconds=time.monotonic() - began,
         attacked=attacked is not None,
     )
@@ -168,7 +184,8 @@ def _resampled(per_user: Mapping[str, Float32]) -> dict[str, Float32]:
     means = resampled_means(per_user)
     for name in [name for name in means if name.endswith(".clean_ndcg@10")]:
         cell = name.removesuffix("clean_ndcg@10")
-        means[f"{cell}kept"] = ratio(means[f"{cell}ndcg@10"], means.pop(name))
+        means[f"{cell}kept"] = ratio(means[f"{cell}ndcg@10"], means[name])
+        means[f"{cell}rank_shift_mean"] = means.pop(f"{cell}rank_shift")
     return means
 
 

@@ -115,7 +115,8 @@ def slices(body: Mapping[str, Any]) -> Table:
             row["by"].replace("_", " "),
             _bin(row["from"], row["to"]),
             str(row["users"]),
-            *(number(row[figure]) for figure in ("ndcg@10", "attacked_ndcg@10", "overlap")),
+            *(_ranged(row, row["intervals"], figure) for figure in ("ndcg@10", "attacked_ndcg@10")),
+            number(row["overlap"]),
         )
         for row in body["slices"]
     ]

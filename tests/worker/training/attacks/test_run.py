@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from worker.training.attacks.cells import cells_of
+from worker.training.attacks.cells import PER_USER, cells_of
 from worker.training.attacks.history_effects import HistoryEffects
 from worker.training.attacks.neighbours import Neighbours
 from worker.training.attacks.replacement import DrawKey, Replacements, attacked_places
@@ -199,11 +199,13 @@ def test_per_user_figures_average_to_the_rows() -> None:
     found = run_attacks(TableScorer(), split, spec_of(), max_length=6)
     for row in found.rows:
         label = f"{row['position']}.{row['count']}.{row['replacement']}"
-        for name in ("ndcg@10", "overlap"):
+        for name in PER_USER[:-1]:
             values = found.per_user[f"{label}.{name}"]
             assert values.shape == split.eval_users.shape
             assert np.isfinite(values).sum() == row["n"]
             assert float(np.nanmean(values)) == pytest.approx(row[name], rel=1e-5)
+        shifts = found.per_user[f"{label}.rank_shift"]
+        assert float(np.nanmean(shifts)) == pytest.approx(row["rank_shift_mean"], rel=1e-5)
 
 
 def test_nobody_with_a_history_long_enough_gives_no_figures() -> None:

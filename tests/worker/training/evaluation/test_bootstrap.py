@@ -40,6 +40,19 @@ def test_chunks_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_allclose(resampled_means(values)["a"], whole, rtol=1e-6)
 
 
+def test_many_figures_with_several_sets_of_users_are_each_as_if_alone() -> None:
+    rng = np.random.default_rng(5)
+    figures = {}
+    for at in range(70):
+        values = rng.normal(size=60).astype(np.float32)
+        values[: at % 3 * 10] = np.nan
+        figures[f"f{at}"] = values
+    together = resampled_means(figures)
+    assert list(together) == list(figures)
+    for name in ("f0", "f31", "f32", "f65", "f69"):
+        np.testing.assert_allclose(together[name], resampled_means({name: figures[name]})[name], atol=1e-6)
+
+
 def test_what_is_undefined_in_a_resample_has_no_interval() -> None:
     rare = np.zeros(40, dtype=np.float32)
     rare[0] = 1.0

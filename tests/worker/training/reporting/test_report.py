@@ -15,6 +15,7 @@ from worker.training.reporting.markdown import render_markdown
 from worker.training.reporting.report import protocol_hash, protocol_of
 from worker.training.reporting.results import (
     CLEAN,
+    INTERVALS,
 )
 from worker.training.spec import TrainSpec
 
@@ -24,7 +25,7 @@ def test_the_fields_that_clients_lean_on() -> None:
     assert report["schema_version"] == 1
     assert list(report["arms"]) == ["standard", "cascade"]
     assert report["arms"]["cascade"]["test"]["ndcg@10"] == 0.06
-    unknown = {"ndcg@10": None, "kept": None, "overlap": None}
+    unknown = dict.fromkeys(INTERVALS["attacks"])
     assert report["arms"]["cascade"]["attacks"] == [cell(kept=0.5, overlap=0.3, intervals=unknown)]
     assert report["arms"]["standard"]["seconds"] == 10.0
     assert report["baselines"]["popularity"]["test"]["ndcg@10"] == 0.03

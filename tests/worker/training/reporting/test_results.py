@@ -19,6 +19,7 @@ from worker.training.reporting.report import build_report
 from worker.training.reporting.results import (
     ATTACKED,
     CLEAN,
+    INTERVALS,
     ArmResult,
     content_hash,
     dataset_facts,
@@ -85,9 +86,23 @@ def test_from_data_to_page() -> None:
     for attack in body["attacks"]:
         for name, interval in attack["intervals"].items():
             if attack["n"]:
-                assert interval[0] <= attack[name] <= interval[1]
+                assert interval[0] - 1e-6 <= attack[name] <= interval[1] + 1e-6
             else:
                 assert interval is None
+        assert attack["intervals"].keys() == set(INTERVALS["attacks"])
+    assert body["test_intervals"].keys() == {"hr@10", "ndcg@10", "mrr@10"}
+    (everyone,) = [row for row in body["slices"] if row["by"] == "history_length"]
+    last = next(row for row in body["attacks"] if row["position"] == "end" and row["count"] == 1)
+    expected = {
+        "ndcg@10": body["test_intervals"]["ndcg@10"],
+        "attacked_ndcg@10": last["intervals"]["ndcg@10"],
+        "overlap": last["intervals"]["overlap"],
+    }
+    for name, interval in expected.items():
+        assert everyone["intervals"][name] == pytest.approx(interval, rel=1e-5)
+    for part in [row for row in body["slices"] if row["users"] > 9]:
+        for name, (low, high) in part["intervals"].items():
+            assert low - 1e-6 <= part[name] <= high + 1e-6
     assert f"| history length | 1 to 5 | {len(split.eval_users)} |" in page
     for by in ("history_length", "activity", "target_popularity"):
         rows = [row for row in body["slices"] if row["by"] == by]
