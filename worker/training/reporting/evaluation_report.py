@@ -11,6 +11,7 @@ import numpy as np
 from worker.training.evaluation.pairing import paired
 from worker.training.reporting import tables
 from worker.training.reporting.comparisons import warnings_of
+from worker.training.reporting.data_table import data_table
 from worker.training.reporting.markdown import as_table
 from worker.training.reporting.report import SCHEMA_VERSION, measured_body, protocol_hash, protocol_of
 from worker.training.reporting.results import Measured
@@ -96,7 +97,7 @@ def render_evaluation(report: Mapping[str, Any]) -> str:
         f"{unknown['missed_targets']:,} test targets that the model never saw in training and "
         f"{unknown['users_without_known_history']:,} users without any known item are counted as misses.",
         "## Data",
-        as_table(tables.data(report)),
+        as_table(data_table(report)),
         "## Protocol",
         f"Figures of two reports compare only where the protocol hash is the same: "
         f"`{report['protocol_hash']}`.",

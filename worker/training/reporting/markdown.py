@@ -8,6 +8,7 @@ from typing import Any
 
 from worker.training.reporting import tables
 from worker.training.reporting.comparisons import price_in_words
+from worker.training.reporting.data_table import data_table
 from worker.training.reporting.tables import Table
 
 
@@ -38,7 +39,7 @@ def render_markdown(report: Mapping[str, Any]) -> str:
         "## Seeds",
         as_table(tables.seeds(report)),
         "## Data",
-        as_table(tables.data(report)),
+        as_table(data_table(report)),
         "## Protocol",
         "Figures of two reports compare only where the protocol hash is the same: "
         f"`{report['protocol_hash']}`.",

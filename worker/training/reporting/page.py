@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from worker.training.reporting import tables
 from worker.training.reporting.comparisons import price_in_words
+from worker.training.reporting.data_table import data_table
 from worker.training.reporting.plotting import Figure
 
 _TEMPLATE = Path(__file__).with_name("report_page.html")
@@ -49,7 +50,7 @@ def render_page(report: Mapping[str, Any], figures: Sequence[Figure]) -> str:
         stability=tables.stability(report),
         stability_text=tables.stability_in_words(report),
         seeds=tables.seeds(report),
-        data=tables.data(report),
+        data=data_table(report),
         environment=tables.environment(report),
         protocol=json.dumps(report["protocol"], indent=1, ensure_ascii=False),
         spec=json.dumps(report["spec"], indent=1, ensure_ascii=False),

@@ -181,55 +181,6 @@ def seeds(report: Report) -> Table:
     )
 
 
-def data(report: Report) -> Table:
-    """What was trained on, and what split and windows left out."""
-    facts = report["dataset"]
-    tied = facts["tied_last_two_share"]
-    rows = [
-        ("users, items, interactions", f"{facts['users']:,}, {facts['items']:,}, {facts['interactions']:,}"),
-        *_split(facts["split"]),
-        ("interactions too old for any training window", f"{facts['cut_interactions']:,}"),
-        ("test targets never seen in training (misses)", f"{facts['cold_targets']:,}"),
-    ]
-    warm_start = report.get("warm_start")
-    if warm_start is not None:
-        counts = [f"{warm_start[f'items_{name}']:,}" for name in ("known", "new", "dropped")]
-        rows += [
-            ("started from the weights of", warm_start["from"]),
-            ("items that it knew, new ones, ones that it alone knew", ", ".join(counts)),
-        ]
-    if facts["split"]["name"] == "leave_one_out":
-        known = "no times" if tied is None else f"{tied:.0%}"
-        rows.append(("users whose last two interactions carry the same time", known))
-    return Table(("", ""), rows)
-
-
-def _split(split: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """How the log was split, and how much of what was learnt from is later than what was predicted."""
-    leaked = split["leakage_share"]
-    rows = [
-        ("split", split["name"].replace("_", "-")),
-        ("interactions trained on", f"{split['train_interactions']:,}"),
-    ]
-    if split["name"] == "temporal":
-        rows += [
-            ("validation period begins", split["validation_from"]),
-            ("test period begins", split["test_from"]),
-            (
-                "users evaluated on validation, without a history before it",
-                f"{split['validation_users']:,}, {split['validation_users_without_history']:,}",
-            ),
-            (
-                "users evaluated on test, without a history before it",
-                f"{split['test_users']:,}, {split['test_users_without_history']:,}",
-            ),
-        ]
-    else:
-        rows.append(("users evaluated (at least 3 interactions)", f"{split['test_users']:,}"))
-    later = "no times" if leaked is None else f"{leaked:.0%}"
-    return [*rows, ("training interactions later than a test target, on average", later)]
-
-
 def environment(report: Report) -> Table:
     """Versions, device and threads."""
     return Table(("", ""), sorted((name, str(value)) for name, value in report["environment"].items()))
