@@ -74,7 +74,8 @@ def estimate(
     samples = alike if len(alike) >= _ENOUGH_ALIKE else samples
     probe = known(session, project_id, spec, dataset)
     rates = Rates.by_formula(spec, size)
-    share, least = 1.0, min(1.0, (spec.min_epochs + spec.patience) / spec.epochs)
+    soonest = spec.min_epochs + spec.patience * spec.validate_every
+    share, least = 1.0, min(1.0, soonest / spec.epochs)
     low, middle, high = 1 / _UNKNOWN_MACHINE, 1.0, _UNKNOWN_MACHINE
     if samples:
         factors, shares = [one.factor for one in samples], [one.share for one in samples]

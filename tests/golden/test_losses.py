@@ -63,7 +63,7 @@ def losses_of(name: str) -> dict[str, list[list[float | None]]]:
     """Three epochs, one of them warm-up, of all arms, with both levels strong and both parts of C in play."""
     torch.set_num_threads(1)
     spec = TrainSpec(
-        **CASES[name],
+        **{"perturb_towards": "gradient", "perturb_share": None, **CASES[name]},
         negatives=7,
         arms=("standard", "adversarial", "cascade", "cascade_replacement"),
         hidden_size=16,

@@ -59,12 +59,17 @@ PRESETS: Final[Mapping[PresetName, Mapping[str, Mapping[str, Any]]]] = MappingPr
 )
 """Preset → model → the settings that it stands for; every other setting keeps its own default."""
 
+ALONG_GRADIENT: Final[Mapping[str, Any]] = MappingProxyType({"epsilon_history": 0.1, "perturb_share": None})
+"""Defaults of a history level along the gradient; the fields' own are for steps towards items."""
+
 
 def expanded(given: Mapping[str, Any], default_model: str) -> dict[str, Any]:
-    """Return the given settings with those of the preset that they name beneath them.
+    """Return the given settings with those of the preset and of the direction that they name beneath them.
 
     A preset or model that there is none of is left for the field's own check to refuse.
     """
+    if given.get("perturb_towards") == "gradient":
+        given = {**ALONG_GRADIENT, **given}
     model = given.get("model", default_model)
     for name, of_model in PRESETS.items():
         if name == given.get("preset") and isinstance(model, str):

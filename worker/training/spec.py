@@ -104,7 +104,7 @@ class OptimiserSettings(_Settings):
     """How `sampled_softmax` draws negatives: uniformly, or by training popularity with a logQ correction."""
     gbce_t: float = Field(default=0.75, ge=0.0, le=1.0)
     """Calibration t of `gbce`: 0 is plain cross-entropy, 1 undoes all overconfidence from sampling."""
-    epochs: int = Field(default=200, ge=1, le=100_000)
+    epochs: int = Field(default=400, ge=1, le=100_000)
     """At most this many passes over the training sequences, warm-up included."""
     batch_size: int = Field(default=256, ge=1, le=65_536)
     """Mean number of sequences in a batch; batches hold about equal numbers of targets."""
@@ -129,10 +129,10 @@ class OptimiserSettings(_Settings):
     """Largest global gradient norm; 0 switches clipping off."""
     patience: int = Field(default=10, ge=1, le=100_000)
     """Stop after this many validations without a better validation NDCG@10."""
-    min_epochs: int = Field(default=40, ge=0, le=100_000)
+    min_epochs: int = Field(default=60, ge=0, le=100_000)
     """Patience is not counted before this epoch (GRU4Rec sits on a popularity plateau for a while)."""
-    validate_every: int = Field(default=1, ge=1, le=10_000)
-    """Epochs between two validations."""
+    validate_every: int = Field(default=5, ge=1, le=10_000)
+    """Epochs between two validations; the last epoch has one as well."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Arithmetic of the forward pass; `bfloat16` runs under autocast, the weights stay float32."""
     checkpoint_minutes: float = Field(default=2.0, ge=0.0, le=1440.0)
@@ -154,8 +154,9 @@ class AdversarySettings(_Settings):
     out it is 10, or half of `epochs` where that is less."""
     epsilon_match: float = Field(default=0.03, ge=0.0, le=10.0)
     """ε1: length of the matching-level perturbation, as a fraction of the perturbed vectors' mean length."""
-    epsilon_history: float = Field(default=0.1, ge=0.0, le=10.0)
-    """ε2: length of the history-level perturbation, as a fraction of the mean item-embedding length."""
+    epsilon_history: float = Field(default=1.0, ge=0.0, le=10.0)
+    """ε2: length of the history-level perturbation, as a fraction of the mean item-embedding length; along
+    the gradient 0.1 when left out."""
     lambda_match: float = Field(default=1.0, ge=0.0, le=100.0)
     """λ1: weight of the matching-level loss; 0 switches that level off."""
     lambda_history: float = Field(default=1.0, ge=0.0, le=100.0)
@@ -166,12 +167,12 @@ class AdversarySettings(_Settings):
     epsilon_ramp_epochs: int = Field(default=0, ge=0, le=100_000)
     """Epochs after the warm-up over which ε1 and ε2 grow linearly from 0; no model is chosen before they end.
     0 starts with all of both."""
-    perturb_towards: PerturbTowards = "gradient"
+    perturb_towards: PerturbTowards = "items"
     """Where arms `adversarial` and `cascade` move history embeddings: along the `gradient`, or towards the
     worst to first order of some `items` drawn alike for a window (not the paper's)."""
-    perturb_share: float | None = Field(default=None, gt=0.0, le=1.0)
+    perturb_share: float | None = Field(default=0.2, gt=0.0, le=1.0)
     """With `perturb_towards` `items`: mean share of a history's items that are moved, each by the whole of ε2
-    and with a chance that goes by its weight; left out, all are moved, by ε2 times their weight."""
+    and with a chance that goes by its weight; null moves all, by ε2 times their weight."""
     kappa: float = Field(default=0.0, ge=0.0, le=1000.0)
     """κ: weight of other sequences' predictions in a cascade effect; 0 counts the user's own alone."""
     gamma: float = Field(default=1.0, ge=-4.0, le=4.0)

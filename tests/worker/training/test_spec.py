@@ -25,6 +25,17 @@ def test_a_short_run_gets_a_warmup_that_fits() -> None:
     assert TrainSpec.model_validate_json('{"epochs": 4.0}').warmup_epochs == 2
 
 
+def test_how_far_and_how_many_are_moved_follows_the_direction() -> None:
+    def moved(**given: object) -> tuple[str, float, float | None]:
+        spec = TrainSpec.model_validate(given)
+        return spec.perturb_towards, spec.epsilon_history, spec.perturb_share
+
+    assert moved() == ("items", 1.0, 0.2)
+    assert moved(perturb_towards="gradient") == ("gradient", 0.1, None)
+    assert moved(perturb_towards="gradient", epsilon_history=0.3) == ("gradient", 0.3, None)
+    assert moved(perturb_share=None) == ("items", 1.0, None)
+
+
 def test_seed_is_the_first_of_seeds() -> None:
     assert TrainSpec(seed=3).seeds == (3,)
     assert TrainSpec(seeds=(4, 5)).seed == 4
@@ -47,7 +58,7 @@ def test_seed_is_the_first_of_seeds() -> None:
         ({"learning_rate": float("nan")}, "finite"),
         ({"dropout": 1.0}, "less than 1"),
         ({"loss": "gbce", "negative_sampling": "popularity"}, "needs loss sampled_softmax, not gbce"),
-        ({"perturb_share": 0.4}, "needs perturb_towards items, not gradient"),
+        ({"perturb_towards": "gradient", "perturb_share": 0.4}, "needs perturb_towards items, not gradient"),
     ],
 )
 def test_faults_are_refused(given: dict[str, object], complaint: str) -> None:
@@ -67,7 +78,7 @@ def test_faults_are_refused(given: dict[str, object], complaint: str) -> None:
         ({"hidden_size": 50, "heads": 4}, "heads"),
         ({"model": "gru4rec", "block": "ligr"}, "block"),
         ({"negative_sampling": "popularity"}, "negative_sampling"),
-        ({"perturb_share": 0.4}, "perturb_share"),
+        ({"perturb_towards": "gradient", "perturb_share": 0.4}, "perturb_share"),
         ({"attack_counts": [1, 1]}, "attack_counts"),
         ({"seed": 1, "seeds": [4, 5]}, "seed"),
     ],

@@ -104,10 +104,10 @@ def test_only_arms_that_perturb_the_history_step_towards_items() -> None:
         return [(arm.towards_items, arm.draws_items) for arm in (adversary_of(spec, name) for name in names)]
 
     no, yes, replacing = (False, False), (True, True), (False, True)
-    assert found() == [no, no, no, replacing]
-    assert found(perturb_towards="items") == [no, yes, yes, replacing]
+    assert found() == [no, yes, yes, replacing]
+    assert found(perturb_towards="gradient") == [no, no, no, replacing]
     for off in ("epsilon_history", "lambda_history"):
-        assert not any(draws for _, draws in found(perturb_towards="items", **{off: 0.0})[:3])
+        assert not any(draws for _, draws in found(**{off: 0.0})[:3])
 
 
 def test_the_replacing_arm_has_level_one_and_replaces_instead_of_perturbing() -> None:

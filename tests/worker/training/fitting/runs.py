@@ -34,6 +34,8 @@ def spec_of(**settings: Any) -> TrainSpec:
         "batch_size": 16,
         "epochs": 4,
         "warmup_epochs": 2,
+        "validate_every": 1,
+        "perturb_towards": "gradient",
     }
     return TrainSpec.model_validate({**base, **settings})
 

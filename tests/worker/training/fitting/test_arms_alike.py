@@ -38,7 +38,7 @@ def test_what_replaces_and_how_much_makes_a_difference() -> None:
 
 
 @pytest.mark.parametrize(
-    "moved", [{}, {"perturb_towards": "items"}, {"perturb_towards": "items", "perturb_share": 0.4}]
+    "moved", [{}, {"perturb_towards": "items"}, {"perturb_towards": "items", "perturb_share": None}]
 )
 def test_without_exponent_the_cascade_arm_is_the_generic_one_bit_for_bit(moved: dict[str, Any]) -> None:
     shared = trainer(spec_of(gamma=0.0, **moved))
@@ -75,7 +75,7 @@ def test_steps_towards_items_draw_candidates_once_the_warmup_is_over_and_nothing
 
 
 def test_what_the_history_is_moved_towards_makes_a_difference() -> None:
-    items = {"perturb_towards": "items"}
+    items = {"perturb_towards": "items", "perturb_share": None}
     specs = [{}, items, {**items, "replace_candidates": 2}, {**items, "perturb_share": 0.4}]
     tables = [
         trainer(spec_of(**spec)).train("adversarial", 0).weights["item_embedding.weight"] for spec in specs

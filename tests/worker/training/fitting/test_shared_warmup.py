@@ -34,7 +34,7 @@ OTHER: dict[str, Any] = {
     "lambda_history": 0.5,
     "perturb_every": 2,
     "epsilon_ramp_epochs": 1,
-    "perturb_towards": "items",
+    "perturb_towards": "gradient",
     "perturb_share": 0.5,
     "kappa": 1.0,
     "gamma": 0.5,
@@ -137,7 +137,7 @@ def test_a_run_of_another_learning_rate_is_refused_the_warmup() -> None:
 def test_every_setting_left_out_is_one_and_makes_no_difference() -> None:
     assert set(OTHER) == set(AFTER_WARMUP)
     wanted = warmup_identity_of(spec_of(), SPLIT.train, CPU)
-    needs = {"seed": {"seeds": [OTHER["seed"]]}, "perturb_share": {"perturb_towards": "items"}}
+    needs = {"seed": {"seeds": [OTHER["seed"]]}}
     for name, value in OTHER.items():
         changed = {name: value, **needs.get(name, {})}
         spec = spec_of(**changed)
