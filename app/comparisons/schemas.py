@@ -127,9 +127,11 @@ class Comparison(BaseModel):
     @classmethod
     def of(cls, compared: Compared) -> Self:
         """The object of a comparison."""
+        own = compared.baseline.protocol_hash
+        shared = all(side.protocol_hash == own for side, _ in compared.others)
         return cls(
             paired=not compared.mixed,
-            protocol_hash=None if compared.mixed else compared.baseline.protocol_hash,
+            protocol_hash=own if shared and not compared.mixed else None,
             baseline=ComparedThing(**_thing(compared.baseline)),
             others=[
                 ComparedOther(

@@ -17,6 +17,10 @@ from worker.training.evaluation.pairing import Difference, paired, unpaired
 
 FEWEST, MOST = 2, 10
 
+_GRID = ("attack.positions", "attack.counts", "attack.replacements", "attack.cascade.")
+"""Which attacks were made. One draws by user and place alone, so that it is the same whatever others are
+made beside it; and none touches the clean figures."""
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -104,16 +108,18 @@ def _baseline(session: Session, project_id: str, sides: Sequence[Side], asked: A
 
 
 def _differences(baseline: Side, side: Side) -> list[Mixed]:
-    """The fields in which two protocols differ, the data last."""
-    if side.protocol_hash == baseline.protocol_hash and np.array_equal(side.users, baseline.users):
+    """The fields in which two protocols differ and that figures of both depend on, the data last."""
+    same_users = np.array_equal(side.users, baseline.users)
+    if side.protocol_hash == baseline.protocol_hash and same_users:
         return []
-    mine, other = dict(_flat(side.protocol)), dict(_flat(baseline.protocol))
+    # Reports from before `definitions` was written down go by the first.
+    mine, other = (dict(_flat({"definitions": 1, **one.protocol})) for one in (side, baseline))
     found = [
         Mixed(side.id, f"protocol.{field}", other.get(field), mine.get(field))
         for field in dict.fromkeys((*other, *mine))
-        if other.get(field) != mine.get(field)
+        if other.get(field) != mine.get(field) and not field.startswith(_GRID)
     ]
-    if side.content != baseline.content or not found:
+    if side.content != baseline.content or not (found or same_users):
         found.append(Mixed(side.id, "dataset.content_sha256", baseline.content, side.content))
     return found
 

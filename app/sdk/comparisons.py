@@ -86,7 +86,8 @@ class ProtocolDifference:
 class Comparison:
     """Differences of others from a baseline; not paired when they were not measured alike.
 
-    `protocol_hash` is that of all of them, None where it is not one; then `protocol_differences` says why.
+    `protocol_hash` is that of all of them, None where it is not one; then `protocol_differences` says why,
+    or is empty where they differ only in which attacks were made beside those compared.
     """
 
     paired: bool

@@ -42,6 +42,7 @@ class ReportProtocol(TypedDict):
     metrics_at: list[int]
     chosen_by: str
     max_length: int
+    definitions: int
     attack: AttackGrid
 
 

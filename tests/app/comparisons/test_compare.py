@@ -168,6 +168,23 @@ def test_what_was_not_measured_alike_is_refused_by_name(
     assert apart["others"][0]["metrics"]["test.ndcg@10"]["n"] == 30
 
 
+def test_which_other_attacks_were_made_does_not_matter(
+    client: httpx.Client, resources: Resources, trained: Trained
+) -> None:
+    few, _ = train_job(resources, trained.dataset, name="few")
+    many, _ = train_job(
+        resources, trained.dataset, name="many", attack_counts=(2, 1), attack_positions=("start", "end")
+    )
+    body = compared(client, jobs=f"{few},{many}", arm="cascade")
+    assert (body["paired"], body["protocol_hash"], body["protocol_differences"]) == (True, None, [])
+    same = body["others"][0]["metrics"]  # of the same training
+    assert len(same) == 3
+    assert {(one["difference"], one["low"], one["high"]) for one in same.values()} == {(0, 0, 0)}
+    again, _ = train_job(resources, trained.dataset, name="seed", attack_seed=1)
+    refused = client.get("/v1/compare", params={"jobs": f"{few},{again}"}).json()
+    assert [row["field"] for row in refused["differences"]] == ["protocol.attack.seed"]
+
+
 def test_markdown_is_a_table(client: httpx.Client, trained: Trained) -> None:
     page = client.get(
         "/v1/compare", params={"jobs": f"{trained.a},{trained.b}"}, headers={"Accept": "text/markdown"}

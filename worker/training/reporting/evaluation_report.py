@@ -99,8 +99,7 @@ def render_evaluation(report: Mapping[str, Any]) -> str:
         "## Data",
         as_table(data_table(report)),
         "## Protocol",
-        f"Figures of two reports compare only where the protocol hash is the same: "
-        f"`{report['protocol_hash']}`.",
+        f"Figures of two reports compare where the protocol hash is the same: `{report['protocol_hash']}`.",
         f"```json\n{json.dumps(report['protocol'], indent=1)}\n```",
         "## Environment",
         as_table(tables.environment(report)),

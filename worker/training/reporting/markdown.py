@@ -41,8 +41,7 @@ def render_markdown(report: Mapping[str, Any]) -> str:
         "## Data",
         as_table(data_table(report)),
         "## Protocol",
-        "Figures of two reports compare only where the protocol hash is the same: "
-        f"`{report['protocol_hash']}`.",
+        f"Figures of two reports compare where the protocol hash is the same: `{report['protocol_hash']}`.",
         _json(report["protocol"]),
         "## Settings",
         _json(spec),

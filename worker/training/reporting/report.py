@@ -20,6 +20,9 @@ from worker.training.spec import TrainSpec
 Float32 = npt.NDArray[np.float32]
 
 SCHEMA_VERSION = 1
+DEFINITIONS = 1
+"""By which meaning of its figures a report goes; raised whenever that of one changes and no setting says so:
+list lengths, rank-biased overlap, how attacks draw, what the reference model of `nearest` reads, …"""
 
 
 def build_report(
@@ -90,12 +93,13 @@ def protocol_of(spec: TrainSpec) -> dict[str, Any]:
         "metrics_at": list(METRICS_AT),
         "chosen_by": "validation ndcg@10",
         "max_length": spec.max_length,
+        "definitions": DEFINITIONS,
         "attack": attack,
     }
 
 
 def protocol_hash(protocol: Mapping[str, Any], content_sha256: str) -> str:
-    """SHA-256 of the protocol and the filtered data set: figures compare only where it is the same."""
+    """SHA-256 of the protocol and the filtered data set: figures compare where it is the same."""
     document = {"protocol": protocol, "content_sha256": content_sha256}
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 

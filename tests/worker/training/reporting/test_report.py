@@ -10,9 +10,15 @@ import numpy as np
 import pytest
 
 from tests.worker.training.reporting.invented import N, arm, cell, measured, report_of
+from worker.training.attacks.neighbours import KEPT, REACH
+from worker.training.attacks.replacement import DrawKey, Replacements, attacked_places
 from worker.training.evaluation.bootstrap import bootstrap_interval, resampled_means
+from worker.training.evaluation.metrics import METRICS_AT, RBO_PERSISTENCE
+from worker.training.evaluation.ranking import LIST_LENGTH, catalogue_shuffle
+from worker.training.evaluation.slices import LENGTH_BINS, POPULARITY_BINS
+from worker.training.reporting import report as report_module
 from worker.training.reporting.markdown import render_markdown
-from worker.training.reporting.report import protocol_hash, protocol_of
+from worker.training.reporting.report import DEFINITIONS, protocol_hash, protocol_of
 from worker.training.reporting.results import (
     CLEAN,
     INTERVALS,
@@ -123,6 +129,30 @@ def test_the_protocol_hash_follows_what_makes_figures_comparable() -> None:
         {"content": "d"},
     ]
     assert len({hashed(), *(hashed(**given) for given in other)}) == len(other) + 1  # type: ignore[arg-type]
+
+
+def test_the_hash_says_by_which_definitions_figures_were_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = protocol_hash(protocol_of(TrainSpec()), "c")
+    monkeypatch.setattr(report_module, "DEFINITIONS", DEFINITIONS + 1)
+    assert protocol_hash(protocol_of(TrainSpec()), "c") != before
+
+
+def test_what_is_pinned_here_changes_only_together_with_the_definitions() -> None:
+    """Whoever changes one of these raises DEFINITIONS, and then the numbers here."""
+    key, users, places = DrawKey(seed=3, repeat=1), np.array([7, 8]), np.array([[0, 1], [0, 1]])
+    counts = np.array([0, 5, 1, 0, 9, 4, 2])
+    drawn = [
+        Replacements(counts)
+        .draw(kind, key, users=users, places=places, originals=places + 1, targets=np.array([3, 4]))
+        .tolist()
+        for kind in ("uniform", "popularity")
+    ]
+    chosen = attacked_places("random", 2, users, np.array([9, 5]), key).tolist()
+    constants = (RBO_PERSISTENCE, METRICS_AT, LIST_LENGTH, REACH, KEPT, LENGTH_BINS, POPULARITY_BINS)
+    by_one = (0.9, (5, 10, 20), 10, 5, 50, (1, 6, 11, 21, 51), (0, 1, 6, 21, 101))
+    assert (DEFINITIONS, constants) == (1, by_one)
+    assert (drawn, chosen) == ([[[6, 6], [5, 6]], [[4, 5], [5, 5]]], [[2, 6], [1, 0]])
+    assert catalogue_shuffle(8).tolist() == [8, 7, 0, 4, 3, 6, 1, 5, 2]
 
 
 def test_the_page() -> None:
