@@ -199,8 +199,9 @@ class EvaluationSettings(_Settings):
     attack_counts: Distinct[Annotated[int, Field(ge=1, le=100)]] = (1, 2, 5)
     """How many items are replaced; only users with a longer history take part."""
     attack_replacements: Distinct[AttackReplacement] = ("uniform", "popularity")
-    """What replaces an item: any item alike (`uniform`), drawn by training `popularity`, the `nearest` by
-    co-occurrence, or the worst for the model to first order (`gradient`)."""
+    """What replaces an item: any item alike (`uniform`), drawn in proportion to training `popularity`
+    whatever it replaces, the `nearest` by co-occurrence, or the worst for the model to first order
+    (`gradient`)."""
     attack_repeats: int = Field(default=3, ge=1, le=100)
     """Independent draws of every attack; figures are their mean."""
     attack_seed: Seed = 0
