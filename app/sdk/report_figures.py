@@ -6,7 +6,7 @@ Part of `app.sdk.reports`, which says how the types are held to the schema. Metr
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 Interval = list[float]
 """[low, high]: a 95 % bootstrap interval over users."""
@@ -186,8 +186,9 @@ class ArmCost(_CleanRatio):
 
 
 class ReportWarning(TypedDict):
-    """What makes a figure hard to believe; branch on `code`."""
+    """What makes a figure hard to believe; branch on `code`. Without `seed` it is about the arm."""
 
     code: str
     arm: str
+    seed: NotRequired[int]
     message: str

@@ -157,7 +157,8 @@ def run_experiment(
         warnings=[*cut_short, *unperturbed_warnings(results, spec), *started],
     )
     for warning in report["warnings"]:
-        heard.event(warning["code"], warning["message"], {"arm": warning["arm"]})
+        about = {name: warning[name] for name in ("arm", "seed") if name in warning}
+        heard.event(warning["code"], warning["message"], about)
     models = [
         TrainedModel(
             arm=result.arm,

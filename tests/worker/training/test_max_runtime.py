@@ -38,8 +38,8 @@ def test_the_arm_in_training_ends_with_its_best_epoch_and_the_rest_is_not_run() 
     best = max(cut["history"], key=lambda row: row["ndcg@10"] or 0.0)
     assert cut["best_epoch"] == best["epoch"]
     assert cut["validation"]["ndcg@10"] == pytest.approx(best["ndcg@10"])
-    rows = [(row["code"], row["arm"]) for row in result.report["warnings"]]
-    assert rows[:2] == [("max_runtime", "adversarial"), ("not_run", "cascade")]
+    rows = [(row["code"], row["arm"], row.get("seed")) for row in result.report["warnings"]]
+    assert rows[:2] == [("max_runtime", "adversarial", 0), ("not_run", "cascade", 0)]
     assert "ended by max_runtime after epoch 5 of at most 8" in result.report_markdown
     assert "was ended by max_runtime" in result.models[1].files["README.md"].decode()
     assert ("training", "cascade") not in heard.phases
@@ -141,7 +141,10 @@ def test_attacks_for_which_there_is_no_time_are_left_out_and_named() -> None:
 
 def test_an_arm_of_which_one_seed_was_not_attacked_has_no_mean_under_attack() -> None:
     spec = SPEC.model_copy(update={"arms": ("standard", "cascade"), "seeds": (0, 1)})
-    report = run(spec, Concluding("cascade", 1), MemoryCheckpoints()).report
+    result = run(spec, Concluding("cascade", 1), MemoryCheckpoints())
+    report = result.report
+    of_cascade = [model.files["README.md"].decode() for model in result.models if model.arm == "cascade"]
+    assert ["seed 1 was not attacked" in card for card in of_cascade] == [False, True]
     cascade = report["arms"]["cascade"]
     assert [attacked(seed) for seed in cascade["seeds"]] == [{(True, True)}, {(False, False)}]
     assert attacked(cascade) == {(False, False)}

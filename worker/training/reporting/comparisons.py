@@ -74,26 +74,6 @@ def _by_user(results: Sequence[ArmResult], arm: str, metric: str) -> Float64 | N
     return np.mean(present, axis=0) if len(present) == len(arrays) else None
 
 
-def warnings_of(arms: Mapping[str, Any], popularity: Mapping[str, Any] | None) -> list[dict[str, str]]:
-    """Return a row {code, arm, message} for every arm that ranks no better than popularity.
-
-    arms and popularity: bodies of the report, with their `test` metrics.
-    """
-    if popularity is None:
-        return []
-    level = popularity["test"]["ndcg@10"]
-    return [
-        {
-            "code": "nothing_learnt",
-            "arm": name,
-            "message": f"{name} ranks no better than popularity (NDCG@10 {body['test']['ndcg@10']:.4f} "
-            f"against {level:.4f}): it has learnt too little for its steadiness to mean anything",
-        }
-        for name, body in arms.items()
-        if body["test"]["ndcg@10"] <= level
-    ]
-
-
 def costs_of(arms: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What each arm costs against `standard`, in clean test NDCG@10 and in training time (means over seeds).
 
@@ -130,7 +110,7 @@ def _ratio(above: float | None, below: float | None) -> float | None:
 
 def verdict(
     comparisons: Sequence[Mapping[str, Any]],
-    warnings: Sequence[Mapping[str, str]],
+    warnings: Sequence[Mapping[str, Any]],
     n_seeds: int,
     costs: Sequence[Mapping[str, Any]] = (),
     *,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from worker.training.reporting.results import ArmResult, Measured
 from worker.training.spec import Arm
@@ -16,16 +17,17 @@ def cut_short_warnings(
     not_run: Sequence[NotRun],
     epochs: int,
     baselines: Mapping[str, Measured],
-) -> list[dict[str, str]]:
-    """Return a row {code, arm, message} for every arm and seed ended early, left out or not attacked.
+) -> list[dict[str, Any]]:
+    """Return a row {code, arm, seed, message} for every arm and seed ended early, left out or not attacked.
 
     results: what was trained; not_run: what was not. epochs: how many each arm was to train at most.
-    baselines: by name, of which one that was not attacked is named as an arm is.
+    baselines: by name, of which one that was not attacked is named as an arm is, without a seed.
     """
-    ended = [
+    ended: list[dict[str, Any]] = [
         {
             "code": "max_runtime",
             "arm": result.arm,
+            "seed": result.seed,
             "message": f"{result.arm}, seed {result.seed} was ended by max_runtime after epoch "
             f"{result.epochs} of at most {epochs}; its model is that of epoch {result.best_epoch}, the best "
             "so far, and might have become better: arms that trained for longer have an advantage over it",
@@ -33,19 +35,21 @@ def cut_short_warnings(
         for result in results
         if result.stop_reason == "max_runtime"
     ]
-    left_out = [
+    left_out: list[dict[str, Any]] = [
         {
             "code": "not_run",
             "arm": arm,
+            "seed": seed,
             "message": f"{arm}, seed {seed} was not run: max_runtime was over before it had an epoch to "
             "choose a model from",
         }
         for arm, seed in not_run
     ]
-    not_attacked = [
+    not_attacked: list[dict[str, Any]] = [
         {
             "code": "not_attacked",
             "arm": result.arm,
+            "seed": result.seed,
             "message": f"{result.arm}, seed {result.seed} was not attacked: max_runtime was over before all "
             "attacks on it were made, and part of them would be of some users only; an evaluation of its "
             "model makes them",

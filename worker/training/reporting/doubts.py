@@ -1,12 +1,54 @@
-"""What makes an arm's figures hard to believe, though nothing went wrong: rows of a report's `warnings`."""
+"""What makes an arm's figures hard to believe, though nothing went wrong: rows of a report's `warnings`.
+
+A row is {code, arm, seed, message}; without `seed` it is about the arm, whatever the seed.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+_TO_BEAT = {
+    "popularity": (
+        "nothing_learnt",
+        "popularity",
+        "it has learnt too little for its steadiness to mean anything",
+    ),
+}
 _KNOWN = 0.5
 """Share of the items that an earlier model should know."""
+
+
+def baseline_warnings(arms: Mapping[str, Any], baselines: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return a row for each arm, and each seed of one, that ranks no better than popularity.
+
+    arms and baselines: bodies of the report, with their `test` metrics; an evaluation's arm has no `seeds`.
+    Seeds that are all as low need no rows of their own.
+    """
+    found: list[dict[str, Any]] = []
+    for baseline, (code, name, meaning) in _TO_BEAT.items():
+        if baseline not in baselines:
+            continue
+        level = _ndcg(baselines[baseline])
+        for arm, body in arms.items():
+            seeds = body.get("seeds", ())
+            low = [seed for seed in seeds if _ndcg(seed) <= level]
+            mean = f"{arm}, mean over {len(seeds)} seeds," if len(seeds) > 1 else arm
+            about = [({"arm": arm}, mean, body)] if _ndcg(body) <= level else []
+            if len(low) < len(seeds):
+                about += [
+                    ({"arm": arm, "seed": seed["seed"]}, f"{arm}, seed {seed['seed']}", seed) for seed in low
+                ]
+            found += [
+                {
+                    "code": code,
+                    **of,
+                    "message": f"{who} ranks no better than {name} (NDCG@10 {_ndcg(one):.4f} against "
+                    f"{level:.4f}): {meaning}",
+                }
+                for of, who, one in about
+            ]
+    return found
 
 
 def warm_start_warnings(
@@ -38,3 +80,7 @@ def warm_start_warnings(
             )
         )
     return [{"code": code, "arm": arm, "message": message} for code, message in found for arm in arms]
+
+
+def _ndcg(body: Mapping[str, Any]) -> float:
+    return float(body["test"]["ndcg@10"])

@@ -10,8 +10,8 @@ import numpy as np
 
 from worker.training.evaluation.pairing import paired
 from worker.training.reporting import tables
-from worker.training.reporting.comparisons import warnings_of
 from worker.training.reporting.data_table import data_table
+from worker.training.reporting.doubts import baseline_warnings
 from worker.training.reporting.markdown import as_table
 from worker.training.reporting.report import SCHEMA_VERSION, measured_body, protocol_hash, protocol_of
 from worker.training.reporting.results import Measured
@@ -52,7 +52,7 @@ def build_evaluation_report(
     warnings = [
         *({"code": code, "arm": arm, "message": _UNCHECKED[code]} for code in unchecked),
         *_warnings(arm, model, unknown, training, measured),
-        *warnings_of(arms, bodies.get("popularity")),
+        *baseline_warnings(arms, bodies),
     ]
     report = {
         "schema_version": SCHEMA_VERSION,

@@ -69,7 +69,11 @@ def model_card(report: Mapping[str, Any], arm: str, seed: int) -> str:
     """Say what the model is, how good and how steady it is, and how to use it."""
     spec, data, body = report["spec"], report["dataset"], report["arms"][arm]
     (own,) = [one for one in body["seeds"] if one["seed"] == seed]
-    warned = [f"> **Warning.** {w['message']}." for w in report["warnings"] if w["arm"] == arm]
+    warned = [
+        f"> **Warning.** {warning['message']}."
+        for warning in report["warnings"]
+        if warning["arm"] == arm and warning.get("seed", seed) == seed
+    ]
     rows = [(f"{spec['model']}, {arm}, seed {seed}", own), *report["baselines"].items()]
     figures = [
         f"| {name} | {one['test']['hr@10']:.4f} | {_ndcg(one)} | {_steadiness(one)} |" for name, one in rows

@@ -13,7 +13,8 @@ import numpy.typing as npt
 from worker.training.evaluation.bootstrap import interval_of
 from worker.training.evaluation.metrics import METRICS_AT
 from worker.training.evaluation.slices import slice_name
-from worker.training.reporting.comparisons import compare_arms, costs_of, verdict, warnings_of
+from worker.training.reporting.comparisons import compare_arms, costs_of, verdict
+from worker.training.reporting.doubts import baseline_warnings
 from worker.training.reporting.results import INTERVALS, ArmResult, Measured
 from worker.training.spec import TrainSpec
 
@@ -35,7 +36,7 @@ def build_report(
     environment: Mapping[str, Any],
     warm_start: Mapping[str, Any] | None = None,
     stability: Mapping[str, Any] | None = None,
-    warnings: Sequence[Mapping[str, str]] = (),
+    warnings: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Put the pieces together into plain JSON types (docs/report.md).
 
@@ -47,7 +48,7 @@ def build_report(
     arms = {arm: _arm([result for result in results if result.arm == arm]) for arm in _names(results)}
     measured = {name: measured_body(baseline) for name, baseline in baselines.items()}
     comparisons = compare_arms(results)
-    warnings = [*warnings, *warnings_of(arms, measured.get("popularity"))]
+    warnings = [*warnings, *baseline_warnings(arms, measured)]
     costs = costs_of(arms)
     protocol = protocol_of(spec)
     report = {

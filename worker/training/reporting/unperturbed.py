@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 from worker.training.adversary.perturbation import adversary_of
 from worker.training.reporting.results import ArmResult
 from worker.training.spec import Arm, TrainSpec
 
 
-def unperturbed_warnings(results: Sequence[ArmResult], spec: TrainSpec) -> list[dict[str, str]]:
-    """Return a row {code, arm, message} for every arm and seed without a perturbed step up to its best epoch.
+def unperturbed_warnings(results: Sequence[ArmResult], spec: TrainSpec) -> list[dict[str, Any]]:
+    """Return a row {code, arm, seed, message} for each arm and seed unperturbed up to its best epoch.
 
     Of an arm that an earlier version trained, without a history, nothing is known.
     """
@@ -19,6 +19,7 @@ def unperturbed_warnings(results: Sequence[ArmResult], spec: TrainSpec) -> list[
         {
             "code": "never_perturbed",
             "arm": result.arm,
+            "seed": result.seed,
             "message": f"{result.arm}, seed {result.seed} never met its adversary: no step up to epoch "
             f"{result.best_epoch}, whose model was chosen, was perturbed ({_why(result.arm, spec)}), so "
             "that it is a model of standard training",

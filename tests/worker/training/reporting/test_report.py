@@ -18,6 +18,7 @@ from worker.training.evaluation.ranking import LIST_LENGTH, catalogue_shuffle
 from worker.training.evaluation.slices import LENGTH_BINS, POPULARITY_BINS
 from worker.training.reporting import report as report_module
 from worker.training.reporting.markdown import render_markdown
+from worker.training.reporting.package import model_card
 from worker.training.reporting.report import DEFINITIONS, protocol_hash, protocol_of
 from worker.training.reporting.results import (
     CLEAN,
@@ -109,6 +110,23 @@ def test_losing_to_popularity_is_said() -> None:
     assert report["verdict"].startswith(
         "Cascade ranks no better than popularity (NDCG@10 0.0300 against 0.0300)"
     )
+
+
+def test_a_seed_that_loses_is_said_though_its_arm_does_not_and_stands_on_its_own_card() -> None:
+    seeds = [arm("standard", seed, measured(level)) for seed, level in enumerate((0.02, 0.08))]
+    report = report_of(*seeds, popularity=0.04)
+    (row,) = [row for row in report["warnings"] if row["code"] == "nothing_learnt"]
+    assert (row["arm"], row["seed"]) == ("standard", 0)
+    assert row["message"].startswith("standard, seed 0 ranks no better than popularity (NDCG@10 0.0200")
+    cards = [model_card(report, "standard", seed) for seed in (0, 1)]
+    assert ["no better than popularity" in card for card in cards] == [True, False]
+
+    seeds = [arm("standard", seed, measured(level)) for seed, level in enumerate((0.02, 0.05))]
+    low = report_of(*seeds, popularity=0.04)["warnings"]
+    assert [row.get("seed") for row in low if row["code"] == "nothing_learnt"] == [None, 0]
+    assert low[0]["message"].startswith("standard, mean over 2 seeds, ranks no better than popularity")
+    all_low = report_of(*seeds, popularity=0.06)["warnings"]
+    assert [row.get("seed") for row in all_low if row["code"] == "nothing_learnt"] == [None]
 
 
 def test_the_protocol_hash_follows_what_makes_figures_comparable() -> None:
