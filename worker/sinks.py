@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 WARNINGS = frozenset(
     {
-        *("nothing_learnt", "checkpoint_unreadable", "saturated_users", "ended_early"),
+        *("nothing_learnt", "below_markov", "checkpoint_unreadable", "saturated_users", "ended_early"),
         *("max_runtime", "not_run", "not_attacked", "never_perturbed", "warm_started", "few_items_known"),
     }
 )

@@ -14,13 +14,18 @@ _TO_BEAT = {
         "popularity",
         "it has learnt too little for its steadiness to mean anything",
     ),
+    "markov": (
+        "below_markov",
+        "the last-item Markov baseline",
+        "a table of what follows each item in training does as well",
+    ),
 }
 _KNOWN = 0.5
 """Share of the items that an earlier model should know."""
 
 
 def baseline_warnings(arms: Mapping[str, Any], baselines: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return a row for each arm, and each seed of one, that ranks no better than popularity.
+    """Return a row for each arm, and each seed of one, that ranks no better than a baseline.
 
     arms and baselines: bodies of the report, with their `test` metrics; an evaluation's arm has no `seeds`.
     Seeds that are all as low need no rows of their own.
@@ -66,8 +71,9 @@ def warm_start_warnings(
             (
                 "warm_started",
                 "training started from an earlier model that may have met these validation and test targets "
-                "in its own training (it was not trained from fresh weights on the same split of the same "
-                "data): figures of all arms may be too good, and only those of one job compare",
+                "in its own training (it is not known to have been trained from fresh weights on the same "
+                "split of the same data): figures of all arms may be too good, and only those of one job "
+                "compare",
             )
         )
     known, items = facts["items_known"], facts["items_known"] + facts["items_new"]

@@ -106,10 +106,22 @@ def test_the_verdict_in_words() -> None:
 
 def test_losing_to_popularity_is_said() -> None:
     report = report_of(arm("standard", 0, measured(0.05)), arm("cascade", 0, measured(0.03)), popularity=0.03)
-    assert [(w["code"], w["arm"]) for w in report["warnings"]] == [("nothing_learnt", "cascade")]
+    assert [(w["code"], w["arm"]) for w in report["warnings"]] == [
+        ("nothing_learnt", "cascade"),
+        ("below_markov", "cascade"),
+    ]
     assert report["verdict"].startswith(
         "Cascade ranks no better than popularity (NDCG@10 0.0300 against 0.0300)"
     )
+
+
+def test_losing_to_the_last_item_is_said() -> None:
+    report = report_of(arm("standard", 0, measured(0.05)), arm("cascade", 0, measured(0.035)))
+    assert [(w["code"], w["arm"]) for w in report["warnings"]] == [("below_markov", "cascade")]
+    said = "ascade ranks no better than the last-item Markov baseline (NDCG@10 0.0350 against 0.0400)"
+    assert said in report["verdict"]
+    assert said in model_card(report, "cascade", 0)
+    assert said not in model_card(report, "standard", 0)
 
 
 def test_a_seed_that_loses_is_said_though_its_arm_does_not_and_stands_on_its_own_card() -> None:
