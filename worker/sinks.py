@@ -29,7 +29,8 @@ logger = logging.getLogger(__name__)
 WARNINGS = frozenset(
     {
         *("nothing_learnt", "below_markov", "checkpoint_unreadable", "saturated_users", "ended_early"),
-        *("max_runtime", "not_run", "not_attacked", "never_perturbed", "warm_started", "few_items_known"),
+        *("max_runtime", "not_run", "not_attacked", "epochs_limit", "never_perturbed"),
+        *("warm_started", "few_items_known"),
     }
 )
 

@@ -108,7 +108,7 @@ def test_a_file_becomes_a_report_and_models(train: Train, log: Path, tmp_path: P
         log, "-o", out, "--spec", spec, *settings("epochs=4", "seeds=[3]"), "--arms", "standard,cascade"
     )
     assert again.exit_code == 0
-    assert "epoch 4" not in again.stderr
+    assert "epoch 4: loss" not in again.stderr
     assert json.loads((out / "report.json").read_text())["arms"] == report["arms"]
 
     earlier, warm = out / "models" / "cascade-seed3", tmp_path / "warm"

@@ -25,7 +25,7 @@ from worker.training.models.base import SequenceModel
 from worker.training.progress import CheckpointStore, Progress
 from worker.training.reporting.cascade_facts import cascade_facts
 from worker.training.reporting.cut_short import cut_short_warnings
-from worker.training.reporting.doubts import warm_start_warnings
+from worker.training.reporting.doubts import epochs_limit_warnings, warm_start_warnings
 from worker.training.reporting.manifest import MANIFEST_FILE, check_data
 from worker.training.reporting.package import model_files
 from worker.training.reporting.report import build_report, protocol_hash, protocol_of
@@ -154,7 +154,12 @@ def run_experiment(
         environment=runtime.environment(device),
         warm_start=warm_start.facts if warm_start is not None else None,
         stability=stability,
-        warnings=[*cut_short, *unperturbed_warnings(results, spec), *started],
+        warnings=[
+            *cut_short,
+            *epochs_limit_warnings(results, spec),
+            *unperturbed_warnings(results, spec),
+            *started,
+        ],
     )
     for warning in report["warnings"]:
         about = {name: warning[name] for name in ("arm", "seed") if name in warning}

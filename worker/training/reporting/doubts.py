@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from worker.training.reporting.results import ArmResult
+from worker.training.spec import TrainSpec
+
 _TO_BEAT = {
     "popularity": (
         "nothing_learnt",
@@ -53,6 +56,48 @@ def baseline_warnings(arms: Mapping[str, Any], baselines: Mapping[str, Any]) -> 
                 }
                 for of, who, one in about
             ]
+    return found
+
+
+def epochs_limit_warnings(results: Sequence[ArmResult], spec: TrainSpec) -> list[dict[str, Any]]:
+    """Return a row for each arm and seed that `epochs` ended while its best epoch was within patience.
+
+    Where all seeds of an arm were ended so, one row stands for the arm. Beside arms that patience ended, the
+    row says that the comparison is not fair to it.
+    """
+    within = spec.patience * spec.validate_every
+    cut = [
+        result
+        for result in results
+        if result.stop_reason == "epochs" and result.epochs - result.best_epoch < within
+    ]
+    found: list[dict[str, Any]] = []
+    for arm in dict.fromkeys(result.arm for result in cut):
+        own = [result for result in cut if result.arm == arm]
+        at_ease = dict.fromkeys(
+            result.arm for result in results if result.arm != arm and result.stop_reason == "patience"
+        )
+        meaning = "more epochs might have made it better" + (
+            f", so that it is compared unfairly with {' and '.join(at_ease)}, ended by patience"
+            if at_ease
+            else ""
+        )
+        limit = f"was ended by the limit of {spec.epochs} epochs soon after its best"
+        if len(own) == sum(result.arm == arm for result in results):
+            best = ", ".join(str(result.best_epoch) for result in own)
+            seeds = f" in each of {len(own)} seeds" if len(own) > 1 else ""
+            message = f"{arm} {limit} (epoch {best}){seeds}: {meaning}"
+            found.append({"code": "epochs_limit", "arm": arm, "message": message})
+            continue
+        found += [
+            {
+                "code": "epochs_limit",
+                "arm": arm,
+                "seed": result.seed,
+                "message": f"{arm}, seed {result.seed} {limit} (epoch {result.best_epoch}): {meaning}",
+            }
+            for result in own
+        ]
     return found
 
 
