@@ -34,6 +34,9 @@ _CHECKPOINT_COPIES = 5
 _ACTIVATIONS = 24
 """Numbers kept for each position and block, in multiples of the hidden size."""
 _DOCUMENT_BYTES = 1_500_000
+_RESAMPLES = 1000
+_FIGURES_OF_CELL, _FIGURES_OF_USERS = 10, 45
+"""Figures whose resampled means a checkpoint keeps: of an attack, and clean and of parts of the users."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +94,7 @@ def seconds_of(spec: TrainSpec, rates: Rates, epochs: Mapping[str, int]) -> floa
     again = _epochs_trained_again(spec)
     training = sum(count * rates.epoch[arm] for arm, count in (*epochs.items(), *again.items()))
     validated = (sum(epochs.values()) + sum(again.values())) / spec.validate_every
-    cells = len(spec.attack_positions) * len(spec.attack_counts) * len(spec.attack_replacements)
-    rankings = validated + _models(spec) * (2 + cells * spec.attack_repeats)
+    rankings = validated + _models(spec) * (2 + _cells(spec) * spec.attack_repeats)
     return rates.start + training + rankings * rates.ranking
 
 
@@ -116,7 +118,8 @@ def peak_memory_bytes(spec: TrainSpec, size: Size) -> int:
 def stored_bytes(spec: TrainSpec, size: Size) -> int:
     """What stays when the job has succeeded: models, their last checkpoints, the report."""
     model = _parameters(spec, size) * _NUMBER_BYTES + size.items * 12
-    checkpoint = _parameters(spec, size) * _NUMBER_BYTES + size.users * 3 * _NUMBER_BYTES
+    resampled = _RESAMPLES * (_FIGURES_OF_CELL * _cells(spec) + _FIGURES_OF_USERS)
+    checkpoint = (_parameters(spec, size) + size.users * 3 + resampled) * _NUMBER_BYTES
     return int(_models(spec) * (model + checkpoint) + _DOCUMENT_BYTES)
 
 
@@ -132,6 +135,10 @@ def _epochs_trained_again(spec: TrainSpec) -> dict[str, int]:
     trainings = 2 + 4 * spec.stability_changes
     own = max(0, min(spec.stability_epochs, spec.epochs) - spec.warmup_epochs)
     return {"warmup": trainings * spec.warmup_epochs, **{str(arm): trainings * own for arm in spec.arms}}
+
+
+def _cells(spec: TrainSpec) -> int:
+    return len(spec.attack_positions) * len(spec.attack_counts) * len(spec.attack_replacements)
 
 
 def _models(spec: TrainSpec) -> int:
