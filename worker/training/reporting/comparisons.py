@@ -114,7 +114,7 @@ def verdict(
     n_seeds: int,
     costs: Sequence[Mapping[str, Any]] = (),
     *,
-    n_arms: int = 1,
+    n_arms: int,
 ) -> str:
     """Say what was found in plain words, one sentence a line of thought; what is said of all arms, once."""
     sentences = [f"{message}." for message in dict.fromkeys(warning["message"] for warning in warnings)]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from worker.training.reporting import tables
-from worker.training.reporting.comparisons import price_in_words
+from worker.training.reporting.comparisons import nothing_to_compare, price_in_words
 from worker.training.reporting.data_table import data_table
 from worker.training.reporting.tables import Table
 
@@ -53,7 +53,7 @@ def render_markdown(report: Mapping[str, Any]) -> str:
 
 def _differences(report: Mapping[str, Any]) -> str:
     if not report["comparisons"]:
-        return "One arm was trained: there is nothing to compare."
+        return nothing_to_compare(len(report["arms"]))
     return as_table(tables.differences(report))
 
 

@@ -13,7 +13,7 @@ from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
 from worker.training.reporting import tables
-from worker.training.reporting.comparisons import price_in_words
+from worker.training.reporting.comparisons import nothing_to_compare, price_in_words
 from worker.training.reporting.data_table import data_table
 from worker.training.reporting.plotting import Figure
 
@@ -43,6 +43,7 @@ def render_page(report: Mapping[str, Any], figures: Sequence[Figure]) -> str:
         cascade=[figure for figure in shown if figure["name"] in of_cascade],
         side_by_side=tables.side_by_side(report),
         differences=tables.differences(report),
+        no_differences=nothing_to_compare(len(report["arms"])),
         costs=tables.costs(report),
         prices=[price_in_words(cost) for cost in report["costs"]],
         attacks=[(name, tables.attacks(body)) for name, body in tables.bodies(report)],

@@ -62,7 +62,9 @@ def build_report(
         "comparisons": comparisons,
         "costs": costs,
         "warnings": warnings,
-        "verdict": verdict(comparisons, warnings, len({result.seed for result in results}), costs),
+        "verdict": verdict(
+            comparisons, warnings, len({result.seed for result in results}), costs, n_arms=len(arms)
+        ),
         "cascade": dict(cascade),
         "stability": dict(stability) if stability is not None else None,
         "spec": spec.model_dump(mode="json"),

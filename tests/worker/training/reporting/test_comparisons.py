@@ -53,6 +53,14 @@ def test_which_arms_are_compared() -> None:
     ]
     pairs = [(row["arm"], row["against"]) for row in report_of(*arms)["comparisons"][::3]]
     assert pairs == [("adversarial", "standard"), ("cascade", "standard"), ("cascade", "adversarial")]
+    own = [arm(name, 0, measured(0.05)) for name in ("cascade_replacement", "adversarial")]
+    alone = report_of(*own)
+    pairs = {(row["arm"], row["against"]) for row in alone["comparisons"]}
+    assert pairs == {("cascade_replacement", "adversarial")}
+    assert "Cascade_replacement against adversarial: " in alone["verdict"]
+    apart = report_of(own[0], replace(own[1], seed=1))
+    for said in (apart["verdict"], render_markdown(apart)):
+        assert "Nothing to compare: no two arms have a seed in common." in said
     without = replace(measured(0.05), per_user={CLEAN: measured(0.05).per_user[CLEAN]})
     few = report_of(arm("adversarial", 0, without), arm("cascade", 0, measured(0.05)))["comparisons"]
     assert [(row["arm"], row["against"], row["metric"]) for row in few] == [("cascade", "adversarial", CLEAN)]

@@ -139,4 +139,4 @@ def test_one_arm_alone_has_a_page(page: str) -> None:
     report: dict[str, Any] = copy.deepcopy(real_report())
     report["arms"].pop("cascade")
     report["comparisons"], report["costs"] = [], []
-    assert "there is nothing to compare" in render_page(report, [])
+    assert "Nothing to compare: one arm was trained." in render_page(report, [])
