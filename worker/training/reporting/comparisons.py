@@ -75,33 +75,42 @@ def _by_user(results: Sequence[ArmResult], arm: str, metric: str) -> Float64 | N
 
 
 def costs_of(arms: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What each arm costs against `standard`, in clean test NDCG@10 and in training time (means over seeds).
+    """What each arm costs against `standard`, in clean test NDCG@10 and in training time: means over seeds.
 
-    arms: bodies of the report. Returns rows {arm, against, "clean_ndcg@10_ratio", seconds {arm, against,
-    extra, ratio, epoch_ratio}}; a ratio to 0 is None. Seconds include the warm-up that arms share, and follow
-    when patience ended an arm; `epoch_ratio`, of seconds an epoch, does not.
+    They are over the seeds that both have, as differences are; an arm without one has no row. arms: bodies of
+    the report. Returns rows {arm, against, "clean_ndcg@10_ratio", seconds {arm, against, extra, ratio,
+    epoch_ratio}}; a ratio to 0 is None. Seconds include the warm-up that arms share, and follow when patience
+    ended an arm; `epoch_ratio`, of seconds an epoch, does not.
     """
-    if _BASE not in arms:
-        return []
-    base = arms[_BASE]
-    return [
-        {
-            "arm": name,
-            "against": _BASE,
-            "clean_ndcg@10_ratio": _ratio(body["test"]["ndcg@10"], base["test"]["ndcg@10"]),
-            "seconds": {
-                "arm": body["seconds"],
-                "against": base["seconds"],
-                "extra": body["seconds"] - base["seconds"],
-                "ratio": _ratio(body["seconds"], base["seconds"]),
-                "epoch_ratio": _ratio(
-                    _ratio(body["seconds"], body["epochs"]), _ratio(base["seconds"], base["epochs"])
-                ),
-            },
-        }
-        for name, body in arms.items()
-        if name != _BASE
-    ]
+    rows = []
+    for name, body in arms.items():
+        base = {seed["seed"]: seed for seed in arms.get(_BASE, {}).get("seeds", ())}
+        pairs = [(seed, base[seed["seed"]]) for seed in body["seeds"] if seed["seed"] in base]
+        if name == _BASE or not pairs:
+            continue
+        mine, others = (list(side) for side in zip(*pairs, strict=True))
+        seconds, against = _mean(mine, "seconds"), _mean(others, "seconds")
+        ndcg = [_mean([seed["test"] for seed in side], "ndcg@10") for side in (mine, others)]
+        epochs = [_mean(side, "epochs") for side in (mine, others)]
+        rows.append(
+            {
+                "arm": name,
+                "against": _BASE,
+                "clean_ndcg@10_ratio": _ratio(*ndcg),
+                "seconds": {
+                    "arm": seconds,
+                    "against": against,
+                    "extra": seconds - against,
+                    "ratio": _ratio(seconds, against),
+                    "epoch_ratio": _ratio(_ratio(seconds, epochs[0]), _ratio(against, epochs[1])),
+                },
+            }
+        )
+    return rows
+
+
+def _mean(rows: Sequence[Mapping[str, Any]], figure: str) -> float:
+    return float(sum(row[figure] for row in rows) / len(rows))
 
 
 def _ratio(above: float | None, below: float | None) -> float | None:

@@ -59,7 +59,7 @@ def _differences(report: Mapping[str, Any]) -> str:
 
 def _costs(report: Mapping[str, Any]) -> str:
     if not report["costs"]:
-        return "There is no standard arm beside another to set a price against."
+        return "There is no standard arm of the same seed beside another to set a price against."
     words = " ".join(sentence[0].upper() + sentence[1:] for sentence in map(price_in_words, report["costs"]))
     return f"Against standard. {words}\n\n{as_table(tables.costs(report))}"
 

@@ -47,6 +47,18 @@ def test_what_an_arm_costs() -> None:
     assert "no standard arm" in render_markdown(report_of(arm("cascade", 0, measured(0.06))))
 
 
+def test_costs_are_over_the_seeds_that_both_arms_have() -> None:
+    # A run that was cut short: the second seed of standard alone was trained, and went well.
+    seeds = [arm("standard", 0, measured(0.05)), arm("standard", 1, measured(0.15))]
+    report = report_of(*seeds, arm("cascade", 0, measured(0.06)))
+    (row,) = report["costs"]
+    assert row["clean_ndcg@10_ratio"] == pytest.approx(1.2)
+    assert (row["seconds"]["arm"], row["seconds"]["against"]) == (10.0, 10.0)
+    assert "higher by 0.0100" in report["verdict"]
+    assert "It has 120.0% of standard's clean NDCG@10." in report["verdict"]
+    assert report_of(*seeds, arm("cascade", 2, measured(0.06)))["costs"] == []
+
+
 def test_which_arms_are_compared() -> None:
     arms = [
         arm(name, seed, measured(0.05)) for name in ("standard", "adversarial", "cascade") for seed in (0, 1)
