@@ -58,6 +58,7 @@ class ReportSplit(TypedDict):
     test_from: NotRequired[str]
     validation_users_without_history: NotRequired[int]
     test_users_without_history: NotRequired[int]
+    tied_targets_share: NotRequired[float]
 
 
 class ReportDataset(TypedDict):

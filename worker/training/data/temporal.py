@@ -82,7 +82,19 @@ class TemporalSplit:
             "validation_users_without_history": self.without_history["validation"],
             "test_users_without_history": self.without_history["test"],
             "leakage_share": 0.0,
+            "tied_targets_share": self.tied_targets_share,
         }
+
+    @property
+    def tied_targets_share(self) -> float:
+        """Share of test users whose next interaction has the target's time.
+
+        Which of the two is the target is then a matter of the file's order.
+        """
+        times, at = self.whole.times, self.test_at
+        assert times is not None  # noqa: S101 - there is no such split without
+        followed = at + 1 < self.whole.offsets[self.test_users + 1]
+        return float((times[at[followed]] == times[at[followed] + 1]).sum() / len(at))
 
     def _at(self, phase: EvaluationPhase) -> Int64:
         return self.validation_at if phase == "validation" else self.test_at

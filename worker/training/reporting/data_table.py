@@ -50,6 +50,10 @@ def _split(split: Mapping[str, Any]) -> list[tuple[str, str]]:
                 "users evaluated on test, without a history before it",
                 f"{split['test_users']:,}, {split['test_users_without_history']:,}",
             ),
+            (
+                "users whose test target carries the same time as the interaction after it",
+                f"{split['tied_targets_share']:.0%}",
+            ),
         ]
     else:
         rows.append(("users evaluated (at least 3 interactions)", f"{split['test_users']:,}"))

@@ -63,6 +63,21 @@ def test_by_hand() -> None:
     assert facts["validation_from"] == "1970-01-01T00:00:00.000007Z"
     assert (facts["validation_users_without_history"], facts["test_users_without_history"]) == (1, 1)
     assert (facts["train_interactions"], facts["test_users"], facts["leakage_share"]) == (5, 3, 0.0)
+    assert facts["tied_targets_share"] == 0.0
+
+
+def test_targets_whose_order_is_the_files_are_counted() -> None:
+    log: Log = [
+        [(1, 1), (5, 2), (9, 3), (9, 4)],  # which of the last two comes first, no time says
+        [(2, 1), (9, 4), (10, 3)],
+        [(3, 1), (9, 2)],  # the same moment as that of the next user's first
+        [(9, 2), (9, 4)],  # not evaluated: no history
+        [(4, 1), (6, 2), (8, 3), (11, 1), (12, 2), (12, 3)],  # tied after the target only
+    ]
+    split = temporal_split(sequences_of(log), 0.2, 0.5)
+    assert (split.validation_from, split.test_from) == (6, 9)
+    assert split.users("test").tolist() == [0, 1, 2, 4]
+    assert split.facts()["tied_targets_share"] == 0.25
 
 
 @settings(deadline=None, max_examples=100)
