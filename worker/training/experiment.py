@@ -17,7 +17,7 @@ from worker.training.data.sequences import build_sequences
 from worker.training.data.temporal import split_of
 from worker.training.evaluation.baselines import Markov, Popularity
 from worker.training.evaluation.evaluate import evaluate, model_scorer
-from worker.training.evaluation.outcomes import OUTCOMES_FILE, pack_outcomes
+from worker.training.evaluation.outcomes import pack_outcomes
 from worker.training.fitting.trainer import Trainer
 from worker.training.fitting.warm_start import InitialModel, WarmStart
 from worker.training.heard import Heard
@@ -182,14 +182,16 @@ def run_experiment(
     # Half a second of imports, which a run should not wait for before its first step.
     from worker.training.reporting.documents import write_documents  # noqa: PLC0415
 
-    by_arm = {(model.arm, model.seed): model.files for model in models}
-    written = write_documents(spec, split, sequences.item_ids, report=report, models=by_arm)
-    for model in models:
-        model.files[MANIFEST_FILE] = written.files[MANIFEST_FILE]
-    written.files[OUTCOMES_FILE] = pack_outcomes(
+    outcomes_of_users = pack_outcomes(
         (sequences.user_ids[user] for user in split.users("test")),
         {(result.arm, result.seed): result.measured.per_user for result in results},
     )
+    by_arm = {(model.arm, model.seed): model.files for model in models}
+    written = write_documents(
+        spec, split, sequences.item_ids, report=report, models=by_arm, outcomes=outcomes_of_users
+    )
+    for model in models:
+        model.files[MANIFEST_FILE] = written.files[MANIFEST_FILE]
     unfinished = stability is not None and not stability["complete"]
     stop_reason = "max_runtime" if cut_short or unfinished else None
     return ExperimentResult(report, written.manifest, written.files, models, stop_reason)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from worker.training.data.split import Split
+from worker.training.evaluation.outcomes import OUTCOMES_FILE
 from worker.training.reporting.figures import draw_figures
 from worker.training.reporting.manifest import MANIFEST_FILE, build_manifest
 from worker.training.reporting.markdown import render_markdown
@@ -34,16 +35,23 @@ def write_documents(
     *,
     report: Mapping[str, Any],
     models: Mapping[tuple[str, int], Mapping[str, bytes]],
+    outcomes: bytes,
 ) -> Documents:
-    """Draw, render and hash. report: of `build_report`; models: files of each (arm, seed) by name."""
+    """Draw, render and hash.
+
+    report: of `build_report`; models: files of each (arm, seed) by name; outcomes: of `pack_outcomes`.
+    """
     figures = draw_figures(report)
     drawn = {f"{figure.name}.svg": standalone(figure.svg) for figure in figures}
-    manifest = build_manifest(spec, split, item_ids, models=models, report=report, figures=drawn)
+    manifest = build_manifest(
+        spec, split, item_ids, models=models, report=report, figures=drawn, outcomes=outcomes
+    )
     files = {
         "report.json": as_json(report),
         "report.md": render_markdown(report).encode(),
         "report.html": render_page(report, figures).encode(),
         MANIFEST_FILE: as_json(manifest),
+        OUTCOMES_FILE: outcomes,
         **{f"figures/{name}": content for name, content in drawn.items()},
     }
     return Documents(manifest, files)

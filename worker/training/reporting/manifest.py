@@ -23,6 +23,9 @@ MANIFEST_FILE = "manifest.json"
 INITIAL = "initial_sha256"
 """Name in `data` of the hash of the earlier model that training started from."""
 
+OUTCOMES = "outcomes_sha256"
+"""Name of the hash of what each user met, which comparisons after the run are made from."""
+
 
 def build_manifest(
     spec: TrainSpec,
@@ -32,11 +35,12 @@ def build_manifest(
     models: Mapping[tuple[str, int], Mapping[str, bytes]],
     report: Mapping[str, Any],
     figures: Mapping[str, bytes],
+    outcomes: bytes,
 ) -> dict[str, Any]:
     """Return the manifest as plain JSON types (docs/report.md).
 
     models: the files of each (arm, seed) by name, without the manifest that will stand among them. report:
-    of `build_report`. figures: SVG files by name.
+    of `build_report`. figures: SVG files by name. outcomes: of `pack_outcomes`.
     """
     environment = report["environment"]
     return {
@@ -81,6 +85,7 @@ def build_manifest(
         ],
         "report": {"figures_sha256": figures_hash(report)},
         "figures": {name: _sha256(content) for name, content in sorted(figures.items())},
+        OUTCOMES: _sha256(outcomes),
     }
 
 

@@ -8,7 +8,7 @@ from itertools import zip_longest
 from typing import Any, Literal
 
 from worker.training.portable import WEIGHTS_FILE
-from worker.training.reporting.manifest import INITIAL
+from worker.training.reporting.manifest import INITIAL, OUTCOMES
 
 DEFAULT_TOLERANCE = 0.002
 """How far a figure between 0 and 1 may be from the manifest's to count as the same within tolerance."""
@@ -68,6 +68,7 @@ def _compared(manifest: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str
         "results": results,
         "weights": models,
         "report": manifest["report"],
+        **({OUTCOMES: manifest[OUTCOMES]} if OUTCOMES in manifest and OUTCOMES in other else {}),
     }
 
 

@@ -41,6 +41,8 @@ def test_it_names_all_that_a_run_was_made_of(manifest: dict[str, Any]) -> None:
         for name, digest in one["files"].items():
             assert hashlib.sha256(model.files[name]).hexdigest() == digest
         assert {*one["files"], "manifest.json"} == set(model.files)
+    outcomes = result.documents["outcomes.safetensors"]
+    assert hashlib.sha256(outcomes).hexdigest() == manifest["outcomes_sha256"]
     for name, digest in manifest["figures"].items():
         assert hashlib.sha256(result.documents[f"figures/{name}"]).hexdigest() == digest
 
@@ -50,6 +52,13 @@ def test_the_same_run_again_is_bit_equal(manifest: dict[str, Any]) -> None:
     assert compare_manifests(manifest, again).verdict == "bit-equal"
     assert again["figures"] == manifest["figures"]
     assert again["report"] == manifest["report"]
+    assert again["outcomes_sha256"] == manifest["outcomes_sha256"]
+    again["outcomes_sha256"] = "0" * 64
+    compared = compare_manifests(manifest, again)
+    assert compared.verdict == "within tolerance"
+    assert compared.first_difference.startswith("outcomes_sha256 was")
+    del manifest["outcomes_sha256"]  # as an earlier version wrote it
+    assert compare_manifests(manifest, again).verdict == "bit-equal"
 
 
 def test_times_and_the_machine_do_not_move_the_hash_of_figures() -> None:
