@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -132,7 +133,8 @@ def test_a_run_that_started_from_a_model_needs_that_model(log: Path, manifest: P
     assert other.exit_code == 2
     assert f"data.initial_sha256 was {digest} and is" in other.stderr
     assert "epoch 1" not in other.stderr
-    again = train(log, "--from-manifest", of_job, "-o", tmp_path / "out", "--init-from", first)
+    elsewhere = shutil.copytree(first, tmp_path / "elsewhere")
+    again = train(log, "--from-manifest", of_job, "-o", tmp_path / "out", "--init-from", elsewhere)
     assert (again.exit_code, again.stdout.split()[-1]) == (0, "bit-equal"), again.output
     cold = train(log, "--from-manifest", manifest, "-o", tmp_path / "out", "--init-from", first)
     assert cold.exit_code == 2
