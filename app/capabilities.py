@@ -40,7 +40,7 @@ _EXAMPLE: dict[str, Any] = {
             "settings": {"sasrec": {"loss": "bce", "dropout": 0.5}},
         }
     ],
-    "spec": {"type": "object", "properties": {"epochs": {"type": "integer", "default": 200, "minimum": 1}}},
+    "spec": {"type": "object", "properties": {"epochs": {"type": "integer", "default": 400, "minimum": 1}}},
     "attacks": {
         "positions": ["end", "start", "random", "highest_cascade"],
         "replacements": ["uniform", "popularity", "nearest", "gradient"],

@@ -42,6 +42,7 @@ def main() -> None:
         learning_rate=settings.learning_rate,
         epochs=1 + settings.epochs,
         warmup_epochs=0,
+        validate_every=1,
         checkpoint_minutes=1440,
         seed=settings.seed,
     )

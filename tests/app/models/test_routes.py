@@ -183,7 +183,7 @@ def test_capabilities_name_every_choice_and_the_live_workers(
     presets = {preset["name"]: preset["settings"] for preset in found["presets"]}
     assert presets["paper"]["sasrec"]["loss"] == "bce"
     assert presets["strong"].keys() == {"sasrec", "gru4rec"}
-    assert found["spec"]["properties"]["epochs"]["default"] == 200
+    assert found["spec"]["properties"]["epochs"]["default"] == 400
     assert found["spec"]["properties"]["gamma"]["description"]
     assert "csv" in found["formats"]
     assert found["limits"]["max_epochs"] == 10_000

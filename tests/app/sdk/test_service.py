@@ -110,6 +110,6 @@ def test_health_and_capabilities(service):
     found = service.capabilities()
     assert {"sasrec", "gru4rec"} == {model.name for model in found.models}
     assert "end" in found.attacks["positions"]
-    assert found.spec["properties"]["epochs"]["default"] == 200
+    assert found.spec["properties"]["epochs"]["default"] == 400
     assert found.limits["max_upload_bytes"] > 0
     assert found.workers == ()

@@ -181,7 +181,7 @@ def test_replaced_histories_go_on_where_they_were(replace_by: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", [{"perturb_every": 3}, {"epsilon_ramp_epochs": 2}, {"perturb_towards": "items"}]
+    "settings", [{"perturb_every": 3}, {"epsilon_ramp_epochs": 2}, {"perturb_towards": "gradient"}]
 )
 def test_what_the_adversary_does_goes_on_where_it_was(settings: dict[str, Any]) -> None:
     spec, plain = spec_of(**settings), run(spec_of(), Interruptor(), MemoryCheckpoints())
