@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from worker.training.adversary.perturbation import Adversary
 from worker.training.data.sampling import CandidateReplacer, Candidates, HistoryReplacer, item_weights
@@ -43,7 +44,8 @@ def worst_replacements(
     where all its candidates are the item itself.
     """
     candidate_BC = candidates.item_BC
-    rise_BLC = gradient_BLD.float() @ table_VD[candidate_BC].transpose(1, 2)
+    # `embedding` gathers whole rows, indexing element by element: seven times as slow.
+    rise_BLC = gradient_BLD.float() @ functional.embedding(candidate_BC, table_VD).transpose(1, 2)
     rise_BLC.masked_fill_(candidate_BC[:, None] == x_BL[:, :, None], -torch.inf)
     highest_BL, at_BL = rise_BLC.max(-1)
     worst_BL = candidate_BC.gather(1, at_BL)
@@ -60,4 +62,5 @@ def towards_worst_items(
     """
     worst_BL = worst_replacements(x_BL, gradient_BLD, table_VD, candidates)
     # Without a gradient no item is worse than another, and the first drawn would be taken.
-    return (table_VD[worst_BL] - e_BLD) * gradient_BLD.any(-1, keepdim=True)
+    step_BLD = functional.embedding(worst_BL, table_VD).sub_(e_BLD)
+    return step_BLD.mul_(gradient_BLD.norm(dim=-1, keepdim=True) > 0)
