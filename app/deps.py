@@ -1,4 +1,8 @@
-"""What routes ask for: a session, the caller, the blobs, the queue, the page."""
+"""What routes ask for: a session, the caller, the blobs, the queue, the page.
+
+What waits for nothing is `async def`: FastAPI sends every other dependency through a thread of the pool, and
+the way there and back costs more than such a function.
+"""
 
 from __future__ import annotations
 
@@ -22,24 +26,27 @@ from app.storage.blobs import BlobStore
 _bearer = HTTPBearer(auto_error=False, description="An API key: `Authorization: Bearer sr_…`")
 
 
-def get_settings(request: Request) -> Settings:
+async def get_settings(request: Request) -> Settings:
     """The settings that the application was made with."""
     return cast("Settings", request.app.state.settings)
 
 
-def get_database(request: Request) -> Database:
+async def get_database(request: Request) -> Database:
     """For routes that open short units of work themselves (streams)."""
     return cast("Database", request.app.state.database)
 
 
-def get_session(request: Request) -> Iterator[Session]:
+DatabaseDep = Annotated[Database, Depends(get_database)]
+
+
+def get_session(request: Request, database: DatabaseDep) -> Iterator[Session]:
     """A unit of work around the route function; a connection is taken at the first query."""
-    with get_database(request).unit_of_work() as session:
+    with database.unit_of_work() as session:
         idempotency.enter(request, session)
         yield session
 
 
-def get_principal(
+async def get_principal(
     request: Request, _: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 ) -> Principal:
     """The caller, whose key the middleware has checked; the bearer scheme is here for the OpenAPI page."""
@@ -49,17 +56,17 @@ def get_principal(
     return principal
 
 
-def get_blobs(request: Request) -> BlobStore:
+async def get_blobs(request: Request) -> BlobStore:
     """Where large bytes are."""
     return cast("BlobStore", request.app.state.blobs)
 
 
-def get_queue(request: Request) -> Queue:
+async def get_queue(request: Request) -> Queue:
     """The way to the broker; services use `send_after_commit`, which ends there."""
     return cast("Queue", request.app.state.queue)
 
 
-def get_page(
+async def get_page(
     limit: Annotated[int, Query(ge=1, le=LARGEST_LIMIT, description="At most this many.")] = DEFAULT_LIMIT,
     after: Annotated[str | None, Query(description="`last_id` of the page before.")] = None,
 ) -> Page:
@@ -68,7 +75,6 @@ def get_page(
 
 
 SettingsDep = Annotated[Settings, Depends(get_settings)]
-DatabaseDep = Annotated[Database, Depends(get_database)]
 # scope="function": the commit comes before the response, so that a 201 is a promise kept.
 SessionDep = Annotated[Session, Depends(get_session, scope="function")]
 PrincipalDep = Annotated[Principal, Depends(get_principal)]

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from anyio import to_thread
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
 
 import app.db.tables  # noqa: F401 - foreign keys by name need every table
@@ -111,20 +111,25 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     add_idempotency(application)
     describe_openapi(application)
 
-    version_1 = APIRouter(prefix="/v1", dependencies=[Depends(RefuseUnknown())])
-    version_1.include_router(datasets.router)
-    version_1.include_router(dataset_versions.router)
-    version_1.include_router(uploads.router)
-    version_1.include_router(project_routes.router)
-    version_1.include_router(usage_routes.router)
-    for part in (api_keys.router, jobs.router, models.router, capabilities.router):
-        version_1.include_router(part)
-    version_1.include_router(webhooks.router)
-    version_1.include_router(evaluations.router)
-    version_1.include_router(comparisons.router)
     application.include_router(health.router)
     application.include_router(metrics_router)
-    application.include_router(version_1)
+    # One level, and what is polled first: FastAPI tries routes in turn, and again at each level of nesting.
+    refuse_unknown = Depends(RefuseUnknown())
+    for part in (
+        *jobs.routers,
+        datasets.router,
+        dataset_versions.router,
+        uploads.router,
+        project_routes.router,
+        usage_routes.router,
+        api_keys.router,
+        models.router,
+        capabilities.router,
+        webhooks.router,
+        evaluations.router,
+        comparisons.router,
+    ):
+        application.include_router(part, prefix="/v1", dependencies=[refuse_unknown])
     return application
 
 

@@ -58,10 +58,15 @@ class ApiKeyMiddleware:
         await self._app(scope, receive, send)
 
     def _principal(self, secret: str | None) -> service.Principal:
-        with self._database.unit_of_work() as session:
-            if secret is None:
+        if secret is None:
+            with self._database.unit_of_work() as session:
                 return service.Principal(service.project_id(session), scopes=frozenset({EVERYTHING}))
-            return service.authenticate(session, secret)
+        with self._database.reading() as reader:
+            principal = service.authenticate(reader, secret)
+        if principal.use_to_note:
+            with self._database.unit_of_work() as session:
+                service.note_use(session, principal)
+        return principal
 
 
 def _bearer(headers: Headers) -> str:

@@ -51,6 +51,4 @@ def get_checkpoint_content(
     return serve_blob(request, blobs, found.blob_id, filename=name)
 
 
-router = APIRouter()
-router.include_router(_jobs)
-router.include_router(_checkpoints)
+routers = (_jobs, _checkpoints)

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from app.db.ids import is_id
 from app.db.models.job_event import JobEvent
 from app.db.models.job_metric import JobMetric
+from app.db.session import Reader
 from app.errors import ErrorItem, NotFoundError, ValidationFailed
 from app.jobs import queries, service
 from app.jobs.life import TERMINAL, Status
@@ -53,9 +54,9 @@ def events_and_end(
     return rows, Status(standing.status) in TERMINAL and reached >= standing.last_sequence
 
 
-def standing(session: Session, project_id: str, job_id: str) -> Standing:
+def standing(reader: Reader, project_id: str, job_id: str) -> Standing:
     """What tells that a job has changed, in one query. NotFoundError when the project has no such job."""
-    found = queries.standing(session, job_id, project_id)
+    found = queries.standing(reader, job_id, project_id)
     if found is None:
         raise NotFoundError.of("job", job_id)
     return found

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
 
 from app.db.models.job import Job
+from app.db.session import Reader
 from app.jobs.claims import LINE
 from app.jobs.life import HELD, Status
-from app.jobs.workers import count_alive
+from app.jobs.workers import counted_alive
 from app.task_names import TRAIN_QUEUE
 
 
@@ -24,20 +24,22 @@ class Waiting:
     code: str
 
 
-def line_of(session: Session, job_ids: Sequence[str]) -> Mapping[str, Waiting]:
+def line_of(reader: Reader, job_ids: Sequence[str]) -> Mapping[str, Waiting]:
     """Where these queued jobs stand among those of all projects, in the order in which they are taken."""
     if not job_ids:
         return {}
-    workers = count_alive(session, TRAIN_QUEUE)
     busy = select(func.count()).where(Job.status.in_(HELD), Job.lease_until > func.clock_timestamp())
-    idle = workers - session.execute(busy).scalar_one()
     line = (
         select(Job.id, func.row_number().over(order_by=LINE).label("position"))
         .where(Job.status == Status.QUEUED)
         .subquery()
     )
-    places = session.execute(select(line).where(line.c.id.in_(job_ids)))
-    return {job_id: Waiting(place, *why_waiting(place, workers, idle)) for job_id, place in places}
+    alive = counted_alive(TRAIN_QUEUE).scalar_subquery()
+    places = select(line, alive, busy.scalar_subquery()).where(line.c.id.in_(job_ids))
+    return {
+        job_id: Waiting(place, *why_waiting(place, workers, workers - held))
+        for job_id, place, workers, held in reader.execute(places)
+    }
 
 
 def why_waiting(position: int, workers: int, idle: int, take_error: str | None = None) -> tuple[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,27 +12,15 @@ from sqlalchemy.orm import Session
 from app.db.ids import first_id
 from app.db.models.checkpoint import Checkpoint
 from app.db.models.job import Job
-from app.db.models.job_attempt import JobAttempt
 from app.db.models.job_event import JobEvent
 from app.db.models.job_file import JobFile
 from app.db.models.job_metric import JobMetric
 from app.db.models.model import Model
 from app.db.models.model_file import ModelFile
-from app.jobs.life import STATUS_EVENT, Status
-from app.jobs.line import Waiting, line_of
+from app.db.session import Reader
 from app.pagination import Page, paginate
 
 _CLOCKS_APART = 3600.0
-
-
-@dataclass
-class Surroundings:
-    """What a job object shows beside the row."""
-
-    attempts: list[JobAttempt] = field(default_factory=list)
-    moves: list[JobEvent] = field(default_factory=list)
-    models: list[str] = field(default_factory=list)
-    waiting: Waiting | None = None
 
 
 @dataclass(frozen=True)
@@ -57,12 +44,12 @@ class Standing:
     updated_at: datetime
 
 
-def standing(session: Session, job_id: str, project_id: str | None = None) -> Standing | None:
+def standing(reader: Reader, job_id: str, project_id: str | None = None) -> Standing | None:
     """Where the job stands, if it is there (and the project's)."""
     statement = select(Job.status, Job.last_sequence, Job.updated_at).where(Job.id == job_id)
     if project_id is not None:
         statement = statement.where(Job.project_id == project_id)
-    row = session.execute(statement).one_or_none()
+    row = reader.execute(statement).one_or_none()
     return None if row is None else Standing(*row)
 
 
@@ -97,25 +84,6 @@ def page_of(
         holds = Job.labels.has_key(key) if value is None else Job.labels.contains({key: value})
         statement = statement.where(holds)
     return paginate(session, statement, Job.id, page)
-
-
-def surroundings_of(session: Session, jobs: Sequence[Job]) -> Mapping[str, Surroundings]:
-    """What the objects of these jobs show beside their rows, in a handful of queries for all of them."""
-    found: defaultdict[str, Surroundings] = defaultdict(Surroundings)
-    ids = [job.id for job in jobs]
-    if any(job.attempt for job in jobs):
-        attempts = select(JobAttempt).where(JobAttempt.job_id.in_(ids)).order_by(JobAttempt.attempt)
-        for attempt in session.execute(attempts).scalars():
-            found[attempt.job_id].attempts.append(attempt)
-    moves = select(JobEvent).where(JobEvent.job_id.in_(ids), JobEvent.type == STATUS_EVENT)
-    for move in session.execute(moves.order_by(JobEvent.sequence)).scalars():
-        found[move.job_id].moves.append(move)
-    models = select(Model.id, Model.job_id).where(Model.job_id.in_(ids)).order_by(Model.id)
-    for model_id, job_id in session.execute(models):
-        found[str(job_id)].models.append(model_id)
-    for job_id, waiting in line_of(session, [job.id for job in jobs if job.status == Status.QUEUED]).items():
-        found[job_id].waiting = waiting
-    return found
 
 
 def event_sequence(session: Session, job_id: str, event_id: str) -> int | None:

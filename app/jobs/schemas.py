@@ -11,7 +11,7 @@ from app.db.models.job import Job
 from app.jobs import examples
 from app.jobs.estimate_schemas import Estimate
 from app.jobs.life import Status
-from app.jobs.queries import Surroundings
+from app.jobs.surroundings import Columns, Surroundings
 
 
 class JobProgress(BaseModel):
@@ -103,8 +103,8 @@ class JobObject(BaseModel):
     updated_at: datetime
 
     @classmethod
-    def of(cls, row: Job, beside: Surroundings) -> Self:
-        """The object of a row and what is beside it."""
+    def of(cls, row: Job | Columns, beside: Surroundings) -> Self:
+        """The object of a row, or of its columns as a query found them, and what is beside it."""
         return cls(
             id=row.id,
             name=row.name,
@@ -124,11 +124,8 @@ class JobObject(BaseModel):
             estimate=Estimate.model_validate(row.estimate) if row.estimate else None,
             progress=JobProgress.model_validate(row.progress or {}),
             queue=JobQueue.model_validate(vars(beside.waiting)) if beside.waiting else None,
-            attempts=[JobAttemptObject.model_validate(a, from_attributes=True) for a in beside.attempts],
-            status_history=[
-                StatusChange(status=move.data["to"], at=move.created_at, message=move.message)
-                for move in beside.moves
-            ],
+            attempts=[JobAttemptObject.model_validate(attempt) for attempt in beside.attempts],
+            status_history=[StatusChange.model_validate(move) for move in beside.moves],
             error=JobError.model_validate(row.error) if row.error else None,
             stop_reason=row.stop_reason,
             models=beside.models,

@@ -11,11 +11,13 @@ from sqlalchemy.orm import Session
 from app.db.models.checkpoint import Checkpoint
 from app.db.models.job import Job
 from app.db.models.job_attempt import JobAttempt
+from app.db.session import Reader
 from app.errors import NotFoundError
-from app.jobs import queries
+from app.jobs import queries, surroundings
 from app.jobs.life import TERMINAL, Status, lock
-from app.jobs.queries import Surroundings, Wanted
+from app.jobs.queries import Standing, Wanted
 from app.jobs.schemas import JobObject
+from app.jobs.surroundings import Surroundings
 from app.models.deleting import delete_jobs_models
 from app.pagination import Page
 from app.state_errors import JobStateError
@@ -30,14 +32,23 @@ def get(session: Session, project_id: str, job_id: str) -> Job:
     return job
 
 
+def shown(reader: Reader, project_id: str, job_id: str) -> tuple[JobObject, Standing]:
+    """One job as clients see it, and where it stands. NotFoundError when the project has none such."""
+    found = surroundings.find_with_surroundings(reader, project_id, job_id)
+    if found is None:
+        raise NotFoundError.of("job", job_id)
+    row, beside = found
+    return JobObject.of(row, beside), Standing(row.status, row.last_sequence, row.updated_at)
+
+
 def object_of(session: Session, job: Job) -> JobObject:
     """One job as clients see it, with what is beside its row."""
-    return JobObject.of(job, queries.surroundings_of(session, [job])[job.id])
+    return JobObject.of(job, surroundings.surroundings_of(session, [job])[job.id])
 
 
 def surroundings_of(session: Session, jobs: Sequence[Job]) -> Mapping[str, Surroundings]:
     """What the objects of these jobs show beside their rows."""
-    return queries.surroundings_of(session, jobs)
+    return surroundings.surroundings_of(session, jobs)
 
 
 def list_page(session: Session, project_id: str, page: Page, wanted: Wanted) -> tuple[Sequence[Job], bool]:

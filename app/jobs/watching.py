@@ -50,11 +50,9 @@ class Seen:
 
 def look(database: Database, project_id: str, job_id: str) -> Seen:
     """The job now. NotFoundError when the project has none with that id."""
-    with database.unit_of_work() as session:
-        job = service.get(session, project_id, job_id)
-        shown = service.object_of(session, job)
-        standing = Standing(job.status, job.last_sequence, job.updated_at)
-    body = shown.model_dump_json().encode()
+    with database.reading() as reader:
+        job, standing = service.shown(reader, project_id, job_id)
+    body = job.model_dump_json().encode()
     return Seen(body, etag_of(body), standing)
 
 
@@ -98,8 +96,8 @@ async def wait_for_change(
 
 
 def _standing(database: Database, project_id: str, job_id: str) -> Standing:
-    with database.unit_of_work() as session:
-        return history.standing(session, project_id, job_id)
+    with database.reading() as reader:
+        return history.standing(reader, project_id, job_id)
 
 
 @dataclass(frozen=True)

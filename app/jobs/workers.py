@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
-from sqlalchemy import delete, exists, func, select
+from sqlalchemy import Select, delete, exists, func, select
 from sqlalchemy.orm import Session
 
 from app.db.models.worker import Worker
@@ -27,9 +27,14 @@ def any_alive(session: Session, queue: str) -> bool:
     return bool(session.execute(select(exists().where(Worker.queue == queue, _alive))).scalar_one())
 
 
+def counted_alive(queue: str) -> Select[int]:
+    """The query of how many workers serve that queue."""
+    return select(func.count()).where(Worker.queue == queue, _alive)
+
+
 def count_alive(session: Session, queue: str) -> int:
     """How many workers serve that queue."""
-    return session.execute(select(func.count()).where(Worker.queue == queue, _alive)).scalar_one()
+    return session.execute(counted_alive(queue)).scalar_one()
 
 
 def forget_gone(session: Session) -> None:

@@ -36,7 +36,7 @@ CARD_FILE = "README.md"
 router = APIRouter(prefix="/models", tags=["models"], route_class=IdempotentRoute)
 
 
-def get_loaded_models(request: Request) -> LoadedModels:
+async def get_loaded_models(request: Request) -> LoadedModels:
     """The application's models in memory."""
     state = request.app.state
     if not hasattr(state, "loaded_models"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.exc import IntegrityError
 
 from app.db.models.project import Project
@@ -154,3 +154,17 @@ def test_times_are_utc_whatever_the_database_says(database_url: str, database: D
     with later.unit_of_work() as session:
         assert session.execute(text("SHOW timezone")).scalar_one() == "UTC"
     later.dispose()
+
+
+def test_reading_has_no_transaction_and_its_connection_begins_one_for_whoever_has_it_next(
+    database_url: str,
+) -> None:
+    database = Database(database_url, pool_size=1)
+    now = select(func.now())
+    with database.reading() as reader:
+        assert reader.execute(now).scalar_one() < reader.execute(now).scalar_one()
+        backend = reader.execute(select(func.pg_backend_pid())).scalar_one()
+    with database.unit_of_work() as session:
+        assert session.execute(select(func.pg_backend_pid())).scalar_one() == backend
+        assert session.execute(now).scalar_one() == session.execute(now).scalar_one()
+    database.dispose()
