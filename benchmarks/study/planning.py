@@ -84,10 +84,12 @@ class Plan:
         if any(changes is None for changes in frozen.values()):
             return None
         base = cell.base(self.rules)
+        # our own arm last: the targets need the other three
         return [
-            Run(cell, "test", arm, seed, base, changes or {})
+            Run(cell, "test", arm, seed, base, frozen[arm] or {})
+            for arms in (ARMS[:-1], ARMS[-1:])
             for seed in self.rules.seeds
-            for arm, changes in frozen.items()
+            for arm in arms
         ]
 
     def grid(self, cell: Cell, arm: Arm) -> list[Run]:
