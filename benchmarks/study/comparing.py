@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.study.cells import Cell
 from benchmarks.study.records import ATTACKED, CLEAN, CLEAN_THERE, OUTCOMES, OVERLAP, Float32, Record, Results
-from benchmarks.study.rules import ARMS
+from benchmarks.study.rules import ARMS, COMPARED_ARMS
 from worker.training.evaluation.bootstrap import interval_of, ratio, resampled_means
 
 KEPT = "kept"
@@ -45,7 +45,10 @@ class Difference:
 
 @dataclass(frozen=True)
 class CellFigures:
-    """A cell's arms, over the seeds that all four of them have finished."""
+    """A cell's arms, over the seeds that those which the targets are about have all finished.
+
+    arms, differences: with our own arm once it has finished them too.
+    """
 
     cell: Cell
     seeds: list[int]
@@ -60,26 +63,28 @@ class CellFigures:
 
 
 def figures_of(cell: Cell, results: Results, keys: Container[str]) -> CellFigures | None:
-    """Return the figures of the cell's test runs `keys`; None as long as there is no seed with all arms."""
+    """Return the figures of the cell's test runs `keys`; None as long as no seed has all compared arms."""
     tests = [r for r in results.of(cell).values() if r.key in keys and r.error is None]
     runs = {(record.arm, record.seed): record for record in tests}
-    seeds = sorted({seed for _, seed in runs if all((arm, seed) in runs for arm in ARMS)})
+    seeds = sorted({seed for _, seed in runs if all((arm, seed) in runs for arm in COMPARED_ARMS)})
     if not seeds:
         return None
-    outcomes = {(arm, seed): results.outcomes(cell, runs[arm, seed].key) for arm in ARMS for seed in seeds}
+    told = [arm for arm in ARMS if all((arm, seed) in runs for seed in seeds)]
+    outcomes = {(arm, seed): results.outcomes(cell, runs[arm, seed].key) for arm in told for seed in seeds}
     by_user = {
         f"{arm}.{name}": np.stack([outcomes[arm, seed][name] for seed in seeds]).mean(axis=0)
-        for arm in ARMS
+        for arm in told
         for name in OUTCOMES
     }
     resampled = resampled_means(by_user)
     arms: dict[str, ArmFigures] = {
         arm: _arm([runs[arm, seed] for seed in seeds], [outcomes[arm, seed] for seed in seeds])
-        for arm in ARMS
+        for arm in told
     }
     differences = {
         (arm, against, figure): _difference(figure, (arm, against), arms, resampled)
         for arm, against in COMPARISONS
+        if arm in told
         for figure in (CLEAN, ATTACKED, OVERLAP, KEPT)
     }
     users = len(outcomes["standard", seeds[0]][CLEAN])

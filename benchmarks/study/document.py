@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.study.cells import Cell
+from benchmarks.study.cells import Cell, Run
 from benchmarks.study.comparing import COMPARISONS, KEPT, ArmFigures, CellFigures, Difference, figures_of
 from benchmarks.study.peering import COMPARED, PeerStudy
 from benchmarks.study.planning import Plan
@@ -52,7 +52,7 @@ def render(results: Results, cells: Sequence[Cell], rules: Rules = RULES) -> str
     plan = Plan(rules, results.of)
     figures = [(cell, figures_of(cell, results, _tests(plan, cell))) for cell in cells]
     finished = [one for _, one in figures if one is not None]
-    whole = [one for one in finished if plan.is_complete(one.cell)]
+    whole = [one for one in finished if plan.is_decided(one.cell)]
     parts = ["### Targets", *targets_in_words(whole)]
     peers = {data: PeerStudy(data, rules, results.folder).tests() for data in COMPARED}
     sentence, rows = strong_in_words(whole, peers)
@@ -78,13 +78,13 @@ def _cell(cell: Cell, figures: CellFigures | None, plan: Plan, results: Results)
     if figures is not None:
         parts += [_arms(figures, records, plan), _differences(figures)]
     now = _tests(plan, cell)
-    told = now if figures is not None else set()
+    told = _told(figures)
     for number, title in _EARLIER.items():
         then = Plan(plan.rules.of_round(number), results.of)
         before = _tests(then, cell)
         if before != now and (earlier := figures_of(cell, results, before)) is not None:
             parts += [title, _arms(earlier, records, then), _differences(earlier)]
-            told = told | before
+            told |= _told(earlier)
     if rest := [r for r in records.values() if r.purpose == "test" and r.key not in told]:
         parts.append(_besides(rest))
     trials = [record for record in records.values() if record.purpose == "trial"]
@@ -96,6 +96,10 @@ def _cell(cell: Cell, figures: CellFigures | None, plan: Plan, results: Results)
         parts.append("**Trials of the rounds before the fourth**, whose runs ended earlier.")
         parts.append(_trials(cell, shorter, Plan(plan.rules.of_round(3), results.of)))
     return parts
+
+
+def _told(figures: CellFigures | None) -> set[str]:
+    return {run.key for one in figures.arms.values() for run in one.runs} if figures is not None else set()
 
 
 def _is_of(base: Settings, record: Record) -> bool:
@@ -111,8 +115,7 @@ def _arms(figures: CellFigures, records: dict[str, Record], plan: Plan) -> str:
         "| arm | setting | NDCG@10 | attacked NDCG@10 | kept | overlap | best epochs | CPU s a run |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for arm in ARMS:
-        one = figures.arms[arm]
+    for arm, one in figures.arms.items():
 
         def cell(figure: str, digits: int, one: ArmFigures = one) -> str:
             low, high = one.seeds[figure]
@@ -137,7 +140,8 @@ def _arms(figures: CellFigures, records: dict[str, Record], plan: Plan) -> str:
 
 def _besides(records: list[Record]) -> str:
     lines = [
-        "Test runs that stand in no table above, one seed a row: their arms are not all finished.",
+        "Test runs that stand in no table above, one seed a row, as another arm has not finished that seed or "
+        "theirs has not finished all.",
         "",
         "| arm | setting | seed | NDCG@10 | attacked NDCG@10 | overlap |",
         "| --- | --- | --- | --- | --- | --- |",
@@ -161,6 +165,8 @@ def _differences(figures: CellFigures) -> str:
     ]
     for arm, against in COMPARISONS:
         found = figures.differences
+        if (arm, against, CLEAN) not in found:
+            continue
         lines.append(
             f"| `{arm}` | `{against}` | {_difference(found[arm, against, CLEAN], 4)} | "
             f"{figures.share(arm, against):.1%} | {_difference(found[arm, against, ATTACKED], 4)} | "
@@ -182,10 +188,11 @@ def _difference(found: Difference, digits: int, nothing: float = 0.0) -> str:
 
 def _trials(cell: Cell, trials: list[Record], plan: Plan) -> str:
     chosen = {record.key for arm in SEARCHED_ARMS if (record := plan.chosen(cell, arm)) is not None}
+    edges = {run.key for arm in SEARCHED_ARMS for run in _ends(plan.grid(cell, arm))}
     standard = next((r for r in trials if r.arm == "standard" and not r.changes and r.error is None), None)
     lines = [
         "Trials, on **validation**, seed 0; for each arm its grid is the frontier. The chosen ones are in "
-        "**bold**.",
+        "**bold**, with an asterisk at an end of their grid, beyond which a better one may lie.",
         "",
         "| arm | setting | NDCG@10 | of standard's | attacked NDCG@10 | overlap | best epoch |",
         "| --- | --- | --- | --- | --- | --- | --- |",
@@ -195,13 +202,19 @@ def _trials(cell: Cell, trials: list[Record], plan: Plan) -> str:
             lines.append(f"| `{record.arm}` | {_setting(record.arm, record)} | diverged | | | | |")
             continue
         share = f"{record.clean / standard.clean:.1%}" if standard else ""
-        bold = "**" if record.key in chosen else ""
+        setting = _setting(record.arm, record)
+        if record.key in chosen:
+            setting = f"**{setting}**{' *' if record.key in edges else ''}"
         lines.append(
-            f"| `{record.arm}` | {bold}{_setting(record.arm, record)}{bold} | {record.clean:.4f} | {share} | "
+            f"| `{record.arm}` | {setting} | {record.clean:.4f} | {share} | "
             f"{record.attacked:.4f} | {record.attacks[0]['overlap']:.3f} | "
             f"{record.best_epoch}{' (cut)' if record.cut else ''} |"
         )
     return "\n".join(lines)
+
+
+def _ends(grid: list[Run]) -> list[Run]:
+    return [grid[0], grid[-1]]
 
 
 def _setting(arm: str, record: Record) -> str:

@@ -11,7 +11,7 @@ from itertools import zip_longest
 from benchmarks.study.cells import Cell, Run
 from benchmarks.study.choosing import choose, most_accurate
 from benchmarks.study.records import Record
-from benchmarks.study.rules import ARMS, SEARCHED_ARMS, Rules, Settings
+from benchmarks.study.rules import ARMS, COMPARED_ARMS, SEARCHED_ARMS, Rules, Settings
 from worker.training.spec import Arm
 
 Finished = Callable[[Cell], Mapping[str, Record]]
@@ -42,6 +42,11 @@ class Plan:
         """Whether every test run of the cell is finished."""
         runs, done = self.tests(cell), self.finished(cell)
         return runs is not None and all(run.key in done for run in runs)
+
+    def is_decided(self, cell: Cell) -> bool:
+        """Whether every test run that the targets need is finished."""
+        runs, done = self.tests(cell), self.finished(cell)
+        return runs is not None and all(run.key in done for run in runs if run.arm in COMPARED_ARMS)
 
     def baselines(self, cell: Cell) -> list[Run]:
         """Popularity and Markov, once a data set."""
@@ -84,13 +89,12 @@ class Plan:
         if any(changes is None for changes in frozen.values()):
             return None
         base = cell.base(self.rules)
-        # our own arm last: the targets need the other three
-        return [
-            Run(cell, "test", arm, seed, base, frozen[arm] or {})
-            for arms in (ARMS[:-1], ARMS[-1:])
+        runs = [
+            Run(cell, "test", arm, seed, base, changes or {})
             for seed in self.rules.seeds
-            for arm in arms
+            for arm, changes in frozen.items()
         ]
+        return sorted(runs, key=lambda run: run.arm not in COMPARED_ARMS)
 
     def grid(self, cell: Cell, arm: Arm) -> list[Run]:
         """The arm's first trials: its frontier."""

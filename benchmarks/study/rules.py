@@ -28,6 +28,8 @@ SEARCHED: Final = ("beauty", "ml-100k")
 """Data sets that settings are searched on."""
 ARMS: Final[tuple[Arm, ...]] = ("standard", "adversarial", "cascade", "cascade_replacement")
 SEARCHED_ARMS: Final = ARMS[1:]
+COMPARED_ARMS: Final = ARMS[:-1]
+"""Those that the targets are about; the last one is our own, and is trained last."""
 
 _COMMON: Final[Settings] = {
     "hidden_size": 64,

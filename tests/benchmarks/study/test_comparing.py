@@ -93,6 +93,18 @@ def test_a_cell_without_a_whole_seed_has_no_figures(tmp_path: Path, record: Make
     assert figures_of(BEAUTY, results, KEYS) is None
 
 
+def test_our_own_arm_is_told_once_it_has_the_seeds_of_the_others(
+    tmp_path: Path, record: Make, outcomes: Draw
+) -> None:
+    results = filled(tmp_path, record, outcomes)
+    without = KEYS - {"test-cascade_replacement-1"}
+    found = figures_of(BEAUTY, results, without)
+    assert found is not None
+    assert (found.seeds, list(found.arms)) == ([0, 1], list(ARMS[:-1]))
+    assert not any("cascade_replacement" in pair for pair in found.differences)
+    assert len(targets_in_words([found])) == 3
+
+
 def test_targets_are_decided_when_all_their_cells_are_there(
     tmp_path: Path, record: Make, outcomes: Draw
 ) -> None:
