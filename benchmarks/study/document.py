@@ -140,7 +140,7 @@ def _arms(figures: CellFigures, records: dict[str, Record], plan: Plan) -> str:
 
 def _besides(records: list[Record]) -> str:
     lines = [
-        "Test runs that stand in no table above, one seed a row, as another arm has not finished that seed or "
+        "Test runs that stand in no table above, a seed a row, as another arm has not finished that seed or "
         "theirs has not finished all.",
         "",
         "| arm | setting | seed | NDCG@10 | attacked NDCG@10 | overlap |",
