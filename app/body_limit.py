@@ -21,10 +21,12 @@ from app.errors import PayloadTooLarge
 from app.problems import problem_response
 
 _STREAMED = "body_streamed"
+_READ = frozenset({"POST", "PUT", "PATCH"})
+"""The methods whose bodies anybody reads; what comes with another is left where it is."""
 
 
 def is_streamed(scope: Scope) -> bool:
-    """Whether the request's path takes a body of any length, which nobody may read whole."""
+    """Whether the request takes a body of any length, which nobody may read whole."""
     return bool(scope.get("state", {}).get(_STREAMED))
 
 
@@ -48,7 +50,7 @@ class BodyLimitMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or scope["method"] not in _READ:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)

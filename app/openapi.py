@@ -34,7 +34,8 @@ _OF_PATHS = {
     "alias": "Such as `production`.",
 }
 _EVERYWHERE = (401, 403, 422, 500, 503)
-_WITH_BODY = (413, 415)
+_OF_A_BODY = (413, 415)
+_OF_A_BODY_READ_WHOLE = (408, *_OF_A_BODY)
 _HEADERS: dict[str, dict[str, Any]] = {
     "X-Request-Id": {"description": "Names this request in the log.", "schema": {"type": "string"}},
     "WWW-Authenticate": {"description": "How to show a key.", "schema": {"type": "string"}},
@@ -147,9 +148,7 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
     if _JSON in responses.get("422", {}).get("content", {}):  # the framework's own
         del responses["422"]
     if path.startswith("/v1/"):
-        _document(responses, *_EVERYWHERE, *(_WITH_BODY if "requestBody" in operation else ()))
-        if _JSON in operation.get("requestBody", {}).get("content", {}):
-            _document(responses, 408)
+        _document(responses, *_EVERYWHERE, *_of_body(method, operation))
         if method == "post":
             describe_idempotency(operation)
     if "304" in responses:
@@ -163,6 +162,13 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
             if name is not None:
                 headers.setdefault(name, {"$ref": f"#/components/headers/{name}"})
     operation["responses"] = dict(sorted(responses.items()))
+
+
+def _of_body(method: str, operation: dict[str, Any]) -> tuple[int, ...]:
+    """What may be wrong with a body: of a POST that takes none too, since it is read all the same."""
+    if "requestBody" not in operation:
+        return _OF_A_BODY_READ_WHOLE if method == "post" else ()
+    return _OF_A_BODY_READ_WHOLE if _JSON in operation["requestBody"]["content"] else _OF_A_BODY
 
 
 def _describe_conditions(operation: dict[str, Any]) -> None:

@@ -67,6 +67,7 @@ def make_ready_dataset(
     *,
     canonical: bytes = b"PAR1PAR1PAR1",
     stats: dict[str, Any] | None = None,
+    time_column: str | None = "timestamp",
     **given: Any,
 ) -> Dataset:
     """A data set `ready`, moved there as the light worker does."""
@@ -74,7 +75,7 @@ def make_ready_dataset(
     claim = validation.claim_validation(session, dataset.id, lease_seconds=60)
     assert claim is not None
     counts = stats or {"users": 6, "items": 7, "interactions": 30, "first_at": None, "last_at": None}
-    columns = {"user": "user_id", "item": "item_id", "time": "timestamp", "rating": None, "guessed": True}
+    columns = {"user": "user_id", "item": "item_id", "time": time_column, "rating": None, "guessed": True}
     reading = validation.Reading(format="csv", columns=columns, stats=counts, problems=[])
     assert validation.accept(session, claim, reading, blobs.put(session, canonical).id)
     session.refresh(dataset)

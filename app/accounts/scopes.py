@@ -32,7 +32,8 @@ def needed(method: str, path: str) -> Scope:
         return Scope.OPERATOR
     if len(parts) > 2 and parts[2] in _OF_ADMINS:
         return Scope.ADMIN
-    if method in _LOOKING or parts[-1] == "recommend":
+    asks_a_model = method == "POST" and parts[2:3] == ["models"] and parts[4:] == ["recommend"]
+    if method in _LOOKING or asks_a_model:
         return Scope.READ
     return Scope.SUBMIT
 

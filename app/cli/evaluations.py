@@ -12,6 +12,7 @@ from rich.markup import escape
 from app.cli.exits import EndedBadlyError, UsageProblemError
 from app.cli.output import (
     AsJson,
+    IdempotencyKey,
     Limit,
     connect,
     newest,
@@ -48,6 +49,7 @@ def run(
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="Another setting, e.g. k_core=5; may be repeated."),
     ] = None,
+    idempotency_key: IdempotencyKey = None,
     timeout: Annotated[
         float | None, typer.Option(metavar="SECONDS", min=0, help="Wait no longer; it goes on all the same.")
     ] = None,
@@ -64,10 +66,11 @@ def run(
     }
     given = read_assignments(assignments or ())
     given |= {key: value for key, value in settings.items() if value is not None}
-    if odd := given.keys() & {"model", "dataset", "name"}:
-        raise UsageProblemError(f"--set {min(odd)}: is no setting", hint="MODEL, DATASET and --name say it.")
+    if odd := given.keys() & {"model", "dataset", "name", "idempotency_key"}:
+        hint = "MODEL, DATASET, --name and --idempotency-key say it."
+        raise UsageProblemError(f"--set {min(odd)}: is no setting", hint=hint)
     with connect(ctx) as client:
-        found = client.evaluations.create(model, dataset, name=name, **given)
+        found = client.evaluations.create(model, dataset, name=name, idempotency_key=idempotency_key, **given)
         if wait:
             found = client.evaluations.wait(found, timeout=timeout)
             if found.status != "succeeded":

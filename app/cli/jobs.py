@@ -17,6 +17,7 @@ from app.cli.job_labels import LABEL, LABEL_FILTER, labels_to_set, parted
 from app.cli.job_showing import event_line, say_status, show_job
 from app.cli.output import (
     AsJson,
+    IdempotencyKey,
     Limit,
     connect,
     newest,
@@ -64,6 +65,7 @@ def submit(
     max_pending: Annotated[
         int | None, typer.Option(metavar="SECONDS", min=1, help="Then it fails, if nobody took it.")
     ] = None,
+    idempotency_key: IdempotencyKey = None,
     wait: Annotated[bool, typer.Option("--wait", help="Follow it to its end; the exit code is its.")] = False,
     validate: Annotated[
         bool, typer.Option("--validate", "--validate-only", help="Check only: print what would be run.")
@@ -83,7 +85,7 @@ def submit(
         if validate or probe:
             print_json(client.jobs.validate(dataset, estimate="probe" if probe else None, **settings).raw)
             return
-        job = client.jobs.create(dataset, **settings)
+        job = client.jobs.create(dataset, idempotency_key=idempotency_key, **settings)
         if wait:
             _follow_to_the_end(client, job, as_json)
     if as_json:

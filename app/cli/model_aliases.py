@@ -40,7 +40,13 @@ def promote(
     with connect(ctx) as client:
         if validate:
             checked = client.models.check_alias(
-                name, alias, version, promote_if=conditions, allow_mixed_protocol=allow_mixed_protocol
+                name,
+                alias,
+                version,
+                promote_if=conditions,
+                keep_gates=keep_gates,
+                allow_mixed_protocol=allow_mixed_protocol,
+                force=force,
             )
             _say_checks(checked, as_json)
             return

@@ -13,6 +13,7 @@ from app.cli.exits import EndedBadlyError, UsageProblemError
 from app.cli.model_registry import ModelId
 from app.cli.output import (
     AsJson,
+    IdempotencyKey,
     connect,
     print_fields,
     print_freed,
@@ -40,6 +41,7 @@ def recommend_batch(
     ] = None,
     k: Annotated[int, typer.Option("-k", min=1, help="How many items for each user.")] = 10,
     exclude_seen: Annotated[bool, typer.Option(help="Leave out items of a user's history.")] = True,
+    idempotency_key: IdempotencyKey = None,
     wait: Annotated[bool, typer.Option(help="Wait for it, and download it to FILE.")] = True,
     timeout: Annotated[
         float | None, typer.Option(metavar="SECONDS", min=0, help="Wait no longer; it goes on all the same.")
@@ -50,7 +52,9 @@ def recommend_batch(
     if wait and file is None:
         raise UsageProblemError("FILE is missing", hint="Say where the parquet file goes, or --no-wait.")
     with connect(ctx) as client:
-        found = client.models.recommend_batch(model, dataset, k=k, exclude_seen=exclude_seen)
+        found = client.models.recommend_batch(
+            model, dataset, k=k, exclude_seen=exclude_seen, idempotency_key=idempotency_key
+        )
         if wait and file is not None:
             found = _wait(client, found, timeout)
             client.models.download_batch(found, file)

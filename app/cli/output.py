@@ -19,6 +19,10 @@ from app.sdk.answers.deletions import Deleted
 from app.sdk.client import SteadyRank
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the service's JSON instead of a table.")]
+IdempotencyKey = Annotated[
+    str | None,
+    typer.Option(metavar="KEY", help="Of your own making; used again within a day, it gives the same one."),
+]
 Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="Show at most this many.")]
 
 T = TypeVar("T")

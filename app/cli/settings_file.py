@@ -11,6 +11,7 @@ from typing import Any
 from app.cli.exits import UsageProblemError
 
 _NO_SETTINGS = {
+    "idempotency_key": "Say --idempotency-key.",
     "estimate": "For an estimate by a few steps, say --probe.",
     "self": "`steadyrank capabilities` lists the settings.",
 }

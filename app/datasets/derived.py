@@ -8,6 +8,8 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from app.accounts import quotas
+from app.config import Settings
 from app.datasets import queries, versions
 from app.datasets.forgetting import FORGET, order_to_forget
 from app.datasets.using import not_ready
@@ -19,20 +21,26 @@ from app.state_errors import InUseError
 from app.task_names import LIGHT_QUEUE, VALIDATE_DATASET
 
 
-def transform(session: Session, project_id: str, dataset_id: str, wanted: TransformRequest) -> Dataset:
+def transform(
+    session: Session, settings: Settings, project_id: str, dataset_id: str, wanted: TransformRequest
+) -> Dataset:
     """Begin a data set that is another one after some transforms; the light worker is woken after the commit.
 
-    Raises NotFoundError, DatasetNotReadyError.
+    Raises NotFoundError, DatasetNotReadyError, QuotaExceeded.
     """
     parent = _ready(session, project_id, dataset_id)
+    quotas.require_room(session, settings, project_id, 1)
     steps = [{"name": name} for name in wanted.transforms]
     return _begin(session, parent, steps, name=wanted.name or parent.name)
 
 
-def forget(session: Session, project_id: str, dataset_id: str, wanted: ForgetRequest) -> Dataset:
+def forget(
+    session: Session, settings: Settings, project_id: str, dataset_id: str, wanted: ForgetRequest
+) -> Dataset:
     """Begin a data set that is another one without some users.
 
-    Raises NotFoundError, DatasetNotReadyError; InUseError when the other is to be deleted and still needed.
+    Raises NotFoundError, DatasetNotReadyError, QuotaExceeded; InUseError when the other is to be deleted and
+    still needed.
     """
     parent = _ready(session, project_id, dataset_id)
     in_use = queries.users_of(session, dataset_id) if wanted.delete_parent else []
@@ -44,6 +52,8 @@ def forget(session: Session, project_id: str, dataset_id: str, wanted: ForgetReq
             hint="Wait for them or cancel them first, or leave `delete_parent` out.",
             pointer="/delete_parent",
         )
+    if not wanted.delete_parent:  # else the new version takes the place of a larger one
+        quotas.require_room(session, settings, project_id, 1)
     order = order_to_forget(wanted.users, delete_parent=wanted.delete_parent)
     steps = [{"name": FORGET, "users_named": len(set(wanted.users))}]
     return _begin(session, parent, steps, to_forget=order)

@@ -8,8 +8,9 @@ from sqlalchemy.orm import Session
 
 from app.datasets import queries
 from app.db.models.dataset import Dataset
-from app.errors import NotFoundError
+from app.errors import ErrorItem, NotFoundError
 from app.state_errors import DatasetNotReadyError
+from worker.training.spec import TrainSpec
 
 
 def ready_dataset(session: Session, project_id: str, dataset_id: str) -> Dataset:
@@ -42,6 +43,33 @@ def not_ready(dataset: Dataset, *, pointer: str) -> DatasetNotReadyError:
         hint=f"Poll GET /v1/datasets/{dataset.id} until its status is `ready`.",
         pointer=pointer,
     )
+
+
+def missing_columns(spec: TrainSpec, dataset: Dataset) -> list[ErrorItem]:
+    """What the spec needs of a data set and this one has not: found now, and not by a worker later."""
+    columns = dataset.columns or {}
+    faults = []
+    if spec.min_rating is not None and not columns.get("rating"):
+        faults.append(
+            ErrorItem(
+                "/min_rating",
+                "no_ratings",
+                "the data set has no rating column",
+                spec.min_rating,
+                "Leave min_rating out, or upload the file again with ?rating_column=.",
+            )
+        )
+    if spec.split == "temporal" and not columns.get("time"):
+        faults.append(
+            ErrorItem(
+                "/split",
+                "no_times",
+                "a temporal split needs the time of every interaction, and the data set has none",
+                spec.split,
+                "Set split to leave_one_out, or upload the file again with ?time_column=.",
+            )
+        )
+    return faults
 
 
 def facts_of(dataset: Dataset) -> dict[str, Any]:

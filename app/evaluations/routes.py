@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Body, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from app.accounts import quotas
 from app.conditions import NOT_MODIFIED, conditional
 from app.deps import BlobsDep, PageDep, PrincipalDep, SessionDep, SettingsDep
 from app.evaluations import service
@@ -41,8 +40,7 @@ def create_evaluation(
     response: Response,
 ) -> EvaluationObject:
     """Measure a stored model on a data set, clean and under attack, in the background; nothing is trained."""
-    quotas.require_room(session, settings, principal.project_id, 1)
-    made = service.create(session, principal.project_id, asked)
+    made = service.create(session, settings, principal.project_id, asked)
     response.headers["Location"] = f"/v1/evaluations/{made.id}"
     return EvaluationObject.of(made, light_line(session, [made]))
 

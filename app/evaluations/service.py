@@ -8,7 +8,9 @@ from pydantic import ValidationError
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app.datasets.using import facts_of, ready_dataset
+from app.accounts import quotas
+from app.config import Settings
+from app.datasets.using import facts_of, missing_columns, ready_dataset
 from app.db.models.evaluation import Evaluation
 from app.errors import ConflictError, ErrorItem, NotFoundError, ValidationFailed
 from app.evaluations.life import wake
@@ -16,17 +18,19 @@ from app.evaluations.schemas import EvaluationCreate
 from app.models import queries as models
 from app.pagination import Page, paginate
 from app.storage.blobs import BlobStore
+from app.validation_errors import error_items
 from app.webhooks.outbox import announce_evaluation
 from worker.training.spec import TrainSpec
 
 
-def create(session: Session, project_id: str, asked: EvaluationCreate) -> Evaluation:
+def create(session: Session, settings: Settings, project_id: str, asked: EvaluationCreate) -> Evaluation:
     """Queue an evaluation; a measuring worker is woken after the commit.
 
     Raises:
         NotFoundError: The project has no such model or data set.
         DatasetNotReadyError: The data set is still being read, or was rejected.
-        ValidationFailed: The settings do not go with the model's.
+        ValidationFailed: The settings do not go with the model's, or the data set lacks what they need.
+        QuotaExceeded: The project has no room for more.
 
     """
     model = models.find_held(session, project_id, asked.model)
@@ -37,11 +41,10 @@ def create(session: Session, project_id: str, asked: EvaluationCreate) -> Evalua
         # Another model's weights, long since in these: nothing that this would have to fetch.
         spec = TrainSpec.model_validate({**model.job_facts["spec"], **asked.changes(), "init_from": None})
     except ValidationError as error:
-        items = [
-            ErrorItem("/" + "/".join(map(str, fault["loc"])), fault["type"], fault["msg"])
-            for fault in error.errors(include_url=False)
-        ]
-        raise ValidationFailed("; ".join(item.message for item in items), errors=items) from error
+        raise _refused(error_items(error.errors())) from error
+    if missing := missing_columns(spec, dataset):
+        raise _refused(missing)
+    quotas.require_room(session, settings, project_id, 1)
     row = Evaluation(
         project_id=project_id,
         name=asked.name,
@@ -65,6 +68,10 @@ def create(session: Session, project_id: str, asked: EvaluationCreate) -> Evalua
     session.refresh(row)
     wake(session, row)
     return row
+
+
+def _refused(items: Sequence[ErrorItem]) -> ValidationFailed:
+    return ValidationFailed("; ".join(f"{item.pointer}: {item.message}" for item in items), errors=items)
 
 
 def get(session: Session, project_id: str, evaluation_id: str, *, lock: bool = False) -> Evaluation:

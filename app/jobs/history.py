@@ -15,7 +15,7 @@ from app.jobs import queries, service
 from app.jobs.life import TERMINAL, Status
 from app.jobs.queries import Standing
 
-_METRIC_KEY = re.compile(r"(\d{1,10})-([a-z]{1,32})-(\d{1,9})")
+_METRIC_KEY = re.compile(r"(\d{1,10})-([a-z_]{1,32})-(\d{1,9})")
 
 
 def event_position(

@@ -12,6 +12,7 @@ from app.errors import ErrorItem, ValidationFailed
 from app.jobs import service
 from app.jobs.life import TERMINAL, Status, lock, move
 from app.jobs.request_schemas import MOST_LABELS, JobChange
+from app.models.queries import find_held as find_model
 from app.state_errors import JobStateError
 
 _WAITING = frozenset({Status.QUEUED, Status.PAUSED})
@@ -91,18 +92,22 @@ def retry(session: Session, settings: Settings, project_id: str, job_id: str) ->
 
     Raises:
         NotFoundError: The project has no such job.
-        JobStateError: It has not failed and was not cancelled (`job_not_retryable`), or its data set was
-            deleted (`dataset_deleted`).
+        JobStateError: It has not failed and was not cancelled (`job_not_retryable`), or its data set
+            (`dataset_deleted`) or the model it starts from (`model_deleted`) was deleted.
 
     """
     found = service.get(session, project_id, job_id)
-    # the data set's row first, as everywhere: it is held against its deletion
+    # in the order in which submitting takes them; both are held against their deletion
+    initial = found.spec.get("init_from")
+    model = find_model(session, project_id, initial) if initial is not None else None
     dataset = find_held(session, project_id, found.dataset_id or "")
     job = lock(session, found.id)
     if Status(job.status) not in _RETRYABLE:
         raise _refusal(job, "job_not_retryable", "Only a failed or cancelled job can be tried again.")
     if dataset is None:
         raise _refusal(job, "dataset_deleted", "Its data set was deleted: upload it and submit a new job.")
+    if initial is not None and model is None:
+        raise _refusal(job, "model_deleted", "The model of `init_from` was deleted: submit a new job.")
     quotas.queue_again(session, settings, project_id)
     message = "The job is queued again, to go on from its last checkpoint if it has one."
     return move(session, job, Status.QUEUED, message=message)

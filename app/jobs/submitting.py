@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from app.accounts import quotas
 from app.config import Settings
-from app.datasets.using import facts_of, ready_dataset
+from app.datasets.using import facts_of, missing_columns, ready_dataset
 from app.db.models.dataset import Dataset
 from app.db.models.job import Job
 from app.db.models.model import Model
@@ -40,7 +40,8 @@ def check(
         spec = spec.model_copy(update={"init_from": initial.id})
     dataset = ready_dataset(session, project_id, body.dataset)
     faults = [
-        *_faults(spec, dataset, settings),
+        *_over_limit(spec, settings),
+        *missing_columns(spec, dataset),
         *limit_faults(body, settings),
         *_warm_start_faults(spec, initial),
     ]
@@ -70,29 +71,18 @@ def create(session: Session, settings: Settings, project_id: str, body: JobCreat
     return job
 
 
-def _faults(spec: TrainSpec, dataset: Dataset, settings: Settings) -> Sequence[ErrorItem]:
-    faults = []
-    if spec.epochs > settings.max_epochs:
-        faults.append(
-            ErrorItem(
-                "/epochs",
-                "over_limit",
-                f"this service trains at most {settings.max_epochs} epochs",
-                spec.epochs,
-                f"Ask for at most {settings.max_epochs}; GET /v1/capabilities shows every limit.",
-            )
+def _over_limit(spec: TrainSpec, settings: Settings) -> Sequence[ErrorItem]:
+    if spec.epochs <= settings.max_epochs:
+        return []
+    return [
+        ErrorItem(
+            "/epochs",
+            "over_limit",
+            f"this service trains at most {settings.max_epochs} epochs",
+            spec.epochs,
+            f"Ask for at most {settings.max_epochs}; GET /v1/capabilities shows every limit.",
         )
-    if spec.min_rating is not None and not (dataset.columns or {}).get("rating"):
-        faults.append(
-            ErrorItem(
-                "/min_rating",
-                "no_ratings",
-                "the data set has no rating column",
-                spec.min_rating,
-                "Leave min_rating out, or upload the file again with ?rating_column=.",
-            )
-        )
-    return faults
+    ]
 
 
 def _initial_model(session: Session, project_id: str, spec: TrainSpec) -> Model | None:

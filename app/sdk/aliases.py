@@ -45,8 +45,13 @@ class ModelAliases:
         `at_least_of_current`, `at_most_of_current`. ConflictError (`gate_refused`) says what misses by how
         much, and then nothing has moved. `keep_gates` has later moves meet these conditions, too.
         """
-        body = _alias_body(model, promote_if, allow_mixed_protocol=allow_mixed_protocol)
-        body |= {"keep_gates": keep_gates, "force": force}
+        body = _alias_body(
+            model,
+            promote_if,
+            keep_gates=keep_gates,
+            allow_mixed_protocol=allow_mixed_protocol,
+            force=force,
+        )
         return Alias.from_json(self._transport.json("PUT", _alias_path(name, alias), body=body))
 
     def check_alias(
@@ -56,10 +61,21 @@ class ModelAliases:
         model: int | str | Model,
         *,
         promote_if: Sequence[Condition] = (),
+        keep_gates: bool = False,
         allow_mixed_protocol: bool = False,
+        force: bool = False,
     ) -> AliasValidation:
-        """Whether `set_alias` would be let through, and the `checks` of every condition; moves nothing."""
-        body = _alias_body(model, promote_if, allow_mixed_protocol=allow_mixed_protocol)
+        """Whether `set_alias` would be let through, and the `checks` of every condition; moves nothing.
+
+        Given the same, it raises what `set_alias` would.
+        """
+        body = _alias_body(
+            model,
+            promote_if,
+            keep_gates=keep_gates,
+            allow_mixed_protocol=allow_mixed_protocol,
+            force=force,
+        )
         query = {"validate_only": "true"}
         found = self._transport.json("PUT", _alias_path(name, alias), params=query, body=body)
         return cast("AliasValidation", found)
@@ -70,12 +86,19 @@ class ModelAliases:
 
 
 def _alias_body(
-    model: int | str | Model, promote_if: Sequence[Condition], *, allow_mixed_protocol: bool
+    model: int | str | Model,
+    promote_if: Sequence[Condition],
+    *,
+    keep_gates: bool,
+    allow_mixed_protocol: bool,
+    force: bool,
 ) -> dict[str, Any]:
     return {
         **({"version": model} if isinstance(model, int) else {"model": id_of(model)}),
         "promote_if": [dict(condition) for condition in promote_if],
+        "keep_gates": keep_gates,
         "allow_mixed_protocol": allow_mixed_protocol,
+        "force": force,
     }
 
 

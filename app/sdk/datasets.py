@@ -43,6 +43,7 @@ class Datasets:
         threads: int = 4,
         resume: bool = True,
         upload_id: str | None = None,
+        idempotency_key: str | None = None,
     ) -> Dataset:
         """Upload a log of interactions and, unless told otherwise, wait until it has been read.
 
@@ -62,6 +63,8 @@ class Datasets:
             threads: How many parts are sent at a time.
             resume: Go on with an upload in parts of the very same file that was broken off, if there is one.
             upload_id: Go on with this one; IntegrityError if it is of another file.
+            idempotency_key: The same file under the same key is the same data set, for a day;
+                ValidationFailedError (`idempotency_key_reused`) if it is another file, or called otherwise.
 
         """
         query = {
@@ -83,11 +86,14 @@ class Datasets:
                 resume=resume,
                 upload_id=upload_id,
                 on_bytes=on_bytes,
+                idempotency_key=idempotency_key,
             )
         else:
-            dataset = Dataset.from_json(
-                self._transport.json("POST", "/v1/datasets", params=query, upload=body_of(source, on_bytes))
+            body = body_of(source, on_bytes)
+            made = self._transport.json(
+                "POST", "/v1/datasets", params=query, upload=body, idempotency_key=idempotency_key
             )
+            dataset = Dataset.from_json(made)
         return self.wait(dataset.id, timeout=timeout) if wait else dataset
 
     def list(self, *, page_size: int | None = None) -> Iterator[Dataset]:

@@ -73,12 +73,14 @@ class Evaluations:
         dataset: str | Dataset,
         *,
         name: str | None = None,
+        idempotency_key: str | None = None,
         **settings: Unpack[EvaluationSettings],
     ) -> Evaluation:
         """Measure a model (its id, `name@alias`, …) on a data set, in the background.
 
         `settings` are those of data and evaluation (`split`, `attack_positions`, `exclude_seen`, …); what is
-        left out is as in the model's job.
+        left out is as in the model's job. The same `idempotency_key` gives the same evaluation, as in
+        `client.jobs.create`.
         """
         body = {
             "model": id_of(model),
@@ -86,7 +88,8 @@ class Evaluations:
             **({} if name is None else {"name": name}),
             **settings,
         }
-        return Evaluation.from_json(self._transport.json("POST", "/v1/evaluations", body=body))
+        made = self._transport.json("POST", "/v1/evaluations", body=body, idempotency_key=idempotency_key)
+        return Evaluation.from_json(made)
 
     def list(
         self,

@@ -22,14 +22,23 @@ _LONG_POLL = 30.0
 class Jobs(JobRecords):
     """`client.jobs`."""
 
-    def create(self, dataset: str | Dataset, **settings: Unpack[JobSettings]) -> Job:
+    def create(
+        self,
+        dataset: str | Dataset,
+        *,
+        idempotency_key: str | None = None,
+        **settings: Unpack[JobSettings],
+    ) -> Job:
         """Submit a training job; `settings` are the training settings by name (`client.capabilities()`).
 
         `client.jobs.create("ds_…")` is a full job. ValidationFailedError points at each wrong setting,
-        DatasetNotReadyError says that the data set is still being read or was rejected.
+        DatasetNotReadyError says that the data set is still being read or was rejected. Called again with
+        the same `idempotency_key`, for a day, it gives the first call's job, as it was then;
+        ValidationFailedError (`idempotency_key_reused`) where anything else differs.
         """
         body = {"dataset": id_of(dataset), **settings}
-        return Job.from_json(self._transport.json("POST", "/v1/jobs", body=body))
+        made = self._transport.json("POST", "/v1/jobs", body=body, idempotency_key=idempotency_key)
+        return Job.from_json(made)
 
     def validate(
         self,

@@ -139,18 +139,23 @@ class Models(ModelAliases):
         *,
         k: int = 10,
         exclude_seen: bool = True,
+        idempotency_key: str | None = None,
     ) -> RecommendationBatch:
         """Recommend to every user of a data set, in the background; `wait_for_batch` waits for the end.
 
         `dataset` may be a log of interactions on this machine, too: a path, or text that is not of the form
         `ds_…` or names a file. It is uploaded, and stays in the project; DatasetRejectedError if it cannot
-        be read.
+        be read. The same `idempotency_key` gives the same batch, as in `client.jobs.create`, and of a file
+        the same data set.
         """
         if not isinstance(dataset, Dataset) and _is_file(dataset):
-            dataset = Datasets(self._transport).upload(Path(dataset))
+            dataset = Datasets(self._transport).upload(Path(dataset), idempotency_key=idempotency_key)
         body = {"dataset": dataset.id if isinstance(dataset, Dataset) else str(dataset), "k": k}
         answer = self._transport.json(
-            "POST", f"{_path(model)}/recommendations", body={**body, "exclude_seen": exclude_seen}
+            "POST",
+            f"{_path(model)}/recommendations",
+            body={**body, "exclude_seen": exclude_seen},
+            idempotency_key=idempotency_key,
         )
         return RecommendationBatch.from_json(answer)
 

@@ -19,8 +19,6 @@ class EvaluationSettings(TypedDict, total=False):
     attack_replacements: Sequence[Literal["uniform", "popularity", "nearest", "gradient"]]
     attack_repeats: int
     attack_seed: int
-    stability_changes: int
-    stability_epochs: int
     split: Literal["leave_one_out", "temporal"]
     validation_share: float
     test_share: float
@@ -29,7 +27,10 @@ class EvaluationSettings(TypedDict, total=False):
 
 
 class TrainingSettings(EvaluationSettings, total=False):
-    """How arms are trained."""
+    """How arms are trained, and trained again for the stability of their lists."""
+
+    stability_changes: int
+    stability_epochs: int
 
     arms: Sequence[Literal["standard", "adversarial", "cascade", "cascade_replacement"]]
     warmup_epochs: int

@@ -1,13 +1,15 @@
 """One HTTP connection to a service: the key, retries, errors, streams.
 
 Retried with exponential back-off and jitter (or after Retry-After): 408, 429, 502, 503, 504 and lost
-connections of requests that may safely be sent twice. A POST may, too: it carries an Idempotency-Key of its
-own, the same at every try, by which the service knows a repeat and answers as it did before.
+connections of requests that may safely be sent twice. A POST may, too: it carries an Idempotency-Key, the
+caller's or one of its own, the same at every try, by which the service knows a repeat and answers as it did
+before.
 """
 
 from __future__ import annotations
 
 import random
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -20,12 +22,14 @@ from typing import Any
 import httpx
 
 from app.sdk.discovery import Connection
-from app.sdk.errors import ServiceUnreachableError
+from app.sdk.errors import ServiceUnreachableError, SteadyRankError
 from app.sdk.problems import problem_from
 
 RETRIED_STATUSES = frozenset({408, 429, 502, 503, 504})
 IN_PROGRESS = "idempotency_in_progress"
 LONGEST_RETRY_AFTER = 60.0
+
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 @dataclass(frozen=True)
@@ -92,13 +96,22 @@ class Transport:
         upload: Body | None = None,
         headers: Mapping[str, str] | None = None,
         repeatable: bool = False,
+        idempotency_key: str | None = None,
     ) -> dict[str, Any]:
         """Send and return the answer's JSON object; an empty answer gives {}.
 
-        `repeatable` marks a POST that changes nothing and so needs no key to be sent again.
+        `repeatable` marks a POST that changes nothing and so needs no key to be sent again. Any other has
+        `idempotency_key`, or a fresh one; SteadyRankError if that cannot be a key.
         """
         response = self._send(
-            method, path, params=params, body=body, upload=upload, headers=headers, repeatable=repeatable
+            method,
+            path,
+            params=params,
+            body=body,
+            upload=upload,
+            headers=headers,
+            repeatable=repeatable,
+            idempotency_key=idempotency_key,
         )
         if not response.content:
             return {}
@@ -149,10 +162,11 @@ class Transport:
         upload: Body | None = None,
         headers: Mapping[str, str] | None = None,
         repeatable: bool = False,
+        idempotency_key: str | None = None,
         stream: bool = False,
     ) -> httpx.Response:
         query = {name: value for name, value in (params or {}).items() if value is not None}
-        key = {"Idempotency-Key": uuid.uuid4().hex} if method == "POST" and not repeatable else {}
+        key = {"Idempotency-Key": _key(idempotency_key)} if method == "POST" and not repeatable else {}
         tried = 0
         while True:
             sent = {**(headers or {}), **key}
@@ -203,6 +217,17 @@ class Transport:
             f"The SteadyRank service at {self.base_url} {what}{reason}.",
             hint="Is it running? Start one here with `steadyrank up`, or check STEADYRANK_URL.",
         )
+
+
+def _key(given: str | None) -> str:
+    """The caller's key, or a fresh one. SteadyRankError for one that the service, or HTTP, would refuse."""
+    if given is None:
+        return uuid.uuid4().hex
+    if not _KEY.fullmatch(given):
+        raise SteadyRankError(
+            f"{given!r} is no idempotency key.", hint="1 to 255 printable ASCII characters without spaces."
+        )
+    return given
 
 
 def _backoff(tried: int) -> float:

@@ -42,12 +42,17 @@ class Uploads:
         bytes: int | None = None,
         sha256: str | None = None,
         part_bytes: int | None = None,
+        idempotency_key: str | None = None,
         **options: str | None,
     ) -> Upload:
-        """Open an upload. `options` are those of `datasets.upload`: filename, name, format, columns."""
+        """Open an upload. `options` are those of `datasets.upload`: filename, name, format, columns.
+
+        The same `idempotency_key` gives the same upload, as it was at first.
+        """
         asked = {"bytes": bytes, "sha256": sha256, "part_bytes": part_bytes, **options}
         given = {name: value for name, value in asked.items() if value is not None}
-        return Upload.from_json(self._transport.json("POST", "/v1/uploads", body=given))
+        made = self._transport.json("POST", "/v1/uploads", body=given, idempotency_key=idempotency_key)
+        return Upload.from_json(made)
 
     def list(
         self, *, status: str | None = None, sha256: str | None = None, page_size: int | None = None
@@ -111,6 +116,7 @@ class Uploads:
         upload_id: str | None = None,
         part_bytes: int | None = None,
         on_bytes: Sent | None = None,
+        idempotency_key: str | None = None,
     ) -> Dataset:
         """Send a file in parts and complete it. In constant memory: a block of 1 MiB for each thread.
 
@@ -122,14 +128,20 @@ class Uploads:
             upload_id: Go on with this one; IntegrityError if it is of another file.
             part_bytes: Wish for the size of a part.
             on_bytes: Told (bytes that are there, bytes in all) while sending, from several threads in turn.
+            idempotency_key: Go on with, or take the data set of, the upload that was opened with this key.
 
         """
         size = path.stat().st_size
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        resume = resume and idempotency_key is None  # the key says which one
         upload = self._begun(size, sha256, options, resume=resume, upload_id=upload_id)
         if upload is None:
-            upload = self.open(bytes=size, sha256=sha256, part_bytes=part_bytes, **options)
+            upload = self.open(
+                bytes=size, sha256=sha256, part_bytes=part_bytes, idempotency_key=idempotency_key, **options
+            )
+            if idempotency_key is not None:
+                upload = self.get(upload)  # it may be an old one, further on than the answer says
         if upload.status == "open":
             _Sending(self, upload, path, size, on_bytes).run(threads)
         return self.complete(upload, sha256=sha256)

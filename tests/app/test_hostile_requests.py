@@ -85,6 +85,8 @@ def test_json_at_the_edge_of_what_can_be_read(client: httpx.Client, opened: str,
     [
         ("/v1/jobs", "gzip", 415),
         ("/v1/jobs", "identity", 422),
+        ("/v1/jobs/job_x/cancel", "gzip", 415),
+        ("/v1/jobs/job_x/cancel", "identity", 404),
         ("/v1/datasets?filename=a.csv", "br", 415),
         ("/v1/datasets?filename=a.csv", "gzip, br", 415),
         ("/v1/datasets?filename=a.csv", "GZIP", 201),

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import anyio
 import httpx
+import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from app.body_limit import BodyLimitMiddleware
@@ -38,11 +39,27 @@ def test_a_json_body_over_the_limit(settings: Settings, api_key: str) -> None:
         headers = {"Authorization": f"Bearer {api_key}"}
         body = b'{"dataset": "' + b"d" * 2000 + b'"}'
         typed = {**headers, "Content-Type": "application/json"}
-        for content in (body, iter([body[:900], body[900:]])):
-            response = httpx.post(f"{url}/v1/jobs", content=content, headers=typed, timeout=30)
-            assert (response.status_code, response.json()["code"]) == (413, "payload_too_large")
+        for path in ("/v1/jobs", "/v1/jobs/job_x/cancel"):
+            for content in (body, iter([body[:900], body[900:]])):
+                response = httpx.post(f"{url}{path}", content=content, headers=typed, timeout=30)
+                assert (response.status_code, response.json()["code"]) == (413, "payload_too_large")
         accepted = httpx.post(f"{url}/v1/datasets", content=CSV * 10, headers=headers, timeout=30)
         assert accepted.status_code == 201
+
+
+def test_what_nobody_reads_is_not_looked_at(settings: Settings, api_key: str) -> None:
+    with served(create_app(settings.model_copy(update={"max_json_bytes": 1024}))) as url:
+        headers = {"Authorization": f"Bearer {api_key}", "Content-Encoding": "br"}
+        with httpx.Client(base_url=url, headers=headers, timeout=30) as client:
+            for method, path, status in (
+                ("GET", "/v1/jobs", 200),
+                ("GET", "/v1/datasets", 200),
+                ("DELETE", "/v1/jobs/job_x", 404),
+                ("HEAD", "/v1/datasets/ds_x/content", 404),
+            ):
+                assert client.request(method, path, content=b"x" * 2000).status_code == status, (method, path)
+            for method, path in (("PATCH", "/v1/jobs/job_x"), ("PUT", "/v1/models/a/aliases/b")):
+                assert client.request(method, path, content=b"x").status_code == 415, (method, path)
 
 
 def test_a_client_that_falls_silent_is_let_go(settings: Settings, api_key: str) -> None:
@@ -56,11 +73,12 @@ def test_a_client_that_falls_silent_is_let_go(settings: Settings, api_key: str) 
     assert b"upload_interrupted" in answer
 
 
-def test_a_json_body_that_trickles_is_not_waited_for(settings: Settings, api_key: str) -> None:
+@pytest.mark.parametrize("path", ["/v1/jobs", "/v1/jobs/job_x/cancel"])
+def test_a_json_body_that_trickles_is_not_waited_for(settings: Settings, api_key: str, path: str) -> None:
     with served(create_app(settings.model_copy(update={"json_body_seconds": 0.2}))) as url:
         address = urlsplit(url)
         with socket.create_connection((address.hostname, address.port), timeout=90) as connection:
-            head = f"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {api_key}\r\n"
+            head = f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {api_key}\r\n"
             typed = "Content-Type: application/json\r\nContent-Length: 100\r\n\r\n"
             connection.sendall(f'{head}{typed}{{"dataset"'.encode())
             answer = b"".join(iter(lambda: connection.recv(65536), b""))  # to its end: the server closes
@@ -88,7 +106,7 @@ def test_nobody_is_hurried_once_the_body_is_there() -> None:
         raise AssertionError(message)
 
     limited = BodyLimitMiddleware(application, max_bytes=10, seconds=0.05, streamed=())
-    scope: Scope = {"type": "http", "path": "/v1/jobs", "headers": []}
+    scope: Scope = {"type": "http", "method": "POST", "path": "/v1/jobs", "headers": []}
     anyio.run(limited, scope, receive, send)
     assert [message["type"] for message in received] == ["http.request", "http.disconnect"]
 

@@ -206,6 +206,11 @@ class EvaluationSettings(_Settings):
     """Independent draws of every attack; figures are their mean."""
     attack_seed: Seed = 0
     """Seed of the attacks' draws: the same in every arm and seed, so that arms meet the same attack."""
+
+
+class StabilitySettings(EvaluationSettings):
+    """The optional last phase, which trains again."""
+
     stability_changes: int = Field(default=0, ge=0, le=100)
     """Rank-list stability: training interactions that are removed, and then replaced, one at a time, with
     every arm trained again each time; as many chosen at random as by cascade effect. 0 is off."""
@@ -213,7 +218,7 @@ class EvaluationSettings(_Settings):
     """Epochs of each of these trainings, all of which run to the end (at most `epochs`)."""
 
 
-class TrainSpec(DataSettings, ModelSettings, OptimiserSettings, AdversarySettings, EvaluationSettings):
+class TrainSpec(DataSettings, ModelSettings, OptimiserSettings, AdversarySettings, StabilitySettings):
     """A full training specification: data, model, optimiser, adversary, evaluation."""
 
     init_from: str | None = Field(default=None, min_length=1, max_length=1000)

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 import httpx
 import pytest
+from sqlalchemy import text, update
 
 from app.accounts.service import create_key
+from app.db.models.blob import Blob
+from app.db.models.project import Project
+from app.db.models.upload import Upload, UploadPart
 from app.db.session import Database
 from app.sdk.client import SteadyRank
 from app.sdk.errors import ForbiddenError, InUseError
+from tests.app.uploads.parts import complete, count, fill, open_upload
 from tests.factories import CSV
+from tests.problems import problem
+
+WAITING = text(
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
 
 
 @pytest.fixture
@@ -49,6 +61,51 @@ def test_a_project_from_its_first_key_to_its_end(operator: httpx.Client, service
         assert operator.delete(path).json()["deleted_keys"] == 1
         assert member.get("/v1/usage").status_code == 401
     assert operator.get(path).json()["code"] == "project_not_found"
+
+
+def test_open_uploads_are_in_the_way_and_complete_ones_are_not(
+    operator: httpx.Client, service_url: str, database: Database
+) -> None:
+    project = operator.post("/v1/projects", json={"name": "search"}).json()
+    path = f"/v1/projects/{project['id']}"
+    own = {"Authorization": f"Bearer {project['secret']}"}
+    with httpx.Client(base_url=service_url, headers=own, timeout=30) as member:
+        done, begun = open_upload(member), open_upload(member)
+        fill(member, done)
+        fill(member, begun, 1)
+        dataset = complete(member, done).json()["id"]
+        held = operator.delete(path).json()
+        assert (held["holds"], held["used_by"]) == ({"datasets": 1, "uploads": 1}, [dataset, begun])
+        assert member.delete(f"/v1/datasets/{dataset}").status_code == 200
+        held = operator.delete(path).json()
+        assert (held["holds"], held["used_by"]) == ({"uploads": 1}, [begun])
+        assert member.delete(f"/v1/uploads/{begun}").status_code == 200
+        assert member.get(f"/v1/uploads/{done}").json()["status"] == "completed"
+    assert operator.delete(path).status_code == 200
+    assert [count(database, table) for table in (Upload, UploadPart, Blob)] == [0, 0, 0]
+
+
+def test_a_name_that_another_takes_at_the_same_moment(operator: httpx.Client, database: Database) -> None:
+    first, second = (operator.post("/v1/projects", json={"name": name}).json()["id"] for name in "ab")
+    with ThreadPoolExecutor(1) as other:
+        with database.unit_of_work() as session:
+            session.execute(update(Project).where(Project.id == first).values(name="c"))
+            asked = {"name": "c", "limits": {"rows": 5}}
+            answer = other.submit(operator.patch, f"/v1/projects/{second}", json=asked)
+            _wait_for_a_waiting_request(database)
+        problem(answer.result(), 409, "project_exists")
+    unchanged = operator.get(f"/v1/projects/{second}").json()
+    assert (unchanged["name"], unchanged["own_limits"]["rows"]) == ("b", None)
+
+
+def _wait_for_a_waiting_request(database: Database) -> None:
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        with database.engine.connect() as connection:
+            if connection.execute(WAITING).scalar_one():
+                return
+        time.sleep(0.01)
+    raise AssertionError("the request waited for nothing")
 
 
 def test_what_is_given_changes_and_null_goes_back_to_the_settings(operator: httpx.Client) -> None:

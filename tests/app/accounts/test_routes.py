@@ -162,6 +162,9 @@ def test_what_a_path_needs() -> None:
     assert needed("GET", "/v1/api_keysx") is Scope.READ
     assert needed("PATCH", "/v1/jobs/job_1") is Scope.SUBMIT
     assert needed("GET", "/v1") is Scope.READ
+    assert needed("POST", "/v1/models/films@best/recommend") is Scope.READ
+    for method in ("PUT", "DELETE"):  # an alias may be called so
+        assert needed(method, "/v1/models/films/aliases/recommend") is Scope.SUBMIT
 
 
 def test_another_projects_keys_are_not_there(client: httpx.Client, stranger_headers: dict[str, str]) -> None:

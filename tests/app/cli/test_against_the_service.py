@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from app.cli.exits import UNAVAILABLE
+from app.cli.exits import BAD_INPUT, UNAVAILABLE
 from app.config import Settings
 from app.db.models.job_metric import JobMetric
 from app.db.session import Database
 from app.main import create_app
 from app.storage.database import DatabaseBlobStore
 from tests.app.cli.conftest import Cli
-from tests.factories import CSV
+from tests.factories import CSV, make_ready_dataset
 from tests.serving import served
 from tests.stored_models import store_models
 
@@ -54,6 +54,45 @@ def test_a_promotion_is_tried_made_and_shown(cli: Cli, database: Database, blobs
     assert cli.json("models", "list", "--version", "1")[0]["id"] == model
     assert cli.json("models", "list", "--version", "2") == []
     assert cli.json("uploads", "list", "--sha256", "0" * 64) == []
+
+
+def test_a_check_of_a_promotion_is_of_the_gates_that_would_be_kept(
+    cli: Cli, database: Database, blobs: DatabaseBlobStore
+) -> None:
+    for ndcg in (0.2, 0.05):
+        store_models(database, blobs, metrics={"test": {"ndcg@10": ndcg}})
+    begin = ("models", "promote", NAME)
+    assert (
+        cli(*begin, "1", "production", "--promote-if", "test.ndcg@10:at_least:0.1", "--keep-gates").exit_code
+        == 0
+    )
+    second = (*begin, "2", "production", "--promote-if", "test.ndcg@10:at_least:0.01")
+    assert cli(*second, "--validate").exit_code == BAD_INPUT
+    for lenient in ("--keep-gates", "--force"):
+        assert "would be let through" in cli(*second, lenient, "--validate").stdout
+    assert cli.json("models", "alias", NAME, "production")["version"] == 1
+    assert cli(*second, "--keep-gates").exit_code == 0
+
+
+def test_a_command_that_is_run_again_with_its_key_makes_nothing_twice(
+    cli: Cli, database: Database, blobs: DatabaseBlobStore
+) -> None:
+    (model,) = store_models(database, blobs)
+    with database.unit_of_work() as session:
+        dataset = make_ready_dataset(session, blobs).id
+    key = ("--idempotency-key", "nightly")
+    for command, other in (
+        (("jobs", "submit", dataset), ("--set", "epochs=8")),
+        (("evaluations", "run", model, dataset, "--no-wait"), ("--set", "k_core=3")),
+        (("models", "recommend-batch", model, dataset, "--no-wait"), ("-k", "3")),
+    ):
+        assert cli.json(*command, *key)["id"] == cli.json(*command, *key)["id"]
+        reused = cli(*command, *key, *other)
+        assert (reused.exit_code, "was used for another request" in reused.stderr) == (BAD_INPUT, True)
+        odd = cli(*command, "--idempotency-key", "")
+        assert (odd.exit_code, "is no idempotency key" in odd.stderr) == (BAD_INPUT, True)
+    made = [job["id"] for job in cli.json("jobs", "list", "--dataset", dataset)]
+    assert len(made) == len(cli.json("evaluations", "list")) == len(cli.json("models", "batches", model)) == 1
 
 
 def test_a_job_is_read_and_deleted(cli: Cli, database: Database, blobs: DatabaseBlobStore) -> None:

@@ -124,6 +124,7 @@ def test_a_spec_file_may_name_the_data_set_but_no_other(peer, cli, tmp_path):
         ("dataset=ds_2", "is for the data set 'ds_2'"),
         ("dataset=[1]", "is for the data set [1]"),
         ("estimate=probe", "--probe"),
+        ("idempotency_key=a", "--idempotency-key"),
         ("self=1", "'self' is no setting"),
         ("labels=5", "labels must be an object"),
     ],

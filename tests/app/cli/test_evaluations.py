@@ -47,7 +47,8 @@ def test_any_setting_is_set_and_waiting_has_an_end(peer, cli):
     late = cli("evaluations", "run", "films@3", "ds_1", "--set", "k_core=5", "--timeout", "0")
     assert (late.exit_code, "is still running after 0 s" in late.stderr) == (3, True)
     assert peer.bodies == [{"model": "films@3", "dataset": "ds_1", "k_core": 5}]
-    assert cli("evaluations", "run", "films@3", "ds_1", "--set", "dataset=ds_2").exit_code == 2
+    for given in ("dataset=ds_2", "idempotency_key=a"):
+        assert cli("evaluations", "run", "films@3", "ds_1", "--set", given).exit_code == 2
 
 
 def test_one_that_was_cancelled_ends_as_a_cancelled_job_does(peer, cli):

@@ -14,7 +14,7 @@ from app.evaluations.life import claim
 from app.sdk.client import SteadyRank
 from app.sdk.errors import ConflictError
 from app.storage.database import DatabaseBlobStore
-from tests.factories import make_dataset
+from tests.factories import make_dataset, make_ready_dataset
 from tests.problems import problem
 from tests.report_schema import EVALUATION_REPORT
 from tests.trained_jobs import log_of, store_log, train_job
@@ -134,6 +134,7 @@ def test_what_cannot_be_done_is_said(
     dataset, model = trained
     with database.unit_of_work() as session:
         validating = make_dataset(session, blobs).id
+        bare = make_ready_dataset(session, blobs, time_column=None).id
 
     def asked(**body: Any) -> httpx.Response:
         return client.post("/v1/evaluations", json={"model": model, "dataset": dataset, **body})
@@ -143,7 +144,14 @@ def test_what_cannot_be_done_is_said(
     problem(asked(dataset="ds_x"), 404, "dataset_not_found")
     problem(asked(dataset=validating), 409, "dataset_not_ready")
     problem(asked(attack_counts=[0]), 422, "invalid_request")
-    problem(asked(epochs=3), 422, "invalid_request")  # nothing is trained
+    for trains in ("epochs", "stability_changes"):  # and nothing is trained here
+        (error,) = problem(asked(**{trains: 3}), 422, "invalid_request")["errors"]
+        assert (error["pointer"], error["code"]) == (f"/{trains}", "unknown_field")
+    for name, value, code in (("split", "temporal", "no_times"), ("min_rating", 3, "no_ratings")):
+        (error,) = problem(asked(dataset=bare, **{name: value}), 422, "invalid_request")["errors"]
+        assert (error["pointer"], error["code"], error["got"]) == (f"/{name}", code, value)
+    shares = {"split": "temporal", "validation_share": 0.4, "test_share": 0.49}
+    assert asked(**shares).status_code == 201
     problem(client.get("/v1/evaluations/eval_x"), 404, "evaluation_not_found")
     created = asked().json()
     path = f"/v1/evaluations/{created['id']}"

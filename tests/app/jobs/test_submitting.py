@@ -93,6 +93,19 @@ def test_a_spec_that_cannot_run_is_refused_where_it_is_wrong(
     assert client.get("/v1/jobs").json()["data"] == []
 
 
+@pytest.mark.parametrize("query", ["", "?validate_only=true"])
+def test_a_temporal_split_needs_times(
+    client: httpx.Client, database: Database, blobs: DatabaseBlobStore, query: str
+) -> None:
+    with database.unit_of_work() as session:
+        untimed = make_ready_dataset(session, blobs, time_column=None).id
+        timed = make_ready_dataset(session, blobs).id
+    body = {"dataset": untimed, "split": "temporal"}
+    (error,) = problem(client.post(f"/v1/jobs{query}", json=body), 422, "invalid_request")["errors"]
+    assert (error["pointer"], error["code"], error["got"]) == ("/split", "no_times", "temporal")
+    assert client.post(f"/v1/jobs{query}", json={**body, "dataset": timed}).is_success
+
+
 def test_only_a_ready_data_set_of_the_own_project_is_trained_on(
     client: httpx.Client, database: Database, blobs: DatabaseBlobStore
 ) -> None:

@@ -11,6 +11,7 @@ from app.db.models.dataset import Dataset
 from app.db.session import Database
 from app.storage.database import DatabaseBlobStore
 from tests.factories import make_ready_dataset
+from tests.problems import problem
 from tests.stored_models import store_models
 
 
@@ -75,3 +76,16 @@ def test_a_model_that_is_not_there_is_refused(client: httpx.Client, dataset: Dat
         response = client.post("/v1/jobs", json={"dataset": dataset.id, "init_from": missing})
         assert (response.status_code, response.json()["code"]) == (404, "model_not_found")
         assert response.json()["errors"][0]["pointer"] == "/init_from"
+
+
+def test_a_job_whose_first_model_was_deleted_is_not_tried_again(
+    client: httpx.Client, dataset: Dataset, model_id: str
+) -> None:
+    job = client.post("/v1/jobs", json={"dataset": dataset.id, "init_from": model_id}).json()["id"]
+    assert client.post(f"/v1/jobs/{job}/cancel").is_success
+    assert client.post(f"/v1/jobs/{job}/retry").json()["status"] == "queued"
+    assert client.delete(f"/v1/models/{model_id}").status_code == 409  # held again
+    assert client.post(f"/v1/jobs/{job}/cancel").is_success
+    assert client.delete(f"/v1/models/{model_id}").is_success
+    problem(client.post(f"/v1/jobs/{job}/retry"), 409, "model_deleted")
+    assert client.get(f"/v1/jobs/{job}").json()["status"] == "cancelled"

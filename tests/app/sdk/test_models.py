@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from app.accounts.service import create_key
 from app.cli.main import app as command
 from app.db.models.checkpoint import Checkpoint
 from app.db.session import Database
+from app.sdk.answers.models import Condition
 from app.sdk.client import SteadyRank
-from app.sdk.errors import ConflictError
+from app.sdk.errors import ConflictError, ForbiddenError, ValidationFailedError
 from app.storage.database import DatabaseBlobStore
 from tests.factories import make_job, make_ready_dataset
 from tests.stored_models import CARD, model_files, store_models
@@ -63,6 +65,59 @@ def test_aliases_move_and_bundles_come_down(
     assert service.models.download_bundle(second, tmp_path / "again.zip").read_bytes() == whole
     assert service.models.rename(first, "next film").version == 1
     assert service.models.delete_alias(NAME, "production")["deleted"] is True
+
+
+def test_a_check_answers_as_the_move_would(
+    service: SteadyRank, service_url: str, database: Database, blobs: DatabaseBlobStore
+) -> None:
+    for ndcg in (0.2, 0.05):
+        store_models(database, blobs, metrics={"test": {"ndcg@10": ndcg}})
+    with database.unit_of_work() as session:
+        submitter = create_key(session, name="ci", scopes=["submit"])[1]
+    strict: list[Condition] = [{"metric": "test.ndcg@10", "at_least": 0.1}]
+    lax: list[Condition] = [{"metric": "test.ndcg@10", "at_least": 0.01}]
+    service.models.set_alias(NAME, "production", 1, promote_if=strict, keep_gates=True)
+    with SteadyRank(service_url, submitter) as other:
+        for client, given, code in (
+            (service, {"promote_if": lax}, "gate_refused"),
+            (other, {"promote_if": lax, "keep_gates": True}, "insufficient_scope"),
+            (other, {"force": True}, "insufficient_scope"),
+        ):
+            for ask in (client.models.check_alias, client.models.set_alias):
+                with pytest.raises((ConflictError, ForbiddenError)) as refused:
+                    ask(NAME, "production", 2, **given)
+                assert refused.value.code == code
+    models = service.models
+    (failed,) = models.check_alias(NAME, "production", 2, force=True)["checks"]
+    assert failed["passed"] is False
+    (passed,) = models.check_alias(NAME, "production", 2, promote_if=lax, keep_gates=True)["checks"]
+    assert passed["needed"] == 0.01
+    unmoved = models.alias(NAME, "production")
+    assert (unmoved.version, [gate["at_least"] for gate in unmoved.gates]) == (1, [0.1])
+    assert models.set_alias(NAME, "production", 2, promote_if=lax, keep_gates=True).version == 2
+
+
+def test_the_same_key_asks_once(
+    service: SteadyRank, service_url: str, api_key: str, database: Database, blobs: DatabaseBlobStore
+) -> None:
+    (model,) = store_models(database, blobs)
+    with database.unit_of_work() as session:
+        dataset = make_ready_dataset(session, blobs).id
+    with SteadyRank(service_url, api_key) as other:
+        batches = [
+            client.models.recommend_batch(model, dataset, idempotency_key="nightly")
+            for client in (service, other)
+        ]
+        evaluations = [
+            client.evaluations.create(model, dataset, idempotency_key="nightly")
+            for client in (service, other)
+        ]
+        with pytest.raises(ValidationFailedError, match="idempotency_key_reused"):
+            other.models.recommend_batch(model, dataset, k=3, idempotency_key="nightly")
+        with pytest.raises(ValidationFailedError, match="idempotency_key_reused"):
+            other.evaluations.create(model, dataset, k_core=3, idempotency_key="nightly")
+    assert [batch.id for batch in service.models.batches(model)] == [batches[0].id] == [batches[1].id]
+    assert [row.id for row in service.evaluations.list()] == [evaluations[0].id] == [evaluations[1].id]
 
 
 def test_a_checkpoint_comes_down(

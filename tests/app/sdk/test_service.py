@@ -95,6 +95,17 @@ def test_a_job_is_checked_submitted_listed_and_cancelled(service, ready):
     assert service.jobs.delete(job)["deleted"] is True
 
 
+def test_two_clients_with_one_key_make_one_job(service, service_url, api_key, ready):
+    first = service.jobs.create(ready, idempotency_key="nightly", epochs=7)
+    with SteadyRank(service_url, api_key) as other:
+        assert other.jobs.create(ready, idempotency_key="nightly", epochs=7) == first
+        with pytest.raises(ValidationFailedError) as reused:
+            other.jobs.create(ready, idempotency_key="nightly", epochs=8)
+        assert reused.value.code == "idempotency_key_reused"
+        second = other.jobs.create(ready, idempotency_key="k" * 255, epochs=7)
+    assert [job.id for job in service.jobs.list()] == [second.id, first.id]
+
+
 def test_a_job_on_a_data_set_that_is_still_being_read_is_refused(service):
     dataset = service.datasets.upload(CSV, filename="log.csv", wait=False)
     with pytest.raises(DatasetNotReadyError):

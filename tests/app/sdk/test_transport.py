@@ -26,6 +26,7 @@ from app.sdk.errors import (
     ServerError,
     ServiceUnavailableError,
     ServiceUnreachableError,
+    SteadyRankError,
     UnauthorizedError,
     UnsupportedMediaTypeError,
     UploadStateError,
@@ -109,6 +110,40 @@ def test_creating_is_sent_again_under_the_same_key(script, client):
     (key,) = {request.headers["Idempotency-Key"] for request in script.requests}
     client.jobs.create("ds_1", epochs=2)
     assert script.requests[-1].headers["Idempotency-Key"] != key
+
+
+def test_a_key_of_the_callers_own_is_sent_at_every_try(script, client):
+    made = httpx.Response(201, json={"id": "any_1", "status": "queued"})
+    script.answers = [httpx.ReadError("cut"), made, made, made]
+    client.jobs.create("ds_1", idempotency_key="nightly", epochs=2)
+    client.evaluations.create("mdl_1", "ds_1", idempotency_key="nightly")
+    client.models.recommend_batch("mdl_1", "ds_1", idempotency_key="nightly")
+    assert [request.headers["Idempotency-Key"] for request in script.requests] == ["nightly"] * 4
+    assert script.bodies[:2] == [b'{"dataset":"ds_1","epochs":2}'] * 2
+
+
+def test_a_batch_of_a_file_is_one_with_its_upload(script, client, tmp_path):
+    log = tmp_path / "log.csv"
+    log.write_bytes(b"user,item\n1,2\n")
+    dataset = {"id": "ds_1", "status": "ready"}
+    script.answers = [
+        httpx.Response(201, json=dataset),
+        httpx.Response(200, json=dataset),
+        httpx.Response(201, json={"id": "rec_1", "status": "queued"}),
+    ]
+    client.models.recommend_batch("mdl_1", log, idempotency_key="nightly")
+    sent = [request for request in script.requests if request.method == "POST"]
+    assert [(request.url.path, request.headers["Idempotency-Key"]) for request in sent] == [
+        ("/v1/datasets", "nightly"),
+        ("/v1/models/mdl_1/recommendations", "nightly"),
+    ]
+
+
+@pytest.mark.parametrize("key", ["", "a b", "a\n", "é", "k" * 256])
+def test_what_cannot_be_a_key_is_not_sent(script, client, key):
+    with pytest.raises(SteadyRankError, match="is no idempotency key"):
+        client.jobs.create("ds_1", idempotency_key=key)
+    assert script.requests == []
 
 
 def test_asking_without_effect_needs_no_key(script, client):

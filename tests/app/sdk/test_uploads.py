@@ -13,7 +13,13 @@ from pathlib import Path
 import pytest
 
 from app.sdk.client import SteadyRank
-from app.sdk.errors import ConflictError, IntegrityError, NotFoundError, ProblemError
+from app.sdk.errors import (
+    ConflictError,
+    IntegrityError,
+    NotFoundError,
+    ProblemError,
+    ValidationFailedError,
+)
 
 MIB = 1 << 20
 DATA = b"user_id,item_id,timestamp\n" + b"".join(
@@ -100,6 +106,32 @@ def test_another_file_or_other_options_do_not_go_on_with_it(service, log, tmp_pa
     assert service.uploads.get(begun).parts == {}
     dataset = service.datasets.upload(log, wait=False, upload_id=begun.id)
     assert service.uploads.get(begun).dataset == dataset.id
+
+
+@pytest.mark.parametrize("parts_above", [0, 64 * MIB])
+def test_one_file_under_one_key_is_one_data_set(service, log, parts_above):
+    def upload():
+        return service.datasets.upload(log, wait=False, parts_above=parts_above, idempotency_key="nightly")
+
+    made = upload()
+    assert upload().id == made.id
+    log.write_bytes(DATA + b"u1,i1,1\n")
+    with pytest.raises(ValidationFailedError) as reused:
+        upload()
+    assert reused.value.code == "idempotency_key_reused"
+    assert [dataset.id for dataset in service.datasets.list()] == [made.id]
+
+
+def test_a_key_goes_on_with_the_parts_that_are_there(service, log):
+    opened = service.uploads.open(
+        bytes=len(DATA), sha256=SHA256, filename="log.csv", idempotency_key="nightly"
+    )
+    size = min(len(DATA), opened.part_bytes)
+    first = DATA[:size]
+    digest = hashlib.sha256(first).hexdigest()
+    service.uploads.send_part(opened, 1, lambda: iter([first]), size=size, sha256=digest)
+    made = service.datasets.upload(log, wait=False, parts_above=0, idempotency_key="nightly")
+    assert service.uploads.get(opened).dataset == made.id
 
 
 def test_a_stored_part_that_differs_is_sent_again(service, log):
