@@ -16,6 +16,7 @@ from app.cli.dataset_showing import ROLES, fix_text, lines_text, show_dataset
 from app.cli.exits import UsageProblemError
 from app.cli.output import (
     AsJson,
+    IdempotencyKey,
     Limit,
     connect,
     newest,
@@ -45,6 +46,7 @@ def upload(
         bool, typer.Option(help="Go on with an upload of this file that was broken off (over 64 MiB).")
     ] = True,
     threads: Annotated[int, typer.Option(min=1, max=32, help="Parts of a large file sent at a time.")] = 4,
+    idempotency_key: IdempotencyKey = None,
     as_json: AsJson = False,
 ) -> None:
     """Upload a log of interactions (csv, tsv, jsonl, parquet, .inter; plain, gzip or zstd).
@@ -71,6 +73,7 @@ def upload(
             on_bytes=sent,
             resume=resume,
             threads=threads,
+            idempotency_key=idempotency_key,
         )
     show_dataset(dataset, as_json)
 

@@ -56,7 +56,8 @@ def trained(resources: Resources) -> tuple[str, str, list[str]]:
 def ask(resources: Resources, model: str, dataset: str, **settings: Any) -> Evaluation:
     with resources.database.unit_of_work() as session:
         project = session.get_one(Dataset, dataset).project_id
-        return service.create(session, project, EvaluationCreate(model=model, dataset=dataset, **settings))
+        asked = EvaluationCreate(model=model, dataset=dataset, **settings)
+        return service.create(session, resources.settings, project, asked)
 
 
 def again(resources: Resources, row: Evaluation) -> Evaluation:

@@ -50,8 +50,9 @@ def test_what_no_worker_can_begin_fails_and_says_why(
         project = session.get_one(Dataset, dataset).project_id
         asked = BatchCreate(dataset=dataset)
         batch_id = batches.create(session, resources.settings, project, model, asked).id
-        evaluation_id = service.create(session, project, EvaluationCreate(model=model, dataset=dataset)).id
-        other_id = service.create(session, project, EvaluationCreate(model=model, dataset=dataset)).id
+        to_measure = EvaluationCreate(model=model, dataset=dataset)
+        evaluation_id = service.create(session, resources.settings, project, to_measure).id
+        other_id = service.create(session, resources.settings, project, to_measure).id
 
     monkeypatch.setitem(sys.modules, "worker.recommend", None)
     for takes in (1, 2):
@@ -93,7 +94,8 @@ def test_a_claim_forgets_what_went_wrong_before(resources: Resources) -> None:
     _, (model, _) = train_job(resources, dataset)
     with resources.database.unit_of_work() as session:
         project = session.get_one(Dataset, dataset).project_id
-        row_id = service.create(session, project, EvaluationCreate(model=model, dataset=dataset)).id
+        asked = EvaluationCreate(model=model, dataset=dataset)
+        row_id = service.create(session, resources.settings, project, asked).id
         take(session, Evaluation, row_id)
         assert claim(session, row_id, lease_seconds=9) is not None
         take(session, Evaluation, row_id)  # a second message, too late

@@ -72,15 +72,6 @@ def test_bytes_over_the_quota_are_refused_and_leave_nothing(
         )
         assert (problem["used"], problem["wanted"] >= 1, problem["limit"]) == (len(CSV), True, len(CSV) + 10)
     assert quota(client, "stored_bytes")["remaining"] == 10
-    limited(stored_bytes=len(CSV))
-    dataset = client.get("/v1/datasets").json()["data"][0]["id"]
-    for path, body in (
-        (f"/v1/datasets/{dataset}/transform", {"transforms": ["drop_duplicates"]}),
-        ("/v1/evaluations", {"model": "mdl_x", "dataset": dataset}),
-    ):
-        refused = client.post(path, json=body)
-        assert (refused.status_code, refused.json()["code"]) == (403, "quota_exceeded"), refused.text
-    limited(stored_bytes=len(CSV) + 10)
     unsized = client.post("/v1/uploads", json={}).json()["id"]
     assert client.put(f"/v1/uploads/{unsized}/parts/1", content=CSV[:10]).status_code == 200
     assert client.put(f"/v1/uploads/{unsized}/parts/1", content=b"x" * 10).status_code == 200, "it replaces"
@@ -88,6 +79,22 @@ def test_bytes_over_the_quota_are_refused_and_leave_nothing(
     with database.unit_of_work() as session:
         chunks = session.execute(select(func.sum(func.octet_length(BlobChunk.data)))).scalar_one()
         assert chunks == len(CSV) + 10
+
+
+def test_what_is_made_of_what_is_there_needs_room_too(
+    client: httpx.Client, database: Database, blobs: DatabaseBlobStore, limited: Any
+) -> None:
+    (model,) = store_models(database, blobs)
+    with database.unit_of_work() as session:
+        dataset = make_ready_dataset(session, blobs).id
+    limited(stored_bytes=1)
+    for path, body in (
+        (f"/v1/datasets/{dataset}/transform", {"transforms": ["drop_duplicates"]}),
+        (f"/v1/datasets/{dataset}/forget", {"users": ["u1"]}),
+        ("/v1/evaluations", {"model": model, "dataset": dataset}),
+    ):
+        refused = client.post(path, json=body)
+        assert (refused.status_code, refused.json()["code"]) == (403, "quota_exceeded"), refused.text
 
 
 def test_two_uploads_at_once_do_not_both_take_the_last_room(client: httpx.Client, limited: Any) -> None:

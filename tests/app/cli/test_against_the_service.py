@@ -75,13 +75,16 @@ def test_a_check_of_a_promotion_is_of_the_gates_that_would_be_kept(
 
 
 def test_a_command_that_is_run_again_with_its_key_makes_nothing_twice(
-    cli: Cli, database: Database, blobs: DatabaseBlobStore
+    cli: Cli, database: Database, blobs: DatabaseBlobStore, tmp_path: Path
 ) -> None:
     (model,) = store_models(database, blobs)
     with database.unit_of_work() as session:
         dataset = make_ready_dataset(session, blobs).id
+    log = tmp_path / "log.csv"
+    log.write_text("user,item\na,b\n")
     key = ("--idempotency-key", "nightly")
     for command, other in (
+        (("datasets", "upload", str(log), "--no-wait"), ("--name", "another")),
         (("jobs", "submit", dataset), ("--set", "epochs=8")),
         (("evaluations", "run", model, dataset, "--no-wait"), ("--set", "k_core=3")),
         (("models", "recommend-batch", model, dataset, "--no-wait"), ("-k", "3")),

@@ -35,7 +35,7 @@ def told(post: Any) -> list[tuple[str, Any]]:
 def ask_evaluation(post: Any, model_id: str) -> str:
     with post.database.unit_of_work() as session:
         asked = EvaluationCreate(model=model_id, dataset=post.dataset_id)
-        return evaluations.create(session, post.project_id, asked).id
+        return evaluations.create(session, post.settings, post.project_id, asked).id
 
 
 def ask_batch(post: Any, model_id: str) -> str:

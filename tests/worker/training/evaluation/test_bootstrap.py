@@ -1,11 +1,14 @@
 """Resampled means against the plain bootstrap, shared resamples, and figures that are not defined."""
 
+import math
+
 import numpy as np
 import pytest
 
 from worker.training.evaluation import bootstrap as bootstrap_module
 from worker.training.evaluation.bootstrap import (
     RESAMPLES,
+    SEED,
     bootstrap_interval,
     interval_of,
     ratio,
@@ -72,3 +75,12 @@ def test_the_interval_is_that_of_the_mean() -> None:
         pytest.approx(values.mean() + error, abs=0.04),
     )
     assert bootstrap_interval(values) == (low, high)
+
+
+def test_sums_are_exact_so_that_no_order_of_adding_up_shows() -> None:
+    n = 700
+    values = np.random.default_rng(5).uniform(1e-3, 1.0, n).astype(np.float32)
+    rng = np.random.default_rng(SEED)
+    drawn = (values[rng.integers(0, n, n, dtype=np.int64)].tolist() for _ in range(RESAMPLES))
+    expected = np.array([math.fsum(one) / n for one in drawn], dtype=np.float32)
+    assert np.array_equal(resampled_means({"a": values})["a"], expected)
