@@ -38,9 +38,10 @@ def filter_failure(
     """Whether it is one: a valid request may be refused for what it names, sends, or combines.
 
     Such as an item that the model does not know, a data set without ratings, bytes with another digest, or
-    neither of two fields. What is no HTTP is refused by the HTTP server before the application sees it, and has no id. A part that Range
-    asked for has the media type of the whole (RFC 9110, 15.3.7): some bytes of a JSON text are bytes to the
-    page, and would have to be JSON to the check. What a replayed 201 names may have been deleted since.
+    neither of two fields. What is no HTTP is refused by the HTTP server before the application sees it, and
+    has no id. A part that Range asked for has the media type of the whole (RFC 9110, 15.3.7): some bytes of a
+    JSON text are bytes to the page, and would have to be JSON to the check. What a replayed 201 names may have
+    been deleted since.
     """
     del context
     kind = type(failure).__name__
