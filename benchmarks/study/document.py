@@ -21,6 +21,7 @@ _SETTINGS = {
     "epsilon_match": "ε1",
     "gamma": "γ",
     "kappa": "κ",
+    "weight_clip": "c",
     "replace_share": "share",
     "replace_by": "by",
     "learning_rate": "learning rate",
@@ -30,12 +31,13 @@ _EARLIER: dict[Round, str] = {
     1: "**The first round**, all moved along the gradient, with the settings that it froze:",
     2: "**The second round**, all moved towards items as well, with the settings that it froze:",
     3: "**The third round**, some moved towards items, with the settings that it froze:",
+    4: "**The fourth round**, to convergence, with the settings that it froze:",
 }
 _STRONG_HEAD = (
     "| data | `strong` NDCG@10 | RecTools NDCG@10 | `strong` CPU s to best | RecTools' | ratio |",
     "| --- | --- | --- | --- | --- | --- |",
 )
-_UNUSED = {"adversarial": ("gamma", "kappa", "replace_by"), "cascade": ("replace_by",)}
+_UNUSED = {"adversarial": ("gamma", "kappa", "weight_clip", "replace_by"), "cascade": ("replace_by",)}
 
 
 def write_tables(document: Path, results: Results, cells: Sequence[Cell], rules: Rules = RULES) -> None:
@@ -214,7 +216,11 @@ def _trials(cell: Cell, trials: list[Record], plan: Plan) -> str:
 
 
 def _ends(grid: list[Run]) -> list[Run]:
-    return [grid[0], grid[-1]]
+    """Those of the smallest and the largest share; of the first rounds' grids the first and the last."""
+    shares = [run.changes.get("perturb_share", run.changes.get("replace_share")) for run in grid]
+    if None in shares:
+        return [grid[0], grid[-1]]
+    return [run for run, share in zip(grid, shares, strict=True) if share in {min(shares), max(shares)}]
 
 
 def _setting(arm: str, record: Record) -> str:

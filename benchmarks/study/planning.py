@@ -98,7 +98,7 @@ class Plan:
 
     def grid(self, cell: Cell, arm: Arm) -> list[Run]:
         """The arm's first trials: its frontier."""
-        return [self._trial(cell, arm, changes) for changes in self.rules.first_trials(arm)]
+        return [self._trial(cell, arm, changes) for changes in self.rules.first_trials(arm, cell.data)]
 
     def frozen(self, cell: Cell, arm: Arm) -> Settings | None:
         """What the arm changes of the cell's base in its test runs; None while the search is not over."""

@@ -5,7 +5,7 @@ A run's settings are written out here, never left to the library's defaults, whi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
@@ -14,7 +14,7 @@ from worker.training.spec import Arm
 DataName = Literal["beauty", "ml-100k", "toys", "video"]
 Model = Literal["sasrec", "gru4rec"]
 Preset = Literal["paper", "strong"]
-Round = Literal[1, 2, 3, 4]
+Round = Literal[1, 2, 3, 4, 5]
 Settings = Mapping[str, Any]
 """Fields of a TrainSpec."""
 
@@ -68,6 +68,10 @@ _SOME: Final[Settings] = {**_TOWARDS_ITEMS, "epsilon_history": 1.0}
 _STRENGTH: Final[Settings] = {"epsilon_match": 0.03, "gamma": 1.0, "kappa": 0.0, "replace_by": "uniform"}
 
 
+def _each(name: str, values: Sequence[float]) -> list[Settings]:
+    return [{name: value} for value in values]
+
+
 @dataclass(frozen=True)
 class Rules:
     """All that decides what is run.
@@ -76,10 +80,10 @@ class Rules:
     gradient, in the first round; item_epsilons: those that the second added, towards items; item_shares: the
     perturb_share of the third, which stands alone. shares: the replace_share that `cascade_replacement` is
     tried at, in these rounds. around: for each arm, what is then changed at its best first trial, in these
-    rounds. In the fourth, convergence is how long `paper` cells are trained, and all three arms are tried at
-    converged_shares alone. tuning: what `strong` is tuned over, in its standard arm. clean_shares: the part
-    of standard's clean validation NDCG@10 that a setting must have to be chosen, before the fourth round and
-    from it on.
+    rounds. From the fourth on, convergence is how long `paper` cells are trained, and all three arms are
+    tried at converged_shares alone; in the fifth, where windows are long, at of_long_windows as well. tuning:
+    what `strong` is tuned over, in its standard arm. clean_shares: the part of standard's clean validation
+    NDCG@10 that a setting must have to be chosen, before the fourth round and from it on.
     """
 
     common: Settings = field(default_factory=lambda: _COMMON)
@@ -90,13 +94,22 @@ class Rules:
         default_factory=lambda: {"sasrec": {"blocks": 2}, "gru4rec": {"blocks": 1}}
     )
     strength: Settings = field(default_factory=lambda: _STRENGTH)
-    round: Round = 4
+    round: Round = 5
     epsilons: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4)
     item_epsilons: tuple[float, ...] = (0.2, 0.3, 0.4, 0.5)
     item_shares: tuple[float, ...] = (0.05, 0.1, 0.2, 0.3, 0.5)
     shares: tuple[float, ...] = (0.05, 0.1, 0.2, 0.3)
     convergence: Settings = field(default_factory=lambda: _TO_CONVERGENCE)
     converged_shares: tuple[float, ...] = (0.1, 0.2, 0.3, 0.5)
+    of_long_windows: Mapping[str, tuple[Settings, ...]] = field(
+        default_factory=lambda: {
+            "adversarial": tuple(_each("perturb_share", (0.05, 0.15, 0.4))),
+            "cascade": tuple({**one, "weight_clip": 2.0} for one in _each("perturb_share", (0.1, 0.2, 0.3))),
+            "cascade_replacement": tuple(
+                {**one, "weight_clip": 2.0} for one in _each("replace_share", (0.1, 0.2, 0.3))
+            ),
+        }
+    )
     around: Mapping[str, tuple[Settings, ...]] = field(
         default_factory=lambda: {
             "adversarial": ({"epsilon_match": 0.0}, {"epsilon_match": 0.1}),
@@ -113,21 +126,22 @@ class Rules:
     @property
     def clean_share(self) -> float:
         """What a setting must keep of standard's clean validation NDCG@10 in this round."""
-        return self.clean_shares[self.round == 4]
+        return self.clean_shares[self.round >= 4]
 
     def protocol(self, preset: Preset) -> Settings:
         """Return what all data sets and models have in common in this round."""
-        return {**self.common, **self.convergence} if (self.round, preset) == (4, "paper") else self.common
+        return {**self.common, **self.convergence} if self.round >= 4 and preset == "paper" else self.common
 
-    def first_trials(self, arm: Arm) -> list[Settings]:
+    def first_trials(self, arm: Arm, data: DataName) -> list[Settings]:
         """The grid that an arm's search begins with, which is its frontier too."""
-        converges = self.round == 4
+        converges = self.round >= 4
+        more = self.of_long_windows[arm] if self.round == 5 and data == "ml-100k" else ()
         if arm == "cascade_replacement":
             shares = self.converged_shares if converges else self.shares
-            return [{**self.strength, "replace_share": share} for share in shares]
+            return [{**self.strength, **one} for one in (*_each("replace_share", shares), *more)]
         if self.round >= 3:
             shares = self.converged_shares if converges else self.item_shares
-            return [{**self.strength, **_SOME, "perturb_share": share} for share in shares]
+            return [{**self.strength, **_SOME, **one} for one in (*_each("perturb_share", shares), *more)]
         along = [{**self.strength, "epsilon_history": epsilon} for epsilon in self.epsilons]
         if self.round == 1:
             return along
@@ -141,7 +155,7 @@ class Rules:
 
     def second_trials(self, arm: Arm, best: Settings) -> list[Settings]:
         """What is tried around the best of the first trials; as many for each arm."""
-        return [] if self.round == 4 else [{**best, **change} for change in self.around[arm]]
+        return [] if self.round >= 4 else [{**best, **change} for change in self.around[arm]]
 
 
 RULES: Final = Rules()
@@ -159,5 +173,6 @@ def rehearsal() -> Rules:
         shares=RULES.shares[:1],
         convergence={},
         converged_shares=RULES.converged_shares[:1],
+        of_long_windows=dict.fromkeys(SEARCHED_ARMS, ()),
         seeds=(0, 1),
     )

@@ -40,8 +40,8 @@ def filter_failure(
     Such as an item that the model does not know, a data set without ratings, bytes with another digest, or
     neither of two fields. What is no HTTP is refused by the HTTP server before the application sees it, and
     has no id. A part that Range asked for has the media type of the whole (RFC 9110, 15.3.7): some bytes of a
-    JSON text are bytes to the page, and would have to be JSON to the check. What a replayed 201 names may have
-    been deleted since.
+    JSON text are bytes to the page, and would have to be JSON to the check. What a replayed 201 names may
+    have been deleted since.
     """
     del context
     kind = type(failure).__name__

@@ -116,6 +116,18 @@ def test_the_fourth_round_trains_paper_cells_longer_and_begins_anew(plan: Plan, 
     assert STRONG.base(RULES) == STRONG.base(RULES.of_round(3))
 
 
+def test_the_fifth_round_tries_more_where_windows_are_long_and_as_much_in_each_arm(
+    plan: Plan, finished: Finished
+) -> None:
+    dense, before = Cell("ml-100k", "sasrec"), Plan(RULES.of_round(4), finished.of)
+    for arm in SEARCHED_ARMS:
+        now, then = ([run.key for run in one.grid(dense, arm)] for one in (plan, before))
+        assert now[: len(then)] == then
+        assert (len(now), len(set(now))) == (7, 7)
+        assert plan.grid(BEAUTY, arm) == before.grid(BEAUTY, arm)
+    assert {run.given["weight_clip"] for run in plan.grid(dense, "cascade")} == {5.0, 2.0}
+
+
 def test_a_setting_must_be_ahead_of_standard_by_a_margin(plan: Plan, finished: Finished) -> None:
     (standard,) = [run for run in plan.first_trials(BEAUTY) if run.arm == "standard"]
     finished.do(standard)
