@@ -18,7 +18,7 @@ help: ## Show this list
 
 install: $(INSTALLED) ## Make .venv with all that `make demo` and `make test` need
 
-demo: $(INSTALLED) ## Train three models on MovieLens 100K through the whole service (under 4 minutes)
+demo: $(INSTALLED) ## Train three models on MovieLens 100K through the whole service (3 to 5 minutes)
 	@$(BIN)/steadyrank demo
 
 test: $(INSTALLED) ## Run the whole suite on real servers, in a process for each core; ARGS="-k cascade -x" goes to pytest
