@@ -21,8 +21,8 @@ install: $(INSTALLED) ## Make .venv with all that `make demo` and `make test` ne
 demo: $(INSTALLED) ## Train three models on MovieLens 100K through the whole service (3 to 5 minutes)
 	@$(BIN)/steadyrank demo
 
-test: $(INSTALLED) ## Run the whole suite on real servers, in a process for each core; ARGS="-k cascade -x" goes to pytest
-	@$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal $(ARGS)
+test: $(INSTALLED) ## Run the whole suite on real servers, in several processes; ARGS="-k cascade -x" goes to pytest
+	@$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
 
 fuzz: $(INSTALLED) ## Test the served API against its OpenAPI page, 200 examples an operation; ARGS goes to schemathesis
 	@FUZZ_EXAMPLES=200 FUZZ_ARGS="$(ARGS)" $(BIN)/python -m pytest tests/app/test_schemathesis.py

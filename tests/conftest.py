@@ -42,6 +42,12 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than there are cores, at most four: tests of whole services mostly wait."""
+    return min((os.cpu_count() or 1) + 1, 4)
+
+
 @pytest.fixture(scope="session")
 def server_folder() -> Iterator[Path]:
     """A short folder, since a socket's path has at most 107 bytes; pytest's own are long."""
