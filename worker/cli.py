@@ -5,6 +5,7 @@ Plugged into the command by an entry point, so that `app` never imports torch.
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -77,14 +78,20 @@ def train(
 
     Interrupted (Ctrl-C, a power cut) and started again with the same settings, it goes on where it was.
     With --from-manifest the settings, device and threads are the manifest's, other data are refused, and the
-    answer is 'bit-equal', 'within tolerance' or 'different' with the first field that differs. Where its run
-    started from a model, --init-from names that model's folder; another is refused.
+    answer is 'bit-equal', 'within tolerance' or 'different' with the first field that differs. It trains anew,
+    whatever lies in the output folder. Where its run started from a model, --init-from names that model's
+    folder; another is refused.
     Exit codes: 0 done (bit-equal), 1 training failed, 2 bad input, 5 within tolerance, 6 different,
     130 interrupted.
     """
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     path = _the_file(file, data)
     again = read_manifest(from_manifest) if from_manifest else None
+    if from_manifest and from_manifest.resolve() == (output / "manifest.json").resolve():
+        raise UsageProblemError(
+            f"{from_manifest} would be overwritten by the manifest of the new run.",
+            hint="Name another folder with --output.",
+        )
     if again and (spec or settings or arms is not None or preset):
         raise UsageProblemError(
             "--from-manifest brings all settings: leave out --spec, --set, --arms and --preset."
@@ -106,7 +113,9 @@ def train(
     _say(console, f"{path.name}: {read.format}, columns {read.columns}, {read.stats}")
     _show_problems(console, read.problems)
     prepare_folder(output)
-    checkpoints = FolderCheckpoints(output / "checkpoints")
+    # What an earlier run has left there would be read back instead of trained, and prove nothing.
+    kept = output / ("checkpoints-again" if again else "checkpoints")
+    checkpoints = FolderCheckpoints(kept)
     with interruptible(console) as progress:
         try:
             result = run_experiment(
@@ -119,18 +128,20 @@ def train(
                 initial=InitialModel.read_folder(Path(wanted.init_from)) if wanted.init_from else None,
             )
         except Stopped:
-            _say(console, f"Stopped. Run the same command again to go on from {output / 'checkpoints'}.")
+            _say(console, f"Stopped. Run the same command again to go on from {kept}.")
             raise typer.Exit(INTERRUPTED) from None
         except TrainingError as error:
             console.print(f"[bold red]Error[/] {escape(str(error))} ({error.code})")
             hint = error.hint
             if isinstance(error, CheckpointUnreadableError):
-                hint = f"Name another --output, or delete {output / 'checkpoints'} to start again."
+                hint = f"Name another --output, or delete {kept} to start again."
             if hint:
                 console.print(f"  [cyan]Hint[/] {escape(hint)}")
             wrong_input = isinstance(error, DataError | DeviceUnavailableError)
             raise typer.Exit(BAD_INPUT if wrong_input else FAILED) from error
     write_result(result, output)
+    if again:
+        shutil.rmtree(kept)
     page = Console(highlight=False)
     print_table(page, rows_of(cast("JobReport", result.report)))
     _say(page, result.report["verdict"])

@@ -79,7 +79,22 @@ def test_another_result_is_within_tolerance_or_different_and_named(
     assert "torch was 1.0 and is" in near.stdout
     far = train(log, "--from-manifest", moved, "-o", tmp_path / "out", "--tolerance", "0.0001")
     assert far.exit_code == 6
+    for run in (near, far):
+        assert "epoch 1" in run.stderr
     assert "different: results.cascade, seed 1.test.hr@10 was" in far.stdout
+
+
+def test_what_the_first_run_left_behind_is_not_taken_for_the_second(
+    log: Path, manifest: Path, tmp_path: Path
+) -> None:
+    out = shutil.copytree(manifest.parent, tmp_path / "out")
+    refused = train(log, "--from-manifest", out / "manifest.json", "-o", out)
+    assert refused.exit_code == 2
+    assert "would be overwritten" in " ".join(refused.stderr.split())
+    again = train(log, "--from-manifest", manifest, "-o", out)
+    assert (again.exit_code, again.stdout.split()[-1]) == (0, "bit-equal"), again.output
+    assert "epoch 1" in again.stderr
+    assert {path.name for path in out.iterdir() if path.name.startswith("checkpoints")} == {"checkpoints"}
 
 
 def test_a_changed_setting_is_different(log: Path, manifest: Path, tmp_path: Path) -> None:

@@ -60,16 +60,17 @@ def baseline_warnings(arms: Mapping[str, Any], baselines: Mapping[str, Any]) -> 
 
 
 def epochs_limit_warnings(results: Sequence[ArmResult], spec: TrainSpec) -> list[dict[str, Any]]:
-    """Return a row for each arm and seed that `epochs` ended while its best epoch was within patience.
+    """Return a row for each arm and seed that `epochs` ended before patience could have.
 
-    Where all seeds of an arm were ended so, one row stands for the arm. Beside arms that patience ended, the
+    Patience counts from `min_epochs` on; where that leaves it no epoch, from the best one alone. Where all seeds of an arm were ended so, one row stands for the arm. Beside arms that patience ended, the
     row says that the comparison is not fair to it.
     """
     within = spec.patience * spec.validate_every
+    counted_from = spec.min_epochs if spec.min_epochs < spec.epochs else 0
     cut = [
         result
         for result in results
-        if result.stop_reason == "epochs" and result.epochs - result.best_epoch < within
+        if result.stop_reason == "epochs" and result.epochs - max(result.best_epoch, counted_from) < within
     ]
     found: list[dict[str, Any]] = []
     for arm in dict.fromkeys(result.arm for result in cut):
@@ -82,11 +83,11 @@ def epochs_limit_warnings(results: Sequence[ArmResult], spec: TrainSpec) -> list
             if at_ease
             else ""
         )
-        limit = f"was ended by the limit of {spec.epochs} epochs soon after its best"
+        limit = f"was ended by the limit of {spec.epochs} epochs before patience was over"
         if len(own) == sum(result.arm == arm for result in results):
             best = ", ".join(str(result.best_epoch) for result in own)
             seeds = f" in each of {len(own)} seeds" if len(own) > 1 else ""
-            message = f"{arm} {limit} (epoch {best}){seeds}: {meaning}"
+            message = f"{arm} {limit} (best: epoch {best}){seeds}: {meaning}"
             found.append({"code": "epochs_limit", "arm": arm, "message": message})
             continue
         found += [
@@ -94,7 +95,7 @@ def epochs_limit_warnings(results: Sequence[ArmResult], spec: TrainSpec) -> list
                 "code": "epochs_limit",
                 "arm": arm,
                 "seed": result.seed,
-                "message": f"{arm}, seed {result.seed} {limit} (epoch {result.best_epoch}): {meaning}",
+                "message": f"{arm}, seed {result.seed} {limit} (best: epoch {result.best_epoch}): {meaning}",
             }
             for result in own
         ]

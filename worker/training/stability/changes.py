@@ -28,16 +28,22 @@ CHOICES: tuple[Choice, ...] = ("random", "highest_cascade")
 class Change:
     """What is done to the interaction at `position` of the flat training items.
 
-    item: what takes its place, 0 = nothing (removed). effect: its cascade effect; from_end: its place in its
+    nth: which of its choice, from 1. item: what takes its place, 0 = nothing (removed). effect: its cascade effect; from_end: its place in its
     training window, 1 is the last input.
     """
 
     kind: ChangeKind
     chosen: Choice
+    nth: int
     position: int
     item: int
     effect: float
     from_end: int
+
+    @property
+    def name(self) -> str:
+        """What it is called; of the same data it stands for the same change, however many there are."""
+        return f"{self.kind}_{self.chosen}_{self.nth}"
 
     def applied(self, train: Sequences) -> Sequences:
         """Return the training sequences with this one change; users and items keep their numbers."""
@@ -73,12 +79,14 @@ def choose_changes(split: Split, spec: TrainSpec) -> list[Change]:
     changes = []
     for chosen in CHOICES:
         rng = np.random.default_rng(derive_seed(spec.attack_seed, "stability", chosen))
-        for at in _chosen(eligible, effects, chosen, rng)[: spec.stability_changes]:
+        taken = _chosen(eligible, effects, chosen, rng)[: spec.stability_changes]
+        for nth, at in enumerate(taken, start=1):
             window = int(np.searchsorted(windows.offsets, at, side="right")) - 1
             position, user = int(inputs[at]), int(windows.user[window])
             removed = Change(
                 kind="removed",
                 chosen=chosen,
+                nth=nth,
                 position=position,
                 item=0,
                 effect=float(effects[at]),

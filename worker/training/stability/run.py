@@ -39,16 +39,15 @@ _CONTROL = {"change": "seed", "chosen": None, "effect": None, "from_end": None}
 
 @dataclass(frozen=True)
 class Retraining:
-    """One training of every arm: on the data with `change`, None = as they are, from `seed`."""
+    """One training of every arm: on the data with `change`, None = as they are, from `seed`.
 
+    name: what its checkpoints are called, the same for any number of changes. number: its turn, from 0.
+    """
+
+    name: str
     number: int
     seed: int
     change: Change | None = None
-
-    @property
-    def name(self) -> str:
-        """What its checkpoints are called."""
-        return f"stability_{self.number}"
 
     def facts(self) -> dict[str, Any]:
         """What the report says of it."""
@@ -59,8 +58,11 @@ def retrainings(split: Split, spec: TrainSpec) -> list[Retraining]:
     """Return the reference, the control, and one training for each change."""
     seed = spec.seeds[0]
     other = derive_seed(seed, "stability control") % 2**31
-    changed = [Retraining(2 + nth, seed, change) for nth, change in enumerate(choose_changes(split, spec))]
-    return [Retraining(0, seed), Retraining(1, other), *changed]
+    changed = [
+        Retraining(f"stability_{change.name}", 2 + turn, seed, change)
+        for turn, change in enumerate(choose_changes(split, spec))
+    ]
+    return [Retraining("stability_reference", 0, seed), Retraining("stability_control", 1, other), *changed]
 
 
 def share_of_job(spec: TrainSpec) -> float:

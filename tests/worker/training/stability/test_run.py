@@ -176,26 +176,46 @@ def test_without_the_phase_a_run_is_the_same(undisturbed: tuple[dict[str, Any], 
     assert without_seconds(without["arms"]) == without_seconds(undisturbed[0]["arms"])
 
 
+class StopAfter(Recorder):
+    """Saves and stops in the training after so many."""
+
+    def __init__(self, trainings: int) -> None:
+        super().__init__()
+        self._trainings = trainings
+
+    def step(self, at: StepProgress) -> Control:
+        done = [message for kind, message in self.events if kind == "stability"]
+        if len(done) == self._trainings and at.arm == "cascade":
+            return Control.SAVE_AND_STOP
+        return super().step(at)
+
+
 def test_stopped_between_two_trainings_it_goes_on(undisturbed: tuple[dict[str, Any], Recorder]) -> None:
     checkpoints = MemoryCheckpoints()
-
-    class StopInThird(Recorder):
-        def step(self, at: StepProgress) -> Control:
-            done = [message for kind, message in self.events if kind == "stability"]
-            if len(done) == 2 and at.arm == "cascade":
-                return Control.SAVE_AND_STOP
-            return super().step(at)
-
     with pytest.raises(Stopped):
-        run(WHOLE, StopInThird(), checkpoints)
+        run(WHOLE, StopAfter(2), checkpoints)
     second = Recorder()
     resumed = run(WHOLE, second, checkpoints).report
     assert without_seconds(resumed) == without_seconds(undisturbed[0])
     assert [kind for kind, _ in second.events].count("stability") == 4
     assert second.fractions[0] > undisturbed[1].fractions[0]
-    kept = {key for key, stored in checkpoints._kept.items() if stored}
-    assert {kind for kind, _, arm in kept if arm.startswith("stability")} == {"best"}
-    assert not {arm for _, _, arm in kept if arm.startswith("stability") and arm.count("_") > 1}
+    kept = {(kind, arm) for (kind, _, arm), stored in checkpoints._kept.items() if stored}
+    changes = ("removed_random_1", "replaced_random_1", "removed_highest_cascade_1", "replaced_highest_cascade_1")
+    named = {("best", f"stability_{name}") for name in ("reference", "control", *changes)}
+    assert {(kind, arm) for kind, arm in kept if arm.startswith("stability")} == named
+
+
+def test_stopped_in_one_it_goes_on_with_more_changes(undisturbed: tuple[dict[str, Any], Recorder]) -> None:
+    checkpoints = MemoryCheckpoints()
+    with pytest.raises(Stopped):
+        run(WHOLE, StopAfter(4), checkpoints)  # in the first change where cascade is highest
+    second = Recorder()
+    more = run(WHOLE.model_copy(update={"stability_changes": 2}), second, checkpoints).report["stability"]
+    assert [kind for kind, _ in second.events].count("stability") == 2 + 4 * 2 - 4
+    before = undisturbed[0]["stability"]["arms"]["cascade"]["retrainings"]
+    again = more["arms"]["cascade"]["retrainings"]
+    assert all(row in again for row in before)
+    assert len(again) == len(before) + 4
 
 
 def test_told_to_finish_it_ends_with_what_there_is() -> None:
