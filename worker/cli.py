@@ -78,9 +78,9 @@ def train(
 
     Interrupted (Ctrl-C, a power cut) and started again with the same settings, it goes on where it was.
     With --from-manifest the settings, device and threads are the manifest's, other data are refused, and the
-    answer is 'bit-equal', 'within tolerance' or 'different' with the first field that differs. It trains anew,
-    whatever lies in the output folder. Where its run started from a model, --init-from names that model's
-    folder; another is refused.
+    answer is 'bit-equal', 'within tolerance' or 'different' with the first field that differs. It trains
+    anew, whatever lies in the output folder. Where its run started from a model, --init-from names that
+    model's folder; another is refused.
     Exit codes: 0 done (bit-equal), 1 training failed, 2 bad input, 5 within tolerance, 6 different,
     130 interrupted.
     """

@@ -99,9 +99,8 @@ def evaluate_stored(
     past = _Past.of(trained, sequences) if trained is not None else None
     own = SplitForModel(split, known, known if past is None else known & past.items)
     phase("evaluating")
-    scorer: Scorer = model_scorer(_fitted(spec, weights, old).to(device), spec.max_length, device)
-    if not known[1:].all():
-        scorer = KnownItemsScorer(scorer, known)
+    of_model = model_scorer(_fitted(spec, weights, old).to(device), spec.max_length, device)
+    scorer: Scorer = of_model if known[1:].all() else KnownItemsScorer(of_model, known, device)
     measured = measure(scorer, own, spec, tick=tick, attacking=lambda: phase("attacking"))
     baselines = {
         name: measure(baseline, split, spec, tick=tick)

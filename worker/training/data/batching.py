@@ -102,15 +102,6 @@ class Batch:
     length_B: Tensor
     window_B: Tensor
 
-    def to(self, device: torch.device | str) -> Batch:
-        """Copy to a device; asynchronous when the batch is pinned."""
-        return Batch(
-            *(
-                tensor.to(device, non_blocking=True)
-                for tensor in (self.x_BL, self.y_BL, self.m_BL, self.w_BL, self.length_B, self.window_B)
-            )
-        )
-
 
 class BucketedBatches:
     """Cuts every epoch into the same number of batches, differently composed each time.
@@ -166,8 +157,8 @@ class BucketedBatches:
         batches = np.split(order.astype(np.int64), cuts)
         return [batches[i] for i in rng.permutation(self.n_batches)]
 
-    def load(self, indices: Int64, *, pin: bool = False) -> Batch:
-        """Gather the windows `indices` into tensors; `pin`: in page-locked memory, for CUDA copies."""
+    def load(self, indices: Int64) -> Batch:
+        """Gather the windows `indices` into tensors."""
         indices = np.array(indices, dtype=np.int64)
         length_B = self._lengths[indices]
         position_L = np.arange(length_B.max())
@@ -180,5 +171,4 @@ class BucketedBatches:
         else:
             w_BL = self._weights[self.windows.offsets[indices][:, None] + position_L] * m_BL
         arrays = (x_BL, y_BL, m_BL, w_BL, length_B, indices)
-        tensors = [torch.from_numpy(array) for array in arrays]
-        return Batch(*(tensor.pin_memory() if pin else tensor for tensor in tensors))
+        return Batch(*(torch.from_numpy(array) for array in arrays))

@@ -81,10 +81,14 @@ class SplitForModel:
 
 @dataclass(frozen=True)
 class KnownItemsScorer:
-    """A Scorer around a model's that reads and ranks what the model knows: known bool[V+1]."""
+    """A Scorer around a model's that reads and ranks what the model knows.
+
+    known: bool[V+1]. device: the model's, on which a block that has nothing to read is scored too.
+    """
 
     model: Scorer
     known: Bool
+    device: torch.device
 
     @property
     def reads(self) -> int:
@@ -98,10 +102,13 @@ class KnownItemsScorer:
         offsets = np.append(0, np.cumsum(lengths)).astype(np.int64)
         left = Histories(offsets, histories.items[kept])
         readable = np.flatnonzero(lengths)
-        found = self.model(left.take(readable)) if len(readable) else torch.zeros(0, len(self.known))
-        scores = torch.zeros(len(histories), len(self.known), dtype=found.dtype, device=found.device)
-        scores[torch.from_numpy(readable).to(found.device)] = found
+        if len(readable):
+            found = self.model(left.take(readable))
+        else:
+            found = torch.zeros(0, len(self.known), device=self.device)
+        scores = torch.zeros(len(histories), len(self.known), dtype=found.dtype, device=self.device)
+        scores[torch.from_numpy(readable).to(self.device)] = found
         lowest = scores.amin(dim=1, keepdim=True)
-        unknown = torch.from_numpy(~self.known).to(found.device)
+        unknown = torch.from_numpy(~self.known).to(self.device)
         # Twice its size further down, so that no rounding makes it equal.
         return torch.where(unknown[None, :], lowest - 1.0 - lowest.abs(), scores)

@@ -79,8 +79,8 @@ def costs_of(arms: Mapping[str, Any]) -> list[dict[str, Any]]:
 
     They are over the seeds that both have, as differences are; an arm without one has no row. arms: bodies of
     the report. Returns rows {arm, against, "clean_ndcg@10_ratio", seconds {arm, against, extra, ratio,
-    epoch_ratio}}; a ratio to 0 is None. Seconds and epochs are of whole runs with the warm-up that arms share: an
-    arm that patience ended early has fewer of them, and more of its epochs are the warm-up's.
+    epoch_ratio}}; a ratio to 0 is None. Seconds and epochs are of whole runs, with the warm-up that arms
+    share: of an arm that patience ended early, more of the epochs are the warm-up's.
     """
     rows = []
     for name, body in arms.items():

@@ -62,8 +62,9 @@ def baseline_warnings(arms: Mapping[str, Any], baselines: Mapping[str, Any]) -> 
 def epochs_limit_warnings(results: Sequence[ArmResult], spec: TrainSpec) -> list[dict[str, Any]]:
     """Return a row for each arm and seed that `epochs` ended before patience could have.
 
-    Patience counts from `min_epochs` on; where that leaves it no epoch, from the best one alone. Where all seeds of an arm were ended so, one row stands for the arm. Beside arms that patience ended, the
-    row says that the comparison is not fair to it.
+    Patience counts from `min_epochs` on; where that leaves it no epoch, from the best one alone. Where all
+    seeds of an arm were ended so, one row stands for the arm. Beside arms that patience ended, the row says
+    that the comparison is not fair to it.
     """
     within = spec.patience * spec.validate_every
     counted_from = spec.min_epochs if spec.min_epochs < spec.epochs else 0

@@ -28,8 +28,8 @@ CHOICES: tuple[Choice, ...] = ("random", "highest_cascade")
 class Change:
     """What is done to the interaction at `position` of the flat training items.
 
-    nth: which of its choice, from 1. item: what takes its place, 0 = nothing (removed). effect: its cascade effect; from_end: its place in its
-    training window, 1 is the last input.
+    nth: which of its choice, from 1. item: what takes its place, 0 = nothing (removed). effect: its cascade
+    effect; from_end: its place in its training window, 1 is the last input.
     """
 
     kind: ChangeKind

@@ -106,7 +106,7 @@ def test_a_batch_by_hand() -> None:
     torch.testing.assert_close(batch.w_BL, torch.tensor([[0.6, 0, 0], [0.1, 0.2, 0], [0.3, 0.4, 0.5]]))
     dtypes = [tensor.dtype for tensor in (batch.x_BL, batch.y_BL, batch.m_BL, batch.w_BL, batch.length_B)]
     assert dtypes == [torch.int64, torch.int64, torch.bool, torch.float32, torch.int64]
-    plain = BucketedBatches(windows, 4).load(np.array([2, 0, 1])).to("cpu")
+    plain = BucketedBatches(windows, 4).load(np.array([2, 0, 1]))
     assert torch.equal(plain.w_BL, plain.m_BL.float())
     with pytest.raises(ValueError, match="5 weights for 6"):
         BucketedBatches(windows, 4, weights[:5])

@@ -36,6 +36,7 @@ CPU = torch.device("cpu")
 K = 5
 MODELS: tuple[ModelName, ...] = ("sasrec", "gru4rec")
 LOSSES: dict[str, dict[str, Any]] = {
+    "bce": {"loss": "bce", "negatives": 1},
     "sampled_softmax": {"loss": "sampled_softmax"},
     "sampled_softmax, popularity": {"loss": "sampled_softmax", "negative_sampling": "popularity"},
     "gbce": {"loss": "gbce", "gbce_t": 0.6},
@@ -82,18 +83,24 @@ def step(model: SequenceModel, inputs: StepInputs, loss: RankingLoss[Any], adver
     return training_step(model, optimiser, inputs, adversary, streams=streams, guard=guard, step=1, loss=loss)
 
 
-def naive_loss(case: str, h: Tensor, own: Tensor, items: list[int], table: Tensor) -> Tensor:
-    """One position's loss; `own` stands for the target's embedding; items: the target, then its negatives."""
+def naive_loss(case: str, h: Tensor, own: list[Tensor], items: list[int], table: Tensor) -> Tensor:
+    """One position's loss; items: the target, then its negatives.
+
+    own: stands for the target's embedding, with BCE for its negative's as well.
+    """
+    if case == "bce":
+        return -functional.logsigmoid(h @ own[0]) - torch.log(1 - torch.sigmoid(h @ own[1]))
     y, *negatives = items
+    (own_y,) = own
     if case.startswith("softmax"):
-        scores = torch.stack([h @ (own if item == y else table[item]) for item in range(1, V + 1)])
+        scores = torch.stack([h @ (own_y if item == y else table[item]) for item in range(1, V + 1)])
         return functional.cross_entropy(scores, torch.tensor(y - 1))
     drawn = torch.stack([h @ table[item] for item in negatives])
     if case.startswith("gbce"):
         alpha = K / (V - 1)
         beta = alpha * (0.6 * (1 - 1 / alpha) + 1 / alpha)
-        return (-beta * functional.logsigmoid(h @ own) - functional.logsigmoid(-drawn).sum()) / (K + 1)
-    scores = torch.cat([(h @ own)[None], drawn])
+        return (-beta * functional.logsigmoid(h @ own_y) - functional.logsigmoid(-drawn).sum()) / (K + 1)
+    scores = torch.cat([(h @ own_y)[None], drawn])
     if case == "sampled_softmax, popularity":
         counts = np.bincount(TRAIN.items, minlength=V + 1)
         scores = scores - torch.log(torch.tensor([counts[item] / counts.sum() for item in items]))
@@ -109,6 +116,8 @@ def naive_step(
     windows = [window for window, row in enumerate(rows) for _ in range(row.stop)]
     y = inputs.target_N.tolist()
     drawn = [inputs.negatives[window].tolist() if "softmax" not in case[:7] else [] for window in windows]
+    if case == "bce":
+        drawn = [[negative] for negative in inputs.negatives.tolist()]
     items = [[own, *others] for own, others in zip(y, drawn, strict=True)]
 
     options = LOSSES[case]
@@ -123,7 +132,7 @@ def naive_step(
             h = h / h.norm(dim=1, keepdim=True)
         return h / options.get("temperature", 1.0)
 
-    def mean_loss(h: Tensor, own: list[Tensor]) -> Tensor:
+    def mean_loss(h: Tensor, own: list[list[Tensor]]) -> Tensor:
         terms = [naive_loss(case, h[i], own[i], items[i], scored) for i in range(len(y))]
         return torch.stack(terms).mean()
 
@@ -132,17 +141,19 @@ def naive_step(
 
     history = [table[x[row]] for x, row in zip(inputs.x_BL, rows, strict=True)]
     h = encode(history)
-    targets = [scored[item] for item in y]
+    moving = torch.tensor(items if case == "bce" else [[item] for item in y])
+    targets = [list(scored[each]) for each in moving]
     rank = mean_loss(h, targets)
 
-    lengths = [h.detach().norm(dim=1).mean(), scored[y].detach().norm(dim=1).mean()]
+    lengths = [h.detach().norm(dim=1).mean(), *scored[moving].detach().norm(dim=2).mean(dim=0)]
     moved_h, moved_own = [], []
     for i in range(len(y)):
-        point = [h[i].detach().requires_grad_(), targets[i].detach().requires_grad_()]
-        gradients = torch.autograd.grad(naive_loss(case, *point, items[i], scored.detach()), point)
+        point = [each.detach().requires_grad_() for each in (h[i], *targets[i])]
+        at_point = naive_loss(case, point[0], point[1:], items[i], scored.detach())
+        gradients = torch.autograd.grad(at_point, point)
         delta = [adversary.epsilon_match * s * g / g.norm() for s, g in zip(lengths, gradients, strict=True)]
         moved_h.append(h[i] + delta[0])
-        moved_own.append(targets[i] + delta[1])
+        moved_own.append([own + way for own, way in zip(targets[i], delta[1:], strict=True)])
     match = mean_loss(torch.stack(moved_h), moved_own)
 
     if adversary.replaces_history:

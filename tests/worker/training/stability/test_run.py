@@ -200,7 +200,12 @@ def test_stopped_between_two_trainings_it_goes_on(undisturbed: tuple[dict[str, A
     assert [kind for kind, _ in second.events].count("stability") == 4
     assert second.fractions[0] > undisturbed[1].fractions[0]
     kept = {(kind, arm) for (kind, _, arm), stored in checkpoints._kept.items() if stored}
-    changes = ("removed_random_1", "replaced_random_1", "removed_highest_cascade_1", "replaced_highest_cascade_1")
+    changes = (
+        "removed_random_1",
+        "replaced_random_1",
+        "removed_highest_cascade_1",
+        "replaced_highest_cascade_1",
+    )
     named = {("best", f"stability_{name}") for name in ("reference", "control", *changes)}
     assert {(kind, arm) for kind, arm in kept if arm.startswith("stability")} == named
 
