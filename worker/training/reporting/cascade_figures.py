@@ -5,6 +5,7 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
+from worker.training.reporting.arms_in_words import weights_in_words
 from worker.training.reporting.plotting import Figure, Report, add_legend, finish_figure, label_axes
 from worker.training.reporting.svg import INK, printable
 
@@ -38,9 +39,9 @@ def cascade_effects(report: Report) -> Figure:
     return finish_figure(
         "cascade_effects",
         "Cascade effects and weights by position",
-        "How many later training predictions read an interaction, and the weight that the cascade arm gives "
-        "its perturbation, by the place in the training window. Lines: medians; bands: the middle 50 % "
-        "and 90 % of interactions.",
+        "How many later training predictions read an interaction, and its cascade weight, by the place in "
+        f"the training window. {weights_in_words(report['spec'])} Lines: medians; bands: the middle 50 % and "
+        "90 % of interactions.",
         draw,
         height=4.6,
     )
@@ -67,8 +68,8 @@ def example_weights(report: Report) -> Figure:
     return finish_figure(
         "example_weights",
         "Weights on one sequence",
-        "One training window: the cascade effect of each item of its history, and the weight of its "
-        "perturbation in the cascade arm. Dotted: 1, which the adversarial arm gives every item.",
+        "One training window: the cascade effect and the weight of each item of its history. "
+        f"{weights_in_words(report['spec'])} Dotted: 1, all items alike.",
         draw,
         height=4.4,
     )
