@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from benchmarks.study.rules import SEARCHED, DataName, Model, Preset, Rules, Settings
+from benchmarks.study.rules import LEFT_ALONE, SEARCHED, DataName, Model, Preset, Rules, Settings
 from worker.training.presets import PRESETS
 from worker.training.spec import TrainSpec
 
@@ -89,7 +89,12 @@ class Run:
         """Return the full specification. Raises pydantic's ValidationError when the rules are at fault."""
         attack = {"attack_positions": ["end"], "attack_counts": [1], "attack_replacements": ["uniform"]}
         arms = ["standard"] if self.purpose == "baseline" else [self.arm]
-        # What the first runs left to the library's defaults: named without a change of their keys.
-        along = {"perturb_towards": "gradient", "perturb_share": None}
-        given = {**along, **self.given, **attack, "attack_repeats": 3, "arms": arms, "seeds": [self.seed]}
+        given = {
+            **LEFT_ALONE,
+            **self.given,
+            **attack,
+            "attack_repeats": 3,
+            "arms": arms,
+            "seeds": [self.seed],
+        }
         return TrainSpec.model_validate(given)

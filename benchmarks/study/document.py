@@ -1,10 +1,11 @@
-"""Writes the tables of docs/study.md, between its two markers, from the results alone."""
+"""Writes the tables and figures of docs/study.md, the text between its markers, from the results alone."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.study import frontiers
 from benchmarks.study.cells import Cell, Run
 from benchmarks.study.comparing import COMPARISONS, KEPT, ArmFigures, CellFigures, Difference, figures_of
 from benchmarks.study.peering import COMPARED, PeerStudy
@@ -12,6 +13,7 @@ from benchmarks.study.planning import Plan
 from benchmarks.study.records import ATTACKED, CLEAN, OVERLAP, Record, Results
 from benchmarks.study.rules import ARMS, RULES, SEARCHED_ARMS, Round, Rules, Settings
 from benchmarks.study.targets import strong_in_words, targets_in_words
+from worker.training.reporting.svg import standalone
 
 BEGIN, END = "<!-- study:begin -->", "<!-- study:end -->"
 _SETTINGS = {
@@ -41,12 +43,21 @@ _UNUSED = {"adversarial": ("gamma", "kappa", "weight_clip", "replace_by"), "casc
 
 
 def write_tables(document: Path, results: Results, cells: Sequence[Cell], rules: Rules = RULES) -> None:
-    """Put the tables of `cells` between the document's markers. Raises ValueError when it has none."""
+    """Put the tables of `cells` between the document's markers, and figures into the folder beside it.
+
+    Raises ValueError when it has no markers.
+    """
     text = document.read_text("utf-8")
     if BEGIN not in text or END not in text:
         raise ValueError(f"{document} lacks the markers {BEGIN} and {END}")
     before, after = text.split(BEGIN)[0], text.split(END)[1]
     document.write_text(f"{before}{BEGIN}\n{render(results, cells, rules)}\n{END}{after}", "utf-8")
+    plan = Plan(rules, results.of)
+    for cell in cells:
+        if found := frontiers.frontiers_of(cell, results.of(cell), plan):
+            path = document.parent / _figure_of(cell)
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(standalone(frontiers.figure(found).svg))
 
 
 def render(results: Results, cells: Sequence[Cell], rules: Rules = RULES) -> str:
@@ -94,10 +105,16 @@ def _cell(cell: Cell, figures: CellFigures | None, plan: Plan, results: Results)
     shorter = [record for record in trials if record not in longer]
     if longer:
         parts.append(_trials(cell, longer, plan))
+    if found := frontiers.frontiers_of(cell, records, plan):
+        parts += [frontiers.table(found), f"![Frontiers of {cell.name}]({_figure_of(cell)})"]
     if shorter:
         parts.append("**Trials of the rounds before the fourth**, whose runs ended earlier.")
         parts.append(_trials(cell, shorter, Plan(plan.rules.of_round(3), results.of)))
     return parts
+
+
+def _figure_of(cell: Cell) -> str:
+    return f"figures/frontiers-{cell.name}.svg"
 
 
 def _told(figures: CellFigures | None) -> set[str]:
@@ -193,7 +210,7 @@ def _trials(cell: Cell, trials: list[Record], plan: Plan) -> str:
     edges = {run.key for arm in SEARCHED_ARMS for run in _ends(plan.grid(cell, arm))}
     standard = next((r for r in trials if r.arm == "standard" and not r.changes and r.error is None), None)
     lines = [
-        "Trials, on **validation**, seed 0; for each arm its grid is the frontier. The chosen ones are in "
+        "Trials, on **validation**, seed 0. The chosen ones are in "
         "**bold**, with an asterisk at an end of their grid, beyond which a better one may lie.",
         "",
         "| arm | setting | NDCG@10 | of standard's | attacked NDCG@10 | overlap | best epoch |",

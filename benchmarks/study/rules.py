@@ -1,6 +1,7 @@
 """What is fixed before the first run: settings, grids, seeds, attacks. docs/study.md says it in words.
 
-A run's settings are written out here, never left to the library's defaults, which may follow this study.
+A run's settings are written out here, all of them, never left to the library's defaults, which may
+follow this study.
 """
 
 from __future__ import annotations
@@ -30,6 +31,48 @@ ARMS: Final[tuple[Arm, ...]] = ("standard", "adversarial", "cascade", "cascade_r
 SEARCHED_ARMS: Final = ARMS[1:]
 COMPARED_ARMS: Final = ARMS[:-1]
 """Those that the targets are about; the last one is our own, and is trained last."""
+
+LEFT_ALONE: Final[Settings] = {
+    "split": "leave_one_out",
+    "min_rating": None,
+    "k_core": 0,
+    "validation_share": 0.1,
+    "test_share": 0.1,
+    "block": "original",
+    "feed_forward_multiplier": 1,
+    "attention_dropout": None,
+    "embedding_dropout": None,
+    "initialisation": "normal",
+    "initialisation_std": 0.02,
+    "item_normalisation": "none",
+    "temperature": 1.0,
+    "negatives": 256,
+    "negative_sampling": "uniform",
+    "gbce_t": 0.75,
+    "optimiser": "adam",
+    "learning_rate_warmup_epochs": 0,
+    "learning_rate_decay": "none",
+    "learning_rate_floor": 0.0,
+    "precision": "float32",
+    "checkpoint_minutes": 2.0,
+    "epsilon_match": 0.03,
+    "epsilon_history": 0.1,
+    "epsilon_ramp_epochs": 0,
+    "perturb_every": 1,
+    "perturb_towards": "gradient",
+    "perturb_share": None,
+    "gamma": 1.0,
+    "kappa": 0.0,
+    "replace_share": 0.15,
+    "replace_by": "uniform",
+    "replace_candidates": 64,
+    "attack_seed": 0,
+    "stability_changes": 0,
+    "stability_epochs": 20,
+    "init_from": None,
+    "preset": None,
+}
+"""What no run is known by: each has these where its own settings say nothing else."""
 
 _COMMON: Final[Settings] = {
     "hidden_size": 64,

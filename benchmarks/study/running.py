@@ -199,20 +199,28 @@ def split_of(folder: Path, data: DataName) -> LeaveOneOut:
 def environment() -> dict[str, Any]:
     """What a record says of where it was made."""
     root = Path(__file__).resolve().parents[2]
-    asked = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-        cwd=root,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
     return {
-        "code": asked.stdout.strip() or "unknown",
+        "code": code_version(root) or "unknown",
         "torch": torch.__version__,
         "numpy": np.__version__,
         "python": platform.python_version(),
         "threads": torch.get_num_threads(),
     }
+
+
+def code_version(root: Path) -> str:
+    """The commit, with `-dirty` where code that a run is made of is not as it has it; '' outside of git.
+
+    Results are committed as they come, so that they are most often ahead of it.
+    """
+
+    def git(*arguments: str) -> str:
+        asked = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=False)
+        return asked.stdout.strip()
+
+    commit = git("rev-parse", "--short=12", "HEAD")
+    changed = git("status", "--porcelain", "--", "worker", "benchmarks", ":!benchmarks/study/results")
+    return f"{commit}-dirty" if commit and changed else commit
 
 
 def say(text: str) -> None:

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from benchmarks.study.cells import CELLS, Cell, Run
 from benchmarks.study.choosing import choose
 from benchmarks.study.planning import Plan
-from benchmarks.study.records import Record
-from benchmarks.study.rules import ARMS, RULES, SEARCHED_ARMS, Rules, rehearsal
+from benchmarks.study.records import Record, Results
+from benchmarks.study.rules import ARMS, LEFT_ALONE, RULES, SEARCHED_ARMS, Rules, rehearsal
 from worker.training.presets import PRESETS
+from worker.training.spec import TrainSpec
 
 Make = Callable[..., Record]
+RESULTS = Path(__file__).resolve().parents[3] / "benchmarks/study/results"
 BEAUTY, TOYS = Cell("beauty", "sasrec"), Cell("toys", "sasrec")
 STRONG = Cell("beauty", "sasrec", "strong")
 
@@ -201,6 +204,24 @@ def test_every_run_of_every_cell_has_a_valid_specification(cell: Cell, rules: Ru
         )
         if run.cell.preset == "paper":
             assert spec.loss == "bce"
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
+def test_nothing_is_left_to_the_librarys_defaults(cell: Cell) -> None:
+    of_each_run = {"arms", "seed", "seeds", "attack_positions", "attack_counts", "attack_replacements"}
+    said = LEFT_ALONE.keys() | cell.base(RULES).keys() | of_each_run | {"attack_repeats"}
+    assert said == set(TrainSpec.model_fields)
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
+def test_what_is_planned_today_is_what_finished_runs_were_made_with(cell: Cell) -> None:
+    results = Results(RESULTS)
+    plan = Plan(RULES, results.of)
+    done = results.of(cell)
+    runs = [*plan.tuning(cell), *plan.first_trials(cell), *(plan.tests(cell) or ())]
+    for run in runs:
+        if run.key in done:
+            assert run.spec().model_dump(mode="json") == done[run.key].spec
 
 
 def test_the_choice_is_the_steadiest_of_the_accurate(record: Make) -> None:

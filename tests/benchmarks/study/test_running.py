@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from benchmarks.study.document import BEGIN, END, write_tables
 from benchmarks.study.planning import Plan
 from benchmarks.study.records import OUTCOMES, Record, Results
 from benchmarks.study.rules import ARMS, Rules
-from benchmarks.study.running import perform
+from benchmarks.study.running import code_version, perform
 from benchmarks.study.workspace import Workspace
 from worker.training.progress import Stopped
 
@@ -33,6 +34,27 @@ class Bell:
     def __call__(self) -> bool:
         self.asked += 1
         return self.asked >= self.n
+
+
+def test_results_that_came_meanwhile_are_no_change_of_the_code(tmp_path: Path) -> None:
+    def git(*arguments: str) -> None:
+        named = ["-c", "user.name=n", "-c", "user.email=n@example.org"]
+        subprocess.run(["git", *named, *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+    assert code_version(tmp_path) == ""
+    code, results = tmp_path / "worker/step.py", tmp_path / "benchmarks/study/results/cell.jsonl"
+    for file in (code, results):
+        file.parent.mkdir(parents=True)
+        file.write_text("first\n")
+    git("init", "--quiet")
+    git("add", ".")
+    git("commit", "--quiet", "--message", "first")
+    commit = code_version(tmp_path)
+    assert len(commit) == 12
+    results.write_text("first\nsecond\n")
+    assert code_version(tmp_path) == commit
+    code.write_text("second\n")
+    assert code_version(tmp_path) == f"{commit}-dirty"
 
 
 def run_of(rules: Rules, arm: str = "cascade", seed: int = 0) -> Run:
