@@ -58,14 +58,13 @@ class Variant:
 def variants_of(spec: TrainSpec, train: Sequences, n_batches: int) -> list[Variant]:
     """Standard training, the levels along the gradient, and both in the forms that are ours."""
     gradient = spec.model_copy(update={"perturb_towards": "gradient", "perturb_share": None})
-    items = spec.model_copy(update={"perturb_towards": "items", "perturb_share": 0.3})
     both = adversary_of(gradient, "cascade")
     kinds = {
         "standard": OFF,
         "matching level": replace(both, lambda_history=0.0),
         "history level": replace(both, lambda_match=0.0),
         "both levels": both,
-        "both, some towards items": adversary_of(items, "cascade"),
+        "both, some towards items": adversary_of(spec, "cascade"),
         "both, some replaced": adversary_of(spec, "cascade_replacement"),
     }
     return [
