@@ -13,8 +13,6 @@ _PUT_IN = {
     "popularity": "items drawn by popularity",
     "gradient": "the worst of some drawn items",
 }
-
-
 _CHANCE = "each with a chance that goes by its cascade weight"
 
 
