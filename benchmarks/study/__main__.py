@@ -13,7 +13,7 @@ from types import FrameType
 import torch
 
 from benchmarks.study.cells import CELLS, Cell, Run
-from benchmarks.study.document import write_tables
+from benchmarks.study.document import write_documents
 from benchmarks.study.peering import COMPARED, PeerStudy, compare_with_rectools
 from benchmarks.study.planning import Plan
 from benchmarks.study.records import Record, Results
@@ -118,6 +118,10 @@ def _rectools(given: argparse.Namespace, cells: list[Cell]) -> None:
             compare_with_rectools(PeerStudy(data, rules, given.results), given.python, given.data, given.work)
 
 
+def _tables(given: argparse.Namespace, cells: list[Cell]) -> None:
+    write_documents(given.document, given.rounds, Results(given.results), cells)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.study", description="The study.")
     commands = parser.add_subparsers(required=True)
@@ -139,9 +143,10 @@ def _parser() -> argparse.ArgumentParser:
     peer.set_defaults(act=_rectools)
     status = commands.add_parser("status", parents=[shared], help="what is finished")
     status.set_defaults(act=_status)
-    tables = commands.add_parser("tables", parents=[shared], help="write the tables into docs/study.md")
+    tables = commands.add_parser("tables", parents=[shared], help="write the tables into docs/study*.md")
     tables.add_argument("--document", type=Path, default=_ROOT / "docs/study.md")
-    tables.set_defaults(act=lambda given, cells: write_tables(given.document, Results(given.results), cells))
+    tables.add_argument("--rounds", type=Path, default=_ROOT / "docs/study-rounds.md")
+    tables.set_defaults(act=_tables)
     return parser
 
 

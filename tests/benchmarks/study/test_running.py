@@ -13,10 +13,10 @@ import pytest
 
 from benchmarks.study.__main__ import Study
 from benchmarks.study.cells import Cell, Run
-from benchmarks.study.document import BEGIN, END, write_tables
+from benchmarks.study.document import BEGIN, END, render, render_earlier, write_documents
 from benchmarks.study.planning import Plan
 from benchmarks.study.records import OUTCOMES, Record, Results
-from benchmarks.study.rules import ARMS, Rules
+from benchmarks.study.rules import ARMS, RULES, Rules
 from benchmarks.study.running import code_version, perform
 from benchmarks.study.workspace import Workspace
 from worker.training.progress import Stopped
@@ -90,9 +90,10 @@ def test_a_whole_cell_ends_in_tables(tmp_path: Path, data: Path, rules: Rules) -
     warmups = list((tmp_path / "work" / BEAUTY.name).glob("warmup-*/curve.jsonl"))
     assert [len(path.read_text().splitlines()) for path in warmups] == [1, 1]
 
-    document = tmp_path / "study.md"
-    document.write_text(f"Rules.\n{BEGIN}\nyesterday's\n{END}\nCommands.\n", "utf-8")
-    write_tables(document, results, [BEAUTY, Cell("video", "gru4rec")], rules)
+    document, rounds = tmp_path / "study.md", tmp_path / "study-rounds.md"
+    for page in (document, rounds):
+        page.write_text(f"Rules.\n{BEGIN}\nyesterday's\n{END}\nCommands.\n", "utf-8")
+    write_documents(document, rounds, results, [BEAUTY, Cell("video", "gru4rec")], rules)
     text = document.read_text("utf-8")
     assert text.startswith(f"Rules.\n{BEGIN}\n")
     assert text.endswith(f"{END}\nCommands.\n")
@@ -100,6 +101,30 @@ def test_a_whole_cell_ends_in_tables(tmp_path: Path, data: Path, rules: Rules) -
     for arm in ARMS:
         assert f"| `{arm}` |" in text
     assert "Not yet run." in text.split("### video-gru4rec-paper")[1]
+    assert f"figures/frontiers-{BEAUTY.name}.svg" in text
+    assert (tmp_path / f"figures/frontiers-{BEAUTY.name}.svg").read_bytes().startswith(b"<?xml")
+    assert rounds.read_text("utf-8") == f"Rules.\n{BEGIN}\n\n{END}\nCommands.\n"
+
+
+def test_what_an_earlier_round_tested_stands_on_its_own_page(
+    tmp_path: Path, record: Callable[..., Record]
+) -> None:
+    results = Results(tmp_path / "results")
+    earlier = Run(BEAUTY, "test", "cascade", 0, BEAUTY.base(RULES), {"epsilon_history": 0.2})
+    figures = {"arm": "cascade", "changes": earlier.changes, "test": {"ndcg@10": 0.1234}}
+    results.add(BEAUTY, record(earlier.key, purpose="test", **figures))
+    assert "0.1234" not in render(results, [BEAUTY], RULES)
+    assert "0.1234" in render_earlier(results, [BEAUTY, Cell("toys", "sasrec")], RULES)
+    assert "toys" not in render_earlier(results, [BEAUTY, Cell("toys", "sasrec")], RULES)
+
+
+def test_a_page_without_markers_is_refused_and_nothing_is_written(tmp_path: Path, rules: Rules) -> None:
+    study, rounds = tmp_path / "study.md", tmp_path / "study-rounds.md"
+    study.write_text(f"{BEGIN}\nyesterday's\n{END}", "utf-8")
+    rounds.write_text("no markers", "utf-8")
+    with pytest.raises(ValueError, match=r"study-rounds\.md lacks the markers"):
+        write_documents(study, rounds, Results(tmp_path / "results"), [BEAUTY], rules)
+    assert "yesterday's" in study.read_text("utf-8")
 
 
 def test_a_stopped_run_goes_on_and_ends_as_if_it_had_not_been(
