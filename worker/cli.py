@@ -79,7 +79,8 @@ def train(
     Interrupted (Ctrl-C, a power cut) and started again with the same settings, it goes on where it was.
     With --from-manifest the settings, device and threads are the manifest's, other data are refused, and the
     answer is 'bit-equal', 'within tolerance' or 'different' with the first field that differs. It trains
-    anew, whatever lies in the output folder. Where its run started from a model, --init-from names that
+    anew whatever lies in the output folder, but for a reproduction that was interrupted there, which it goes
+    on with. Where its run started from a model, --init-from names that
     model's folder; another is refused.
     Exit codes: 0 done (bit-equal), 1 training failed, 2 bad input, 5 within tolerance, 6 different,
     130 interrupted.
@@ -114,7 +115,7 @@ def train(
     _show_problems(console, read.problems)
     prepare_folder(output)
     # What an earlier run has left there would be read back instead of trained, and prove nothing.
-    kept = output / ("checkpoints-again" if again else "checkpoints")
+    kept = output / (f"checkpoints-{again.name}" if again else "checkpoints")
     checkpoints = FolderCheckpoints(kept)
     with interruptible(console) as progress:
         try:
@@ -140,8 +141,6 @@ def train(
             wrong_input = isinstance(error, DataError | DeviceUnavailableError)
             raise typer.Exit(BAD_INPUT if wrong_input else FAILED) from error
     write_result(result, output)
-    if again:
-        shutil.rmtree(kept)
     page = Console(highlight=False)
     print_table(page, rows_of(cast("JobReport", result.report)))
     _say(page, result.report["verdict"])
@@ -149,7 +148,11 @@ def train(
         page,
         f"Written to {output}: report.html, report.md, report.json, manifest.json, figures/ and models/.",
     )
-    raise typer.Exit(_answer(page, again, result, tolerance) if again else OK)
+    if again is None:
+        raise typer.Exit(OK)
+    answer = _answer(page, again, result, tolerance)
+    shutil.rmtree(kept)
+    raise typer.Exit(answer)
 
 
 def _the_file(argument: Path | None, option: Path | None) -> Path:

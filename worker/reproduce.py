@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,12 @@ class Reproduction:
 
     manifest: Mapping[str, Any]
     spec: TrainSpec
+
+    @property
+    def name(self) -> str:
+        """Names what is done again, and the version that does it: no other may go on with it."""
+        text = json.dumps([self.manifest, version("steadyrank")], sort_keys=True)
+        return f"again-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 
     @property
     def threads(self) -> int:

@@ -18,6 +18,7 @@ COMPARISONS = (
     ("cascade", "standard"),
     ("cascade_replacement", "standard"),
     ("cascade", "adversarial"),
+    ("cascade_replacement", "adversarial"),
     ("cascade_replacement", "cascade"),
 )
 

@@ -97,13 +97,13 @@ def differences_table(figures: CellFigures) -> str:
 
 
 def trials_table(cell: Cell, trials: list[Record], plan: Plan) -> str:
-    """Trials on validation, the ones that settings were frozen from marked."""
+    """Trials on validation, the ones that the plan's round froze settings from marked."""
     chosen = {record.key for arm in SEARCHED_ARMS if (record := plan.chosen(cell, arm)) is not None}
     edges = {run.key for arm in SEARCHED_ARMS for run in _ends(plan.grid(cell, arm))}
     standard = next((r for r in trials if r.arm == "standard" and not r.changes and r.error is None), None)
     lines = [
-        "Trials, on **validation**, seed 0. The chosen ones are in "
-        "**bold**, with an asterisk at an end of their grid, beyond which a better one may lie.",
+        f"Trials, on **validation**, seed 0. Those that round {plan.rules.round} chose are in **bold**, with "
+        "an asterisk at an end of their grid, beyond which a better one may lie.",
         "",
         "| arm | setting | NDCG@10 | of standard's | attacked NDCG@10 | overlap | best epoch |",
         "| --- | --- | --- | --- | --- | --- | --- |",
@@ -135,11 +135,19 @@ def _difference(found: Difference, digits: int, nothing: float = 0.0) -> str:
 
 
 def _ends(grid: list[Run]) -> list[Run]:
-    """Those of the smallest and the largest share; of the first rounds' grids the first and the last."""
-    shares = [run.changes.get("perturb_share", run.changes.get("replace_share")) for run in grid]
-    if None in shares:
+    """Those of a clip's smallest and largest share; of the first rounds' grids the first and the last."""
+    if any(_share(run) is None for run in grid):
         return [grid[0], grid[-1]]
-    return [run for run, share in zip(grid, shares, strict=True) if share in {min(shares), max(shares)}]
+    clips = [run.changes.get("weight_clip") for run in grid]
+    of_clip = {
+        clip: [_share(run) for run, own in zip(grid, clips, strict=True) if own == clip] for clip in clips
+    }
+    ends = {clip: {min(shares), max(shares)} for clip, shares in of_clip.items()}
+    return [run for run, clip in zip(grid, clips, strict=True) if _share(run) in ends[clip]]
+
+
+def _share(run: Run) -> float | None:
+    return run.changes.get("perturb_share", run.changes.get("replace_share"))
 
 
 def _setting(arm: str, record: Record) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from typer.testing import CliRunner, Result
 
 from app.cli.main import app
 from tests.reports import SPEC, markov_log
+from worker.reproduce import read_manifest
 
 Change = Callable[[dict[str, Any]], Any]
 
@@ -95,6 +98,11 @@ def test_what_the_first_run_left_behind_is_not_taken_for_the_second(
     assert (again.exit_code, again.stdout.split()[-1]) == (0, "bit-equal"), again.output
     assert "epoch 1" in again.stderr
     assert {path.name for path in out.iterdir() if path.name.startswith("checkpoints")} == {"checkpoints"}
+    # What an interrupted reproduction had trained is gone on with, by the same version and manifest alone.
+    mine, name = read_manifest(manifest), r"again-[0-9a-f]{10}"
+    assert re.fullmatch(name, mine.name)
+    assert mine.name == read_manifest(manifest).name
+    assert mine.name != replace(mine, manifest={**mine.manifest, "results": []}).name
 
 
 def test_a_changed_setting_is_different(log: Path, manifest: Path, tmp_path: Path) -> None:

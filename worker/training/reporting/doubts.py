@@ -66,12 +66,13 @@ def epochs_limit_warnings(results: Sequence[ArmResult], spec: TrainSpec) -> list
     seeds of an arm were ended so, one row stands for the arm. Beside arms that patience ended, the row says
     that the comparison is not fair to it.
     """
-    within = spec.patience * spec.validate_every
     counted_from = spec.min_epochs if spec.min_epochs < spec.epochs else 0
     cut = [
         result
         for result in results
-        if result.stop_reason == "epochs" and result.epochs - max(result.best_epoch, counted_from) < within
+        if result.stop_reason == "epochs"
+        and _validations(max(result.best_epoch, counted_from), result.epochs, spec.validate_every)
+        < spec.patience
     ]
     found: list[dict[str, Any]] = []
     for arm in dict.fromkeys(result.arm for result in cut):
@@ -101,6 +102,11 @@ def epochs_limit_warnings(results: Sequence[ArmResult], spec: TrainSpec) -> list
             for result in own
         ]
     return found
+
+
+def _validations(after: int, last: int, every: int) -> int:
+    """How many there are in the epochs after one to the last, which always has one."""
+    return last // every - after // every + bool(last % every) if after < last else 0
 
 
 def warm_start_warnings(

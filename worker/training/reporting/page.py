@@ -13,7 +13,11 @@ from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
 from worker.training.reporting import tables
-from worker.training.reporting.arms_in_words import arms_in_words, weights_in_words
+from worker.training.reporting.arms_in_words import (
+    arms_in_words,
+    weight_by_effect,
+    weights_in_words,
+)
 from worker.training.reporting.comparisons import nothing_to_compare, price_in_words
 from worker.training.reporting.data_table import data_table
 from worker.training.reporting.plotting import Figure
@@ -43,6 +47,7 @@ def render_page(report: Mapping[str, Any], figures: Sequence[Figure]) -> str:
         results=[figure for figure in shown if figure["name"] not in of_cascade],
         cascade=[figure for figure in shown if figure["name"] in of_cascade],
         arms=arms_in_words(report["spec"]),
+        weight_by_effect=weight_by_effect(report["spec"]),
         weights=weights_in_words(report["spec"]),
         side_by_side=tables.side_by_side(report),
         differences=tables.differences(report),
