@@ -12,7 +12,7 @@ from types import FrameType
 
 import torch
 
-from benchmarks.study.cells import CELLS, Cell, Run
+from benchmarks.study.cells import CELLS, ON_OWN_DATA, Cell, Run
 from benchmarks.study.document import write_documents
 from benchmarks.study.peering import COMPARED, PeerStudy, compare_with_rectools
 from benchmarks.study.planning import Plan
@@ -35,6 +35,7 @@ class Study:
     ) -> None:
         self.cells, self.results, self.workspace, self.data = cells, results, workspace, data
         self.plan = Plan(rules, results.of)
+        self.on_own_data = Plan(rules.on_own_data(), results.of)
         self.stopping = False
 
     def work(self) -> None:
@@ -50,7 +51,7 @@ class Study:
         """Do the first run that nobody else is at; False when others hold all, None when nothing is left."""
         left = False
         for cell in self.cells:
-            pending = self.plan.pending(cell)
+            pending = self._pending(cell)
             left = left or bool(pending)
             for run in pending:
                 with self.workspace.claim(run) as mine:
@@ -58,6 +59,12 @@ class Study:
                         self._do(run)
                         return True
         return False if left else None
+
+    def _pending(self, cell: Cell) -> list[Run]:
+        """What can be done now; a search on the cell's own data once its targets are decided."""
+        if cell in ON_OWN_DATA and self.plan.is_decided(cell):
+            return [*self.on_own_data.pending(cell), *self.plan.pending(cell)]
+        return self.plan.pending(cell)
 
     def _do(self, run: Run) -> None:
         say(f"{run.cell.name} {run.key} {dict(run.changes)}")

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from benchmarks.study.rules import LEFT_ALONE, SEARCHED, DataName, Model, Preset, Rules, Settings
+from benchmarks.study.rules import LEFT_ALONE, SEARCHED_BESIDES, DataName, Model, Preset, Rules, Settings
 from worker.training.presets import PRESETS
 from worker.training.spec import TrainSpec
 
@@ -28,15 +28,13 @@ class Cell:
         """Stands in file names: `beauty-sasrec-paper`."""
         return f"{self.data}-{self.model}-{self.preset}"
 
-    @property
-    def is_searched(self) -> bool:
+    def is_searched(self, rules: Rules) -> bool:
         """Whether adversaries are searched here; the other cells take over frozen ones."""
-        return self.data in SEARCHED and self.preset == "paper"
+        return self.data in rules.searched and self.preset == "paper"
 
-    @property
-    def source(self) -> Cell:
+    def source(self, rules: Rules) -> Cell:
         """The cell whose frozen adversaries hold here: its own, or for the other Amazon sets Beauty's."""
-        return Cell(self.data if self.data in SEARCHED else "beauty", self.model)
+        return Cell(self.data if self.data in rules.searched else "beauty", self.model)
 
     def base(self, rules: Rules) -> Settings:
         """What all runs of the cell share; `strong` keeps the study's protocol and takes its own network."""
@@ -53,6 +51,9 @@ CELLS: Final[tuple[Cell, ...]] = (
     *(Cell(data, "sasrec", "strong") for data in ("ml-100k", "beauty", "toys")),
 )
 """In the order they are run, which is the order they are cut in should time run out: from the end."""
+
+ON_OWN_DATA: Final = tuple(Cell(data, "sasrec") for data in SEARCHED_BESIDES)
+"""Cells that are searched themselves as well, once what the targets need of them is there."""
 
 
 @dataclass(frozen=True)

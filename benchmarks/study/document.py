@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.study import frontiers
-from benchmarks.study.cells import Cell
+from benchmarks.study.cells import ON_OWN_DATA, Cell
 from benchmarks.study.comparing import CellFigures, figures_of
 from benchmarks.study.peering import COMPARED, PeerStudy
 from benchmarks.study.planning import Plan
@@ -67,6 +67,8 @@ def render(results: Results, cells: Sequence[Cell], rules: Rules = RULES) -> str
         parts.append("\n".join([*_STRONG_HEAD, *rows]))
     for cell, one in figures:
         parts += [f"### {cell.name}", *_cell(cell, one, plan, results.of(cell))]
+        if cell in ON_OWN_DATA:
+            parts += _on_own_data(cell, Plan(rules.on_own_data(), results.of), results)
     return "\n\n".join(parts)
 
 
@@ -90,9 +92,8 @@ def _between(document: Path, tables: str) -> str:
 
 def _cell(cell: Cell, figures: CellFigures | None, plan: Plan, records: Mapping[str, Record]) -> list[str]:
     tests = _tests(plan, cell)
-    trials = [
-        one for one in records.values() if one.purpose == "trial" and _is_of(cell.base(plan.rules), one)
-    ]
+    planned = {run.key for run in (*plan.tuning(cell), *plan.first_trials(cell))}
+    trials = [one for one in records.values() if one.key in planned]
     tested = [records[key] for key in tests if key in records]
     if not trials and not tested:
         return ["Not yet run."]
@@ -108,10 +109,26 @@ def _cell(cell: Cell, figures: CellFigures | None, plan: Plan, records: Mapping[
     return parts
 
 
+def _on_own_data(cell: Cell, plan: Plan, results: Results) -> list[str]:
+    records = results.of(cell)
+    planned = {run.key for run in plan.first_trials(cell)}
+    trials = [one for one in records.values() if one.key in planned]
+    if not trials:
+        return []
+    parts = ["**Searched on its own data**, beside the above; no target is decided by it."]
+    if (figures := figures_of(cell, results, _tests(plan, cell))) is not None:
+        parts += [arms_table(figures, records, plan), differences_table(figures)]
+    parts.append(trials_table(cell, trials, plan))
+    if found := frontiers.frontiers_of(cell, records, plan):
+        parts.append(frontiers.table(found))
+    return parts
+
+
 def _earlier(cell: Cell, plan: Plan, results: Results) -> list[str]:
     records = results.of(cell)
     now = _tests(plan, cell)
-    told, parts = set(now), list[str]()
+    own = _tests(Plan(plan.rules.on_own_data(), results.of), cell) if cell in ON_OWN_DATA else set()
+    told, parts = now | own, list[str]()
     for number, title in _EARLIER.items():
         then = Plan(plan.rules.of_round(number), results.of)
         before = _tests(then, cell)

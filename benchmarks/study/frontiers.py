@@ -14,7 +14,6 @@ from matplotlib.figure import Figure as Canvas
 from benchmarks.study.cells import Cell
 from benchmarks.study.planning import Plan
 from benchmarks.study.records import Record
-from benchmarks.study.rules import SEARCHED_ARMS
 from worker.training.reporting.plotting import Figure, finish_figure, label_axes, style_of
 from worker.training.spec import Arm
 
@@ -38,7 +37,7 @@ class Frontiers:
 
 def frontiers_of(cell: Cell, records: Mapping[str, Record], plan: Plan) -> Frontiers | None:
     """Return what is finished of a searched cell; None before standard is, or while an arm has no trial."""
-    if not cell.is_searched:
+    if not cell.is_searched(plan.rules):
         return None
     standard = records.get(plan.first_trials(cell)[0].key)
     arms = {
@@ -47,7 +46,7 @@ def frontiers_of(cell: Cell, records: Mapping[str, Record], plan: Plan) -> Front
             for run in plan.grid(cell, arm)
             if (record := records.get(run.key)) is not None and record.error is None
         ]
-        for arm in SEARCHED_ARMS
+        for arm in plan.rules.searched_arms
     }
     return Frontiers(cell, standard, arms) if standard is not None and all(arms.values()) else None
 

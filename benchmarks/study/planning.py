@@ -11,7 +11,7 @@ from itertools import zip_longest
 from benchmarks.study.cells import Cell, Run
 from benchmarks.study.choosing import choose, most_accurate
 from benchmarks.study.records import Record
-from benchmarks.study.rules import ARMS, COMPARED_ARMS, SEARCHED_ARMS, Rules, Settings
+from benchmarks.study.rules import COMPARED_ARMS, Rules, Settings
 from worker.training.spec import Arm
 
 Finished = Callable[[Cell], Mapping[str, Record]]
@@ -63,9 +63,9 @@ class Plan:
 
     def first_trials(self, cell: Cell) -> list[Run]:
         """Standard, then the arms' grids, taken in turns so that early looks compare like with like."""
-        if not cell.is_searched:
+        if not cell.is_searched(self.rules):
             return []
-        grids = [self.grid(cell, arm) for arm in SEARCHED_ARMS]
+        grids = [self.grid(cell, arm) for arm in self.rules.searched_arms]
         return [
             self._trial(cell, "standard", {}),
             *(run for turn in zip_longest(*grids) for run in turn if run is not None),
@@ -73,10 +73,10 @@ class Plan:
 
     def second_trials(self, cell: Cell) -> list[Run]:
         """What is tried around each arm's best first trial."""
-        if not cell.is_searched:
+        if not cell.is_searched(self.rules):
             return []
         runs = []
-        for arm in SEARCHED_ARMS:
+        for arm in self.rules.searched_arms:
             best = self._best(cell, self.grid(cell, arm))
             if best is not None:
                 around = self.rules.second_trials(arm, best.changes)
@@ -85,7 +85,7 @@ class Plan:
 
     def tests(self, cell: Cell) -> list[Run] | None:
         """Every arm and seed with frozen settings; None while those are not known yet."""
-        frozen = {arm: self.frozen(cell, arm) for arm in ARMS}
+        frozen = {arm: self.frozen(cell, arm) for arm in self.rules.arms}
         if any(changes is None for changes in frozen.values()):
             return None
         base = cell.base(self.rules)
@@ -111,7 +111,7 @@ class Plan:
             tuned = chosen.changes
         if arm == "standard":
             return tuned
-        record = self.chosen(cell.source, arm)
+        record = self.chosen(cell.source(self.rules), arm)
         return None if record is None else {**record.changes, **tuned}
 
     def chosen(self, cell: Cell, arm: Arm) -> Record | None:

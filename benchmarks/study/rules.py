@@ -25,10 +25,11 @@ FILES: Final[Mapping[DataName, str]] = {
     "toys": "Toys_and_Games.txt",
     "video": "Video.txt",
 }
-SEARCHED: Final = ("beauty", "ml-100k")
-"""Data sets that settings are searched on."""
+SEARCHED: Final[tuple[DataName, ...]] = ("beauty", "ml-100k")
+"""Data sets that settings are searched on; the others take them over."""
+SEARCHED_BESIDES: Final[tuple[DataName, ...]] = ("toys", "video")
+"""Those that are searched themselves as well, for a comparison that decides no target."""
 ARMS: Final[tuple[Arm, ...]] = ("standard", "adversarial", "cascade", "cascade_replacement")
-SEARCHED_ARMS: Final = ARMS[1:]
 COMPARED_ARMS: Final = ARMS[:-1]
 """Those that the targets are about; the last one is our own, and is trained last."""
 
@@ -124,7 +125,9 @@ class Rules:
     perturb_share of the third, which stands alone. shares: the replace_share that `cascade_replacement` is
     tried at, in these rounds. around: for each arm, what is then changed at its best first trial, in these
     rounds. From the fourth on, convergence is how long `paper` cells are trained, and all three arms are
-    tried at converged_shares alone; in the fifth, where windows are long, at of_long_windows as well. tuning:
+    tried at converged_shares alone; in the fifth, where windows are long, at of_long_windows as well. arms:
+    those that are run. searched: the data sets that settings are searched on; own_shares: what
+    SEARCHED_BESIDES are tried at, where they are searched themselves. tuning:
     what `strong` is tuned over, in its standard arm. clean_shares: the part of standard's clean validation
     NDCG@10 that a setting must have to be chosen, before the fourth round and from it on.
     """
@@ -144,6 +147,9 @@ class Rules:
     shares: tuple[float, ...] = (0.05, 0.1, 0.2, 0.3)
     convergence: Settings = field(default_factory=lambda: _TO_CONVERGENCE)
     converged_shares: tuple[float, ...] = (0.1, 0.2, 0.3, 0.5)
+    arms: tuple[Arm, ...] = ARMS
+    searched: tuple[DataName, ...] = SEARCHED
+    own_shares: tuple[float, ...] = (0.05, 0.1, 0.2, 0.3)
     of_long_windows: Mapping[str, tuple[Settings, ...]] = field(
         default_factory=lambda: {
             "adversarial": tuple(_each("perturb_share", (0.05, 0.15, 0.4))),
@@ -192,6 +198,15 @@ class Rules:
             {**self.strength, "epsilon_history": epsilon, **_TOWARDS_ITEMS} for epsilon in self.item_epsilons
         ]
 
+    @property
+    def searched_arms(self) -> tuple[Arm, ...]:
+        """Those that have settings to be searched."""
+        return tuple(arm for arm in self.arms if arm != "standard")
+
+    def on_own_data(self) -> Rules:
+        """Return the rules by which SEARCHED_BESIDES are searched, in the arms that the targets are about."""
+        return replace(self, searched=SEARCHED_BESIDES, arms=COMPARED_ARMS, converged_shares=self.own_shares)
+
     def of_round(self, number: Round) -> Rules:
         """Return the rules as they were in an earlier round."""
         return replace(self, round=number)
@@ -216,6 +231,7 @@ def rehearsal() -> Rules:
         shares=RULES.shares[:1],
         convergence={},
         converged_shares=RULES.converged_shares[:1],
-        of_long_windows=dict.fromkeys(SEARCHED_ARMS, ()),
+        own_shares=RULES.own_shares[:1],
+        of_long_windows=dict.fromkeys(RULES.searched_arms, ()),
         seeds=(0, 1),
     )

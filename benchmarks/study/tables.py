@@ -6,7 +6,7 @@ from benchmarks.study.cells import Cell, Run
 from benchmarks.study.comparing import COMPARISONS, KEPT, ArmFigures, CellFigures, Difference
 from benchmarks.study.planning import Plan
 from benchmarks.study.records import ATTACKED, CLEAN, OVERLAP, Record
-from benchmarks.study.rules import ARMS, SEARCHED_ARMS
+from benchmarks.study.rules import ARMS
 
 _SETTINGS = {
     "perturb_towards": "towards",
@@ -98,8 +98,10 @@ def differences_table(figures: CellFigures) -> str:
 
 def trials_table(cell: Cell, trials: list[Record], plan: Plan) -> str:
     """Trials on validation, the ones that the plan's round froze settings from marked."""
-    chosen = {record.key for arm in SEARCHED_ARMS if (record := plan.chosen(cell, arm)) is not None}
-    edges = {run.key for arm in SEARCHED_ARMS for run in _ends(plan.grid(cell, arm))}
+    chosen = {
+        record.key for arm in plan.rules.searched_arms if (record := plan.chosen(cell, arm)) is not None
+    }
+    edges = {run.key for arm in plan.rules.searched_arms for run in _ends(plan.grid(cell, arm))}
     standard = next((r for r in trials if r.arm == "standard" and not r.changes and r.error is None), None)
     lines = [
         f"Trials, on **validation**, seed 0. Those that round {plan.rules.round} chose are in **bold**, with "

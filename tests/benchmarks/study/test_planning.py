@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.study.cells import CELLS, Cell, Run
+from benchmarks.study.__main__ import Study
+from benchmarks.study.cells import CELLS, ON_OWN_DATA, Cell, Run
 from benchmarks.study.choosing import choose
 from benchmarks.study.planning import Plan
 from benchmarks.study.records import Record, Results
-from benchmarks.study.rules import ARMS, LEFT_ALONE, RULES, SEARCHED_ARMS, Rules, rehearsal
+from benchmarks.study.rules import ARMS, COMPARED_ARMS, LEFT_ALONE, RULES, Rules, rehearsal
+from benchmarks.study.workspace import Workspace
 from worker.training.presets import PRESETS
 from worker.training.spec import TrainSpec
 
@@ -75,7 +77,7 @@ def test_generic_and_cascade_have_the_same_budget_and_every_arm_every_seed(
     runs = finish(plan, finished, BEAUTY)
     assert plan.is_complete(BEAUTY)
     trials = Counter(run.arm for run in runs if run.purpose == "trial")
-    assert trials == {"standard": 1, **dict.fromkeys(SEARCHED_ARMS, 4)}
+    assert trials == {"standard": 1, **dict.fromkeys(RULES.searched_arms, 4)}
     tests = Counter((run.arm, run.seed) for run in runs if run.purpose == "test")
     assert tests == dict.fromkeys([(arm, seed) for arm in ARMS for seed in (0, 1, 2)], 1)
     assert {run.seed for run in runs if run.purpose == "trial"} == {0}
@@ -99,7 +101,7 @@ def test_rounds_share_what_is_no_embedding_noise(plan: Plan, finished: Finished)
     runs = finish(Plan(RULES.of_round(1), finished.of), finished, BEAUTY)
     assert Counter(run.arm for run in runs if run.purpose == "trial") == {
         "standard": 1,
-        **dict.fromkeys(SEARCHED_ARMS, 6),
+        **dict.fromkeys(RULES.searched_arms, 6),
     }
     second = Plan(RULES.of_round(2), finished.of).pending(BEAUTY)
     assert {run.changes["perturb_towards"] for run in second} == {"items"}
@@ -124,7 +126,7 @@ def test_the_fifth_round_tries_more_where_windows_are_long_and_as_much_in_each_a
     plan: Plan, finished: Finished
 ) -> None:
     dense, before = Cell("ml-100k", "sasrec"), Plan(RULES.of_round(4), finished.of)
-    for arm in SEARCHED_ARMS:
+    for arm in RULES.searched_arms:
         now, then = ([run.key for run in one.grid(dense, arm)] for one in (plan, before))
         assert now[: len(then)] == then
         assert (len(now), len(set(now))) == (7, 7)
@@ -169,6 +171,45 @@ def test_other_amazon_sets_wait_for_beautys_settings_and_take_them(plan: Plan, f
         assert dict(changes) == plan.frozen(BEAUTY, arm)
 
 
+def test_searched_on_its_own_data_a_cell_has_other_tests_beside_its_own(
+    plan: Plan, finished: Finished
+) -> None:
+    finish(plan, finished, BEAUTY)
+    finish(plan, finished, TOYS)
+    frozen = {run.key for run in plan.tests(TOYS) or ()}
+    own = Plan(RULES.on_own_data(), finished.of)
+    assert TOYS in ON_OWN_DATA
+    trials = Counter(run.arm for run in own.pending(TOYS))
+    assert trials == {"standard": 1, "adversarial": 4, "cascade": 4}
+    finish(own, finished, TOYS)
+    tests = own.tests(TOYS)
+    assert tests is not None
+    assert {run.arm for run in tests} == set(COMPARED_ARMS)
+    assert {run.changes["perturb_share"] for run in tests if run.changes} == {
+        0.05
+    }  # of Finished the most accurate
+    # Standard is tested once, and the frozen settings stay what they are.
+    assert {run.key for run in tests if run.arm == "standard"} <= frozen
+    assert {run.key for run in plan.tests(TOYS) or ()} == frozen
+    assert {run.training for run in own.grid(TOYS, "cascade")} & {
+        run.training for run in plan.tests(TOYS) or () if run.seed == 0
+    }
+
+
+def test_the_search_on_its_own_data_comes_once_the_targets_are_decided(
+    tmp_path: Path, plan: Plan, finished: Finished
+) -> None:
+    study = Study([TOYS], RULES, Results(tmp_path), Workspace(tmp_path), tmp_path)
+    study.plan, study.on_own_data = plan, Plan(RULES.on_own_data(), finished.of)
+    finish(plan, finished, BEAUTY)
+    while not plan.is_decided(TOYS):
+        assert {run.purpose for run in study._pending(TOYS)} <= {"baseline", "test"}
+        finished.do(study._pending(TOYS)[0])
+    own, *rest = study._pending(TOYS)
+    assert own.purpose == "trial"
+    assert [run.arm for run in rest if run.purpose == "test"] == ["cascade_replacement"] * 3
+
+
 def test_strong_is_tuned_on_its_own_and_takes_the_papers_adversary(plan: Plan, finished: Finished) -> None:
     finish(plan, finished, BEAUTY)
     runs = finish(plan, finished, STRONG)
@@ -193,7 +234,7 @@ def test_a_test_run_reuses_the_training_of_the_chosen_trial(plan: Plan, finished
 def test_every_run_of_every_cell_has_a_valid_specification(cell: Cell, rules: Rules, record: Make) -> None:
     finished = Finished(record)
     plan = Plan(rules, finished.of)
-    finish(plan, finished, cell.source)
+    finish(plan, finished, cell.source(rules))
     finish(plan, finished, cell)
     assert plan.is_complete(cell)
     for run in finished.done:

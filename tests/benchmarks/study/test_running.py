@@ -118,6 +118,21 @@ def test_what_an_earlier_round_tested_stands_on_its_own_page(
     assert "toys" not in render_earlier(results, [BEAUTY, Cell("toys", "sasrec")], RULES)
 
 
+def test_a_search_on_its_own_data_is_told_beside_what_decides(
+    tmp_path: Path, record: Callable[..., Record]
+) -> None:
+    results, toys = Results(tmp_path / "results"), Cell("toys", "sasrec")
+    plan = Plan(RULES.on_own_data(), results.of)
+    before = render(results, [toys], RULES)
+    assert "own data" not in before
+    for run in plan.first_trials(toys):
+        results.add(toys, record(run.key, purpose="trial", arm=run.arm, changes=run.changes))
+    decided, own = render(results, [toys], RULES).split("**Searched on its own data**")
+    assert "Not yet run." in decided
+    assert own.count("| `cascade` |") == 4 + 1  # trials, and the frontier
+    assert "| `cascade` |" not in render_earlier(results, [toys], RULES)
+
+
 def test_a_page_without_markers_is_refused_and_nothing_is_written(tmp_path: Path, rules: Rules) -> None:
     study, rounds = tmp_path / "study.md", tmp_path / "study-rounds.md"
     study.write_text(f"{BEGIN}\nyesterday's\n{END}", "utf-8")
