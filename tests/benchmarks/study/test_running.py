@@ -126,7 +126,8 @@ def test_a_search_on_its_own_data_is_told_beside_what_decides(
     before = render(results, [toys], RULES)
     assert "own data" not in before
     for run in plan.first_trials(toys):
-        results.add(toys, record(run.key, purpose="trial", arm=run.arm, changes=run.changes))
+        made = {"purpose": "trial", "arm": run.arm, "changes": run.changes}
+        results.add(toys, record(run.key, spec=run.spec().model_dump(mode="json"), **made))
     decided, own = render(results, [toys], RULES).split("**Searched on its own data**")
     assert "Not yet run." in decided
     assert own.count("| `cascade` |") == 4 + 1  # trials, and the frontier
