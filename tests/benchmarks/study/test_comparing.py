@@ -116,6 +116,8 @@ def test_targets_are_decided_when_all_their_cells_are_there(
     assert "6 of 6 cells" in accuracy
     assert "**Met.**" in generic
     assert "**Missed.**" in kept
-    for undecided in targets_in_words(found[:3]):
+    accuracy, generic, kept = targets_in_words(found[:3])
+    for undecided in (accuracy, generic):
         assert "**Not decided yet.**" in undecided
+    assert "**Missed.**" in kept  # which no other cell can make good
     assert "2 of 2 finished cells (of 6)" in targets_in_words(found[:3])[0]
