@@ -70,8 +70,9 @@ def _against_generic(paper: Sequence[CellFigures]) -> str:
         )
 
     won = _where(paper, wins)
+    verdict = _verdict(len(paper) - len(won) > 3, len(paper), 8)
     return (
-        f"2. **{_verdict(len(paper) - len(won) > 3, len(paper), 8)}** `cascade` above `adversarial` under attack, in "
+        f"2. **{verdict}** `cascade` above `adversarial` under attack, in "
         "NDCG@10 and in overlap, at 98 % of its clean NDCG@10 or more: "
         f"{_listed(won, len(paper), 8)}; at least 5 are wanted."
     )
