@@ -98,14 +98,10 @@ def _cell(cell: Cell, figures: CellFigures | None, plan: Plan, records: Mapping[
     if not trials and not tested:
         return ["Not yet run."]
     parts = [] if plan.is_complete(cell) else [f"Under way: {len(trials) + len(tested)} runs are finished."]
-    if figures is not None:
-        parts += [arms_table(figures, records, plan), differences_table(figures)]
-    if rest := [one for one in tested if one.key not in _told(figures)]:
-        parts.append(besides_table(rest))
-    if trials:
-        parts.append(trials_table(cell, trials, plan))
-    if found := frontiers.frontiers_of(cell, records, plan):
-        parts += [frontiers.table(found), f"![Frontiers of {cell.name}]({_figure_of(cell)})"]
+    rest = [one for one in tested if one.key not in _told(figures)]
+    parts += _tables(cell, figures, rest, trials, plan)
+    if frontiers.frontiers_of(cell, records, plan):
+        parts.append(f"![Frontiers of {cell.name}]({_figure_of(cell)})")
     return parts
 
 
@@ -115,10 +111,30 @@ def _on_own_data(cell: Cell, plan: Plan, results: Results) -> list[str]:
     trials = [one for one in records.values() if one.key in planned]
     if not trials:
         return []
-    parts = ["**Searched on its own data**, beside the above; no target is decided by it."]
-    if (figures := figures_of(cell, results, _tests(plan, cell))) is not None:
+    tests = _tests(plan, cell)
+    figures = figures_of(cell, results, tests)
+    # Standard's stand above.
+    others = [records[key] for key in tests if key in records and records[key].arm != "standard"]
+    rest = [one for one in others if one.key not in _told(figures)]
+    title = "**Searched on its own data**, beside the above; no target is decided by it."
+    return [title, *_tables(cell, figures, rest, trials, plan)]
+
+
+def _tables(
+    cell: Cell,
+    figures: CellFigures | None,
+    rest: list[Record],
+    trials: list[Record],
+    plan: Plan,
+) -> list[str]:
+    """What a plan's search and tests led to. rest: its tests that `figures` does not have."""
+    records, parts = plan.finished(cell), list[str]()
+    if figures is not None:
         parts += [arms_table(figures, records, plan), differences_table(figures)]
-    parts.append(trials_table(cell, trials, plan))
+    if rest:
+        parts.append(besides_table(rest))
+    if trials:
+        parts.append(trials_table(cell, trials, plan))
     if found := frontiers.frontiers_of(cell, records, plan):
         parts.append(frontiers.table(found))
     return parts

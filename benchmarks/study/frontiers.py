@@ -14,6 +14,7 @@ from matplotlib.figure import Figure as Canvas
 from benchmarks.study.cells import Cell
 from benchmarks.study.planning import Plan
 from benchmarks.study.records import Record
+from benchmarks.study.rules import share_of
 from worker.training.reporting.plotting import Figure, finish_figure, label_axes, style_of
 from worker.training.spec import Arm
 
@@ -118,7 +119,7 @@ def figure(found: Frontiers) -> Figure:
 
 
 def _share_of(record: Record) -> float:
-    return float(record.changes.get("perturb_share", record.changes.get("replace_share", 0.0)))
+    return share_of(record.changes) or 0.0
 
 
 def _strength(record: Record) -> str:

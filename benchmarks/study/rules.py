@@ -112,6 +112,12 @@ _SOME: Final[Settings] = {**_TOWARDS_ITEMS, "epsilon_history": 1.0}
 _STRENGTH: Final[Settings] = {"epsilon_match": 0.03, "gamma": 1.0, "kappa": 0.0, "replace_by": "uniform"}
 
 
+def share_of(changes: Settings) -> float | None:
+    """The share of a history's items that a run moves or replaces; None where it has none."""
+    share: float | None = changes.get("perturb_share", changes.get("replace_share"))
+    return share
+
+
 def _each(name: str, values: Sequence[float]) -> list[Settings]:
     return [{name: value} for value in values]
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from benchmarks.study.cells import Cell, Run
 from benchmarks.study.comparing import COMPARISONS, KEPT, ArmFigures, CellFigures, Difference
 from benchmarks.study.planning import Plan
 from benchmarks.study.records import ATTACKED, CLEAN, OVERLAP, Record
-from benchmarks.study.rules import ARMS
+from benchmarks.study.rules import ARMS, share_of
 
 _SETTINGS = {
     "perturb_towards": "towards",
@@ -24,7 +26,7 @@ _SETTINGS = {
 _UNUSED = {"adversarial": ("gamma", "kappa", "weight_clip", "replace_by"), "cascade": ("replace_by",)}
 
 
-def arms_table(figures: CellFigures, records: dict[str, Record], plan: Plan) -> str:
+def arms_table(figures: CellFigures, records: Mapping[str, Record], plan: Plan) -> str:
     """Test figures of each arm and baseline."""
     lines = [
         f"Test, seeds {', '.join(map(str, figures.seeds))}, {figures.users:,} users: means over seeds, in "
@@ -138,18 +140,15 @@ def _difference(found: Difference, digits: int, nothing: float = 0.0) -> str:
 
 def _ends(grid: list[Run]) -> list[Run]:
     """Those of a clip's smallest and largest share; of the first rounds' grids the first and the last."""
-    if any(_share(run) is None for run in grid):
+    if any(share_of(run.changes) is None for run in grid):
         return [grid[0], grid[-1]]
     clips = [run.changes.get("weight_clip") for run in grid]
+    shares = [share_of(run.changes) for run in grid]
     of_clip = {
-        clip: [_share(run) for run, own in zip(grid, clips, strict=True) if own == clip] for clip in clips
+        clip: [share for share, own in zip(shares, clips, strict=True) if own == clip] for clip in clips
     }
-    ends = {clip: {min(shares), max(shares)} for clip, shares in of_clip.items()}
-    return [run for run, clip in zip(grid, clips, strict=True) if _share(run) in ends[clip]]
-
-
-def _share(run: Run) -> float | None:
-    return run.changes.get("perturb_share", run.changes.get("replace_share"))
+    ends = {clip: {min(its), max(its)} for clip, its in of_clip.items()}
+    return [run for run, clip in zip(grid, clips, strict=True) if share_of(run.changes) in ends[clip]]
 
 
 def _setting(arm: str, record: Record) -> str:

@@ -13,11 +13,7 @@ from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
 from worker.training.reporting import tables
-from worker.training.reporting.arms_in_words import (
-    arms_in_words,
-    weight_by_effect,
-    weights_in_words,
-)
+from worker.training.reporting.arms_in_words import arms_in_words, weight_by_effect, weights_in_words
 from worker.training.reporting.comparisons import nothing_to_compare, price_in_words
 from worker.training.reporting.data_table import data_table
 from worker.training.reporting.plotting import Figure
