@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from worker.training.shares import is_searched, n_trainings
 from worker.training.spec import TrainSpec
 
 _START_SECONDS = 5.0
@@ -95,14 +96,18 @@ def seconds_of(spec: TrainSpec, rates: Rates, epochs: Mapping[str, int]) -> floa
     training = sum(count * rates.epoch[arm] for arm, count in (*epochs.items(), *again.items()))
     validated = (sum(epochs.values()) + sum(again.values())) / spec.validate_every
     rankings = validated + _models(spec) * (2 + _cells(spec) * spec.attack_repeats)
+    rankings += _trials(spec) * spec.attack_repeats
     return rates.start + training + rankings * rates.ranking
 
 
 def most_epochs(spec: TrainSpec) -> dict[str, int]:
     """How many epochs each arm and the shared warm-up have, over all seeds, if none ends early."""
-    seeds = len(spec.seeds)
-    own = {str(arm): seeds * (spec.epochs - spec.warmup_epochs) for arm in spec.arms}
-    return {"warmup": seeds * spec.warmup_epochs, **own}
+    own = spec.epochs - spec.warmup_epochs
+    trainings = {str(arm): sum(n_trainings(spec, arm, seed) for seed in spec.seeds) for arm in spec.arms}
+    return {
+        "warmup": len(spec.seeds) * spec.warmup_epochs,
+        **{arm: count * own for arm, count in trainings.items()},
+    }
 
 
 def peak_memory_bytes(spec: TrainSpec, size: Size) -> int:
@@ -139,6 +144,12 @@ def _epochs_trained_again(spec: TrainSpec) -> dict[str, int]:
 
 def _cells(spec: TrainSpec) -> int:
     return len(spec.attack_positions) * len(spec.attack_counts) * len(spec.attack_replacements)
+
+
+def _trials(spec: TrainSpec) -> int:
+    """Models that are attacked on validation, to choose a share."""
+    searched = sum(is_searched(spec, arm) for arm in spec.arms)
+    return len(spec.search_shares) * searched + bool(searched)
 
 
 def _models(spec: TrainSpec) -> int:

@@ -34,6 +34,7 @@ from app.jobs.cost import (
 )
 from app.jobs.life import Status
 from app.jobs.probes import Unprobed, known
+from worker.training.shares import arm_of
 from worker.training.spec import TrainSpec
 
 _LOOKED_AT = 20
@@ -144,7 +145,8 @@ def _samples(session: Session, project_id: str, model: str) -> Sequence[_Sample]
     trained: defaultdict[str, dict[str, int]] = defaultdict(dict)
     metrics = select(JobMetric.job_id, JobMetric.arm, func.count()).where(JobMetric.job_id.in_(ids))
     for job_id, arm, count in session.execute(metrics.group_by(JobMetric.job_id, JobMetric.arm)):
-        trained[job_id][arm] = count
+        # The trainings at each of several shares are trainings of their arm.
+        trained[job_id][arm_of(arm)] = trained[job_id].get(arm_of(arm), 0) + count
     samples = []
     for job in found:
         try:

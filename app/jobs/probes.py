@@ -35,7 +35,7 @@ _LOOK_SECONDS = 0.25
 _NOT_A_STEPS = frozenset(
     ("epochs", "warmup_epochs", "min_epochs", "patience", "validate_every", "seeds", "checkpoint_minutes")
 )
-"""Settings of how long and how often; those of attacks and stability are neither a step's."""
+"""Settings of how long and how often; those of attacks, stability and the search are neither a step's."""
 _waiting = threading.BoundedSemaphore(8)
 """Requests of this process that wait; more would take the threads that others need."""
 
@@ -63,7 +63,7 @@ def key_of(spec: TrainSpec, dataset: Dataset) -> str:
     shaping = {
         name: value
         for name, value in spec.model_dump(mode="json").items()
-        if name not in _NOT_A_STEPS and not name.startswith(("attack_", "stability_"))
+        if name not in _NOT_A_STEPS and not name.startswith(("attack_", "stability_", "search_"))
     }
     return hashlib.sha256(json.dumps([dataset.sha256, shaping], sort_keys=True).encode()).hexdigest()
 

@@ -169,6 +169,39 @@ class StabilityReport(TypedDict):
     arms: dict[str, ArmStability]
 
 
+_Searched = TypedDict("_Searched", {"ndcg@10": float, "attacked_ndcg@10": float | None})
+
+
+class ShareTrial(_Searched):
+    """An arm trained at one share: validation figures, `of_standard` as a share of standard's NDCG@10."""
+
+    share: float
+    of_standard: float | None
+    best_epoch: int
+    epochs: int
+    stop_reason: str
+    seconds: float
+
+
+class ArmSearch(TypedDict):
+    """Which share was chosen for an arm, of those that were tried."""
+
+    setting: Literal["perturb_share", "replace_share"]
+    share: float
+    accurate_enough: bool
+    trials: list[ShareTrial]
+
+
+class SearchReport(TypedDict):
+    """How arms' shares were chosen on validation."""
+
+    seed: int
+    floor: float
+    standard: _Searched
+    complete: bool
+    arms: dict[str, ArmSearch]
+
+
 class _Report(TypedDict):
     schema_version: Literal[1]
     protocol: ReportProtocol
@@ -183,13 +216,14 @@ class _Report(TypedDict):
 
 
 class JobReport(_Report):
-    """What a job found; `arms`, `baselines` and `stability["arms"]` are by name."""
+    """What a job found; `arms`, `baselines`, and those of `stability` and `search` are by name."""
 
     arms: dict[str, ArmReport]
     costs: list[ArmCost]
     cascade: CascadeReport
     warm_start: NotRequired[WarmStart | None]
     stability: StabilityReport | None
+    search: NotRequired[SearchReport | None]
 
 
 class TrainedOn(TypedDict):

@@ -48,6 +48,8 @@ class TrainingSettings(EvaluationSettings, total=False):
     replace_share: float
     replace_by: Literal["uniform", "popularity", "gradient"]
     replace_candidates: int
+    search_shares: Sequence[float]
+    search_floor: float
     loss: Literal["bce", "sampled_softmax", "gbce", "softmax"]
     negatives: int
     negative_sampling: Literal["uniform", "popularity"]

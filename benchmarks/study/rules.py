@@ -67,6 +67,8 @@ LEFT_ALONE: Final[Settings] = {
     "replace_share": 0.15,
     "replace_by": "uniform",
     "replace_candidates": 64,
+    "search_shares": [],
+    "search_floor": 1.03,
     "attack_seed": 0,
     "stability_changes": 0,
     "stability_epochs": 20,

@@ -30,8 +30,10 @@ from worker.training.reporting.manifest import MANIFEST_FILE, check_data
 from worker.training.reporting.package import model_files
 from worker.training.reporting.report import build_report, protocol_hash, protocol_of
 from worker.training.reporting.results import dataset_facts, measure
+from worker.training.reporting.search import search_warnings
 from worker.training.reporting.unperturbed import unperturbed_warnings
 from worker.training.runtime import Runtime
+from worker.training.shares import at_share
 from worker.training.spec import TrainSpec
 from worker.training.stability.apart import Part
 from worker.training.stability.run import Stability
@@ -116,9 +118,10 @@ def run_experiment(
     if expected is not None:
         check_data(expected, facts, warm_start.identity if warm_start is not None else None)
     heard.note_saturation(trainer.saturated_users)
-    outcomes, results, not_run = train_arms(
+    arms = train_arms(
         trainer, spec, split, heard=heard, checkpoints=checkpoints, content=facts["content_sha256"]
     )
+    results = arms.results
     heard.phase("attacking", arm="baselines")
     baselines = {
         name: measure(scorer, split, spec, tick=heard.between, attack_tick=heard.attacking)
@@ -136,6 +139,7 @@ def run_experiment(
             content=facts["content_sha256"],
             device=device,
             warm_start=warm_start,
+            shares=arms.shares,
         ).run()
         heard.reached(1.0 / heard.share)
     heard.phase("packaging")
@@ -144,7 +148,7 @@ def run_experiment(
         own = protocol_hash(protocol_of(spec), facts["content_sha256"])
         same = warm_start.protocol_hash == own
         started = warm_start_warnings(spec.arms, warm_start.facts, same_training=same)
-    cut_short = cut_short_warnings(results, not_run, spec.epochs, baselines)
+    cut_short = cut_short_warnings(results, arms.not_run, spec.epochs, baselines)
     report = build_report(
         spec,
         facts,
@@ -154,10 +158,12 @@ def run_experiment(
         environment=runtime.environment(device),
         warm_start=warm_start.facts if warm_start is not None else None,
         stability=stability,
+        search=arms.search,
         warnings=[
             *cut_short,
             *epochs_limit_warnings(results, spec),
             *unperturbed_warnings(results, spec),
+            *search_warnings(arms.search),
             *started,
         ],
     )
@@ -174,10 +180,15 @@ def run_experiment(
                 "attacks": result.measured.attacks,
             },
             files=model_files(
-                spec, outcome.weights, sequences.item_ids, arm=result.arm, seed=result.seed, report=report
+                at_share(spec, outcome.arm, arms.shares.get(outcome.arm)),
+                outcome.weights,
+                sequences.item_ids,
+                arm=result.arm,
+                seed=result.seed,
+                report=report,
             ),
         )
-        for outcome, result in zip(outcomes, results, strict=True)
+        for outcome, result in zip(arms.outcomes, results, strict=True)
     ]
     # Half a second of imports, which a run should not wait for before its first step.
     from worker.training.reporting.documents import write_documents  # noqa: PLC0415
@@ -193,5 +204,6 @@ def run_experiment(
     for model in models:
         model.files[MANIFEST_FILE] = written.files[MANIFEST_FILE]
     unfinished = stability is not None and not stability["complete"]
-    stop_reason = "max_runtime" if cut_short or unfinished else None
+    unsearched = arms.search is not None and not arms.search["complete"]
+    stop_reason = "max_runtime" if cut_short or unfinished or unsearched else None
     return ExperimentResult(report, written.manifest, written.files, models, stop_reason)

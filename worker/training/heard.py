@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +17,7 @@ from worker.training.progress import (
     StepProgress,
     Stopped,
 )
+from worker.training.shares import all_epochs, epochs_of
 from worker.training.spec import TrainSpec
 from worker.training.stability.run import share_of_job
 
@@ -26,6 +28,9 @@ class Heard:
     def __init__(self, progress: Progress, spec: TrainSpec) -> None:
         self._progress = progress
         self._last = StepProgress("", spec.seed, 0, spec.epochs, 0, 0, 0.0, 0.0)
+        self._spec = spec
+        self._trained: Counter[int] = Counter()
+        """By seed, how many trainings are over."""
         self.share = share_of_job(spec)
         """What of the job is training the arms; the rest trains them again."""
         self.finishing = False
@@ -74,8 +79,14 @@ class Heard:
                 start.facts,
             )
 
+    def trained_one(self, seed: int) -> None:
+        """One more training of that seed is over, or was read back: the job is at least so far."""
+        self._trained[seed] += 1
+        done = sum(epochs_of(self._spec, trainings) for trainings in self._trained.values())
+        self.reached(done / all_epochs(self._spec))
+
     def reached(self, share: float) -> None:
-        """This share of the arms has figures: the job is at least so far, even if all was read back."""
+        """This share of the arms' epochs is over."""
         self._last = replace(self._last, fraction=max(self._last.fraction, min(1.0, share * self.share)))
 
     def beat(self, share: float) -> None:

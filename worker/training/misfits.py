@@ -46,14 +46,44 @@ def misfits(spec: TrainSpec) -> Iterator[tuple[str, str]]:
             "perturb_share",
             f"perturb_share needs perturb_towards items, not {spec.perturb_towards}",
         )
+    if spec.search_shares:
+        yield from _search_misfits(spec)
     if spec.negative_sampling == "popularity" and spec.loss != "sampled_softmax":
         yield (
             "negative_sampling",
             f"negative_sampling popularity needs loss sampled_softmax, not {spec.loss}",
         )
-    for field in ("arms", "seeds", "attack_positions", "attack_counts", "attack_replacements"):
+    lists = ("arms", "seeds", "attack_positions", "attack_counts", "attack_replacements", "search_shares")
+    for field in lists:
         values = getattr(spec, field)
         if len(set(values)) != len(values):
             yield field, f"{field} names a value twice: {list(values)}"
     if spec.seed != spec.seeds[0]:
         yield "seed", f"seed ({spec.seed}) must be the first of seeds {list(spec.seeds)}; give either one"
+
+
+def _search_misfits(spec: TrainSpec) -> Iterator[tuple[str, str]]:
+    """What a search for the share needs: accuracy to hold arms to, and a history level that has a share."""
+    if spec.arms[0] != "standard" or len(spec.arms) == 1:
+        yield (
+            "search_shares",
+            "search_shares holds other arms to standard's accuracy: arms must begin with standard and name "
+            f"another, not {list(spec.arms)}",
+        )
+    moving = [arm for arm in spec.arms if arm in ("adversarial", "cascade")]
+    if moving and spec.perturb_towards != "items":
+        yield (
+            "search_shares",
+            f"search_shares needs perturb_towards items, not {spec.perturb_towards}: along the gradient arm "
+            f"{moving[0]} moves all items, and no share of them",
+        )
+    switched_off = [
+        name
+        for name in ("lambda_history", "epsilon_history")
+        if getattr(spec, name) == 0 and (moving or name == "lambda_history")
+    ]
+    if switched_off and len(spec.arms) > 1:
+        yield (
+            "search_shares",
+            f"search_shares has nothing to search: {switched_off[0]} 0 switches the history level off",
+        )

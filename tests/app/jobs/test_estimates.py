@@ -27,11 +27,19 @@ def estimated(client: httpx.Client, bench: Any, **given: Any) -> dict[str, Any]:
     return estimate
 
 
-def finish(database: Database, bench: Any, seconds: float, *, trained: int = 8, **given: Any) -> str:
+def finish(
+    database: Database,
+    bench: Any,
+    seconds: float,
+    *,
+    trained: int = 8,
+    cascade: str = "cascade",
+    **given: Any,
+) -> str:
     """A job whose arms trained so many epochs after the warm-up, and that took so many seconds."""
     claimed = bench.take(bench.submit(**{**SPEC, **given}))
     with database.unit_of_work() as session:
-        for arm, last in (("warmup", 2), ("standard", trained), ("cascade", trained)):
+        for arm, last in (("warmup", 2), ("standard", trained), (cascade, trained)):
             session.add_all(
                 JobMetric(job_id=claimed.job_id, seed=0, arm=arm, epoch=n, attempt=1, loss=0.5, seconds=0.1)
                 for n in range(last)
@@ -51,6 +59,21 @@ def test_without_finished_jobs_a_formula_is_widely_believed(client: httpx.Client
     assert large["seconds"]["expected"] > 3 * seconds["expected"]
     assert large["peak_memory_bytes"] > small["peak_memory_bytes"] > 100 * 2**20
     assert large["stored_bytes"] > small["stored_bytes"] > 0
+
+
+def test_shares_that_are_tried_are_counted_once_each_with_the_first_seed(
+    client: httpx.Client, bench: Any, database: Database
+) -> None:
+    plain = estimated(client, bench, seeds=[0, 1])
+    searching: dict[str, Any] = {"seeds": [0, 1], "search_shares": [0.1, 0.2, 0.3]}
+    searched = estimated(client, bench, **searching)
+    assert (searched["models"], plain["models"]) == (4, 4)
+    assert searched["epochs"] - plain["epochs"] == 2 * 8  # two trainings more, without a warm-up
+    longer = [estimated(client, bench, epochs=5000, **one)["seconds"] for one in ({}, searching)]
+    assert longer[1]["expected"] > 1.5 * longer[0]["expected"]
+    # What such a job took teaches others, its trainings at every share counted as the arm's.
+    finish(database, bench, 40.0, cascade="cascade_at_0.2", **searching)
+    assert estimated(client, bench, **searching)["seconds"]["expected"] == pytest.approx(40, rel=0.5)
 
 
 def test_finished_jobs_teach_and_are_scored(client: httpx.Client, bench: Any, database: Database) -> None:

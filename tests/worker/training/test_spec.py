@@ -59,6 +59,8 @@ def test_seed_is_the_first_of_seeds() -> None:
         ({"dropout": 1.0}, "less than 1"),
         ({"loss": "gbce", "negative_sampling": "popularity"}, "needs loss sampled_softmax, not gbce"),
         ({"perturb_towards": "gradient", "perturb_share": 0.4}, "needs perturb_towards items, not gradient"),
+        ({"search_shares": [0.1, 0.0]}, "greater than 0"),
+        ({"search_shares": [0.1], "arms": ["cascade"]}, "arms must begin with standard"),
     ],
 )
 def test_faults_are_refused(given: dict[str, object], complaint: str) -> None:
@@ -80,6 +82,12 @@ def test_faults_are_refused(given: dict[str, object], complaint: str) -> None:
         ({"negative_sampling": "popularity"}, "negative_sampling"),
         ({"perturb_towards": "gradient", "perturb_share": 0.4}, "perturb_share"),
         ({"attack_counts": [1, 1]}, "attack_counts"),
+        ({"search_shares": [0.1, 0.1]}, "search_shares"),
+        ({"search_shares": [0.1], "arms": ["standard"]}, "search_shares"),
+        ({"search_shares": [0.1], "arms": ["cascade", "standard"]}, "search_shares"),
+        ({"search_shares": [0.1], "perturb_towards": "gradient"}, "search_shares"),
+        ({"search_shares": [0.1], "lambda_history": 0}, "search_shares"),
+        ({"search_shares": [0.1], "epsilon_history": 0}, "search_shares"),
         ({"seed": 1, "seeds": [4, 5]}, "seed"),
     ],
 )
@@ -87,6 +95,12 @@ def test_settings_that_do_not_go_together_point_at_one(given: dict[str, object],
     with pytest.raises(ValidationError) as caught:
         TrainSpec.model_validate(given)
     assert [fault["loc"] for fault in caught.value.errors()] == [(field,)]
+
+
+def test_replacement_alone_is_searched_whatever_embeddings_do() -> None:
+    replacing = {"arms": ["standard", "cascade_replacement"], "search_shares": [0.1]}
+    spec = TrainSpec.model_validate({**replacing, "perturb_towards": "gradient", "epsilon_history": 0})
+    assert spec.search_shares == (0.1,)
 
 
 def test_every_field_has_a_sentence_a_default_and_the_schema_says_so() -> None:

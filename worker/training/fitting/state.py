@@ -174,6 +174,7 @@ AFTER_WARMUP: Final = AFTER_THE_ARMS | frozenset(
         *("arms", "epsilon_match", "epsilon_history", "lambda_match", "lambda_history"),
         *("perturb_every", "epsilon_ramp_epochs", "perturb_towards", "perturb_share"),
         *("kappa", "gamma", "weight_clip", "replace_share", "replace_by", "replace_candidates"),
+        *("search_shares", "search_floor"),
         *("patience", "min_epochs", "validate_every", "checkpoint_minutes"),
         *("exclude_seen", "attack_positions", "attack_counts", "attack_replacements"),
         *("attack_repeats", "attack_seed"),

@@ -33,6 +33,7 @@ from worker.training.progress import (
     DataError,
     Progress,
 )
+from worker.training.shares import all_epochs, at_share, n_trainings, name_at
 from worker.training.spec import Arm, TrainSpec
 
 CASCADE_GUIDED: Final = ("cascade", "cascade_replacement")
@@ -120,22 +121,25 @@ class Trainer:
         self._stored = StoredArms(checkpoints, progress, identity=identity, warmup_identity=warmup_identity)
         self._plain = self._batches()
 
-    def train(self, arm: Arm, seed: int) -> Outcome:
+    def train(self, arm: Arm, seed: int, share: float | None = None) -> Outcome:
         """Train one arm to its end, before it the warm-up if no other arm of the seed has done that yet.
+
+        With `share` it perturbs that share of a history, whatever the spec says, under a name of its own.
 
         Raises Stopped when the world asks for it, OutOfTimeError when it asks to finish and nothing can be
         chosen yet, DivergedError, and CheckpointUnreadableError when stored checkpoints are of another spec,
         data set, torch or thread count, or none of them can be read.
         """
-        finished = self._stored.read("best", seed, arm)
+        name = name_at(arm, share)
+        finished = self._stored.read("best", seed, name)
         if finished is not None:
             weights = without_prefix("model", finished.tensors)
             return Outcome(arm=arm, seed=seed, weights=weights, stored=finished, **finished.state["outcome"])
-        run = self._run(arm, seed)
-        if not self._take_up(run, "progress", arm) and self._spec.warmup_epochs > 0:
+        run = self._run(arm, seed, share)
+        if not self._take_up(run, "progress", name) and self._spec.warmup_epochs > 0:
             self._warm_up(seed)
             self._take_up(run, "warmup", WARMUP)
-        self._progress.phase("training", arm=arm, seed=seed)
+        self._progress.phase("training", arm=name, seed=seed)
         stop_reason = run.train_to(self._spec.epochs, choose=True)
         best = run.state.best
         outcome: dict[str, Any] = {
@@ -148,12 +152,12 @@ class Trainer:
         }
         tensors, kept = prefixed("model", best.weights), {"identity": run.identity, "outcome": outcome}
         stored = Stored(run.save("best", pack(tensors, kept)), tensors, kept)
-        self._checkpoints.discard("progress", seed, arm)
+        self._checkpoints.discard("progress", seed, name)
         return Outcome(arm=arm, seed=seed, weights=best.weights, stored=stored, **outcome)
 
-    def has_begun(self, arm: Arm, seed: int) -> bool:
+    def has_begun(self, arm: Arm, seed: int, share: float | None = None) -> bool:
         """Whether something of the arm itself, beyond the shared warm-up, is stored."""
-        return self._stored.has_begun(arm, seed)
+        return self._stored.has_begun(name_at(arm, share), seed)
 
     def _warm_up(self, seed: int) -> None:
         """Train the part that all arms of the seed share, unless it is stored already."""
@@ -166,9 +170,10 @@ class Trainer:
         run.save("warmup", run.state.pack(run.identity))
         self._checkpoints.discard("progress", seed, WARMUP)
 
-    def _run(self, arm: Arm | Literal["warmup"], seed: int) -> ArmRun:
+    def _run(self, arm: Arm | Literal["warmup"], seed: int, share: float | None = None) -> ArmRun:
         """Return the arm before its first step."""
-        adversary = OFF if arm == WARMUP else adversary_of(self._spec, arm)
+        adversary = OFF if arm == WARMUP else adversary_of(at_share(self._spec, arm, share), arm)
+        name = name_at(arm, share)
         state = TrainerState.fresh(
             self._spec, self._n_items, seed, self.device, counted=self._like is not None
         )
@@ -176,7 +181,7 @@ class Trainer:
             self._warm_start.apply(state.model)
         return ArmRun(
             spec=self._spec,
-            arm=arm,
+            arm=name,
             seed=seed,
             state=state,
             adversary=adversary,
@@ -187,9 +192,9 @@ class Trainer:
             validate=self._validate,
             progress=self._progress,
             checkpoints=self._checkpoints,
-            identity=self._stored.identity_of(arm, seed),
-            first_step=self._first_step(arm, seed),
-            total_steps=self._steps_of_seed() * len(self._spec.seeds),
+            identity=self._stored.identity_of(name, seed),
+            first_step=self._first_step(arm, seed, share),
+            total_steps=all_epochs(self._spec) * self._plain.n_batches,
             device=self.device,
         )
 
@@ -217,16 +222,14 @@ class Trainer:
             )
         return True
 
-    def _steps_of_seed(self) -> int:
-        spec = self._spec
-        own_epochs = len(spec.arms) * (spec.epochs - spec.warmup_epochs)
-        return (spec.warmup_epochs + own_epochs) * self._plain.n_batches
-
-    def _first_step(self, arm: Arm | Literal["warmup"], seed: int) -> int:
+    def _first_step(self, arm: Arm | Literal["warmup"], seed: int, share: float | None) -> int:
         """Steps of the job before this arm's, less those of the warm-up that its own count contains."""
         spec = self._spec
-        before = spec.seeds.index(seed) * self._steps_of_seed()
+        before = spec.seeds[: spec.seeds.index(seed)]
+        epochs = all_epochs(spec.model_copy(update={"seeds": before}))
         if arm != WARMUP:
-            own_epochs = spec.epochs - spec.warmup_epochs
-            before += spec.arms.index(arm) * own_epochs * self._plain.n_batches
-        return before
+            trainings = sum(n_trainings(spec, one, seed) for one in spec.arms[: spec.arms.index(arm)])
+            if share is not None and n_trainings(spec, arm, seed) > 1:
+                trainings += spec.search_shares.index(share)
+            epochs += trainings * (spec.epochs - spec.warmup_epochs)
+        return epochs * self._plain.n_batches

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 Spec = Mapping[str, Any]
@@ -16,18 +17,24 @@ _PUT_IN = {
 _CHANCE = "each with a chance that goes by its cascade weight"
 
 
-def arms_in_words(spec: Spec) -> list[tuple[str, str]]:
+Chosen = Mapping[str, Spec]
+"""Of `chosen_settings`: by arm, what goes before the spec's own."""
+_NONE_CHOSEN: Chosen = MappingProxyType({})
+
+
+def arms_in_words(spec: Spec, chosen: Chosen = _NONE_CHOSEN) -> list[tuple[str, str]]:
     """Return (arm, what it is trained with) for each arm of the run."""
     histories = {"adversarial": _everywhere_alike, "cascade": _by_weight, "cascade_replacement": _replaced}
-    return [(arm, _arm(spec, arm, histories.get(arm))) for arm in spec["arms"]]
+    return [(arm, _arm({**spec, **chosen.get(arm, {})}, arm, histories.get(arm))) for arm in spec["arms"]]
 
 
-def weights_in_words(spec: Spec) -> str:
+def weights_in_words(spec: Spec, chosen: Chosen = _NONE_CHOSEN) -> str:
     """Say in a sentence or two what the cascade weights govern in this run."""
-    alike = spec["perturb_share"] is None
+    of_arm = {arm: {**spec, **chosen.get(arm, {})} for arm in spec["arms"]}
+    alike = of_arm.get("cascade", spec)["perturb_share"] is None
     moved = "the length of an item's perturbation" if alike else "an item's chance to be moved"
     uses = {"cascade": moved, "cascade_replacement": "an item's chance to be replaced"}
-    used = [arm for arm in uses if arm in spec["arms"] and _rewrites_history(spec, arm)]
+    used = [arm for arm in uses if arm in of_arm and _rewrites_history(of_arm[arm], arm)]
     return " ".join(f"In arm {arm} {uses[arm]} goes by its weight." for arm in used) or (
         "No arm of this run uses them."
     )

@@ -9,6 +9,7 @@ from typing import Any
 from worker.training.reporting import tables
 from worker.training.reporting.comparisons import nothing_to_compare, price_in_words
 from worker.training.reporting.data_table import data_table
+from worker.training.reporting.search import search_in_words, search_table
 from worker.training.reporting.tables import Table
 
 
@@ -35,6 +36,7 @@ def render_markdown(report: Mapping[str, Any]) -> str:
         "Clean and attacked (last item replaced at random) figures by items read, by the user's training "
         "interactions, and by the target's training interactions (0: never seen, a miss).",
         *(f"### {name}\n\n{as_table(tables.slices(body))}" for name, body in tables.bodies(report)),
+        *_search(report),
         *_stability(report),
         "## Seeds",
         as_table(tables.seeds(report)),
@@ -62,6 +64,11 @@ def _costs(report: Mapping[str, Any]) -> str:
         return "There is no standard arm of the same seed beside another to set a price against."
     words = " ".join(sentence[0].upper() + sentence[1:] for sentence in map(price_in_words, report["costs"]))
     return f"Against standard. {words}\n\n{as_table(tables.costs(report))}"
+
+
+def _search(report: Mapping[str, Any]) -> list[str]:
+    words = search_in_words(report)
+    return ["## Search for the shares", words, as_table(search_table(report))] if words else []
 
 
 def _stability(report: Mapping[str, Any]) -> list[str]:

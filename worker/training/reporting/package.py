@@ -87,7 +87,7 @@ def model_card(report: Mapping[str, Any], arm: str, seed: int) -> str:
                 f"{spec['max_length']} items. Trained on {data['users']:,} users and "
                 f"{data['interactions']:,} interactions, {_held_out(data['split'])}. "
                 f"Chosen at epoch {own['best_epoch']} of {own['epochs']} by validation NDCG@10 "
-                f"({own['validation']['ndcg@10']:.4f}).",
+                f"({own['validation']['ndcg@10']:.4f}).{_searched(report, arm)}",
                 "## Figures",
                 "Test targets, full ranking over the catalogue; in brackets the 95 % bootstrap interval over "
                 "users. The last two columns: the last item of every "
@@ -109,6 +109,11 @@ def model_card(report: Mapping[str, Any], arm: str, seed: int) -> str:
         )
         + "\n"
     )
+
+
+def _searched(report: Mapping[str, Any], arm: str) -> str:
+    found = report["search"]["arms"].get(arm) if report["search"] else None
+    return "" if found is None else f" Its {found['setting']}, {found['share']:g}, was chosen on validation."
 
 
 def _held_out(split: Mapping[str, Any]) -> str:

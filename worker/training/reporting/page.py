@@ -17,6 +17,7 @@ from worker.training.reporting.arms_in_words import arms_in_words, weight_by_eff
 from worker.training.reporting.comparisons import nothing_to_compare, price_in_words
 from worker.training.reporting.data_table import data_table
 from worker.training.reporting.plotting import Figure
+from worker.training.reporting.search import chosen_settings, search_in_words, search_table
 
 _TEMPLATE = Path(__file__).with_name("report_page.html")
 _SENTENCE = re.compile(r"(?<=[.!?]) (?=[A-Z])")
@@ -42,9 +43,9 @@ def render_page(report: Mapping[str, Any], figures: Sequence[Figure]) -> str:
         sentences=_SENTENCE.split(report["verdict"]),
         results=[figure for figure in shown if figure["name"] not in of_cascade],
         cascade=[figure for figure in shown if figure["name"] in of_cascade],
-        arms=arms_in_words(report["spec"]),
+        arms=arms_in_words(report["spec"], chosen_settings(report)),
         weight_by_effect=weight_by_effect(report["spec"]),
-        weights=weights_in_words(report["spec"]),
+        weights=weights_in_words(report["spec"], chosen_settings(report)),
         side_by_side=tables.side_by_side(report),
         differences=tables.differences(report),
         no_differences=nothing_to_compare(len(report["arms"])),
@@ -52,6 +53,8 @@ def render_page(report: Mapping[str, Any], figures: Sequence[Figure]) -> str:
         prices=[price_in_words(cost) for cost in report["costs"]],
         attacks=[(name, tables.attacks(body)) for name, body in tables.bodies(report)],
         slices=[(name, tables.slices(body)) for name, body in tables.bodies(report)],
+        search=search_table(report),
+        search_text=search_in_words(report),
         stability=tables.stability(report),
         stability_text=tables.stability_in_words(report),
         seeds=tables.seeds(report),

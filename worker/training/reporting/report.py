@@ -36,6 +36,7 @@ def build_report(
     environment: Mapping[str, Any],
     warm_start: Mapping[str, Any] | None = None,
     stability: Mapping[str, Any] | None = None,
+    search: Mapping[str, Any] | None = None,
     warnings: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Put the pieces together into plain JSON types (docs/report.md).
@@ -43,7 +44,7 @@ def build_report(
     facts: of `dataset_facts`. results: one an arm and seed. baselines: "popularity", "markov". cascade: of
     `cascade_facts`. An arm's own figures are means over its seeds; `seeds[]` holds each. Raises ValueError
     when a figure is not finite. warm_start: of `WarmStart.facts`; stability: of
-    `Stability.run`. warnings: of `cut_short_warnings` and `unperturbed_warnings`.
+    `Stability.run`; search: of `ShareSearch.found`. warnings: of those before the baselines' own.
     """
     arms = {arm: _arm([result for result in results if result.arm == arm]) for arm in _names(results)}
     measured = {name: measured_body(baseline) for name, baseline in baselines.items()}
@@ -67,6 +68,7 @@ def build_report(
         ),
         "cascade": dict(cascade),
         "stability": dict(stability) if stability is not None else None,
+        "search": dict(search) if search is not None else None,
         "spec": spec.model_dump(mode="json"),
         "environment": dict(environment),
     }

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,8 @@ from worker.training.fitting.warm_start import WarmStart
 from worker.training.models.build import build_model
 from worker.training.progress import CheckpointKey, CheckpointStore, OutOfTimeError, Progress
 from worker.training.seeding import derive_seed
-from worker.training.spec import TrainSpec
+from worker.training.shares import all_epochs, name_at
+from worker.training.spec import Arm, TrainSpec
 from worker.training.stability.apart import CheckpointsApart, Part, Quietly
 from worker.training.stability.changes import CHOICES, Change, choose_changes
 from worker.training.stability.lists import TopLists, keep_lists, read_lists
@@ -69,13 +70,9 @@ def share_of_job(spec: TrainSpec) -> float:
     """Return the share of a job's epochs that is not this phase's, 1 when it is off. An estimate."""
     if not spec.stability_changes:
         return 1.0
-
-    def epochs(one: TrainSpec) -> int:
-        return one.warmup_epochs + len(one.arms) * (one.epochs - one.warmup_epochs)
-
-    own = len(spec.seeds) * epochs(spec)
-    trained_again = (2 + 2 * len(CHOICES) * spec.stability_changes) * epochs(_spec_of(spec, spec.seeds[0]))
-    return own / (own + trained_again)
+    own = all_epochs(spec)
+    trainings = 2 + 2 * len(CHOICES) * spec.stability_changes
+    return own / (own + trainings * all_epochs(_spec_of(spec, spec.seeds[0])))
 
 
 @dataclass(frozen=True)
@@ -95,6 +92,8 @@ class Stability:
     content: str
     device: torch.device
     warm_start: WarmStart | None = None
+    shares: Mapping[Arm, float] = field(default_factory=dict)
+    """Of the arms whose share was searched, what was found."""
 
     def run(self) -> dict[str, Any]:
         """Train, compare and return the report's `stability`; what was done before is read back.
@@ -143,14 +142,14 @@ class Stability:
         found = TopLists({}, {})
         for arm in spec.arms:
             model = build_model(spec, self.split.n_items)
-            model.load_state_dict(trainer.train(arm, one.seed).weights)
+            model.load_state_dict(trainer.train(arm, one.seed, self.shares.get(arm)).weights)
             scorer = model_scorer(model.to(self.device), spec.max_length, self.device)
             ranked = evaluate(scorer, self.split, "test", exclude_seen=spec.exclude_seen, tick=self.tick)
             assert ranked.lists is not None  # noqa: S101 - asked for
             found.lists[arm], found.ndcg[arm] = ranked.lists, ranked.metrics[CHOSEN_BY]
         keep_lists(self.checkpoints, key, found, belongs)
         for arm in spec.arms:
-            apart.discard("best", one.seed, arm)
+            apart.discard("best", one.seed, name_at(arm, self.shares.get(arm)))
         apart.discard("warmup", one.seed, WARMUP)
         said = "as they are" if one.change is None else f"with an interaction {one.change.kind}"
         part.event(
@@ -165,7 +164,12 @@ class Stability:
         # The number of changes says which there are, not what one of them does.
         settings = spec.model_dump_json(exclude={"stability_changes", "stability_epochs"})
         change = vars(one.change) if one.change else None
-        what = json.dumps([settings, self.content, change, start, torch.__version__, torch.get_num_threads()])
+        what = json.dumps(
+            [
+                *(settings, self.content, change, start, torch.__version__, torch.get_num_threads()),
+                *([dict(self.shares)] if self.shares else ()),
+            ]
+        )
         return {"sha256": hashlib.sha256(what.encode()).hexdigest(), "device": self.device.type}
 
 
@@ -173,7 +177,8 @@ def _spec_of(spec: TrainSpec, seed: int) -> TrainSpec:
     """All trainings run the same number of epochs and keep the last: when to stop is left to no chance."""
     epochs = min(spec.epochs, spec.stability_epochs)
     changed = {"epochs": epochs, "validate_every": epochs, "patience": 100_000, "min_epochs": 0}
-    return spec.model_copy(update={**changed, "seed": seed, "seeds": (seed,)})
+    # A search for shares is over by now.
+    return spec.model_copy(update={**changed, "seed": seed, "seeds": (seed,), "search_shares": ()})
 
 
 def _arm(arm: str, found: list[tuple[Retraining, TopLists]]) -> dict[str, Any]:

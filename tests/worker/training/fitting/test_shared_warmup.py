@@ -42,6 +42,8 @@ OTHER: dict[str, Any] = {
     "replace_share": 0.5,
     "replace_by": "popularity",
     "replace_candidates": 9,
+    "search_shares": [0.1, 0.2],
+    "search_floor": 0.9,
     "preset": "paper",
     "patience": 3,
     "min_epochs": 1,

@@ -79,3 +79,19 @@ def test_a_level_that_is_switched_off_is_not_told_of() -> None:
 )
 def test_how_a_weight_follows_from_the_effect(settings: dict[str, object], words: str) -> None:
     assert words in weight_by_effect(spec_of(**settings))
+
+
+def test_a_share_that_was_chosen_goes_before_the_specs() -> None:
+    spec = spec_of(arms=ALL, perturb_share=None, replace_share=0)
+    chosen = {
+        "adversarial": {"perturb_share": 0.3},
+        "cascade": {"perturb_share": 0.05},
+        "cascade_replacement": {"replace_share": 0.4},
+    }
+    arms = dict(arms_in_words(spec, chosen))
+    assert "30 % of a history's items moved" in arms["adversarial"]
+    assert "at most 5 % of a history's items moved" in arms["cascade"]
+    assert "at most 40 % of a history's items replaced" in arms["cascade_replacement"]
+    weights = weights_in_words(spec, chosen)
+    assert "In arm cascade an item's chance to be moved" in weights
+    assert "In arm cascade_replacement an item's chance to be replaced" in weights

@@ -1,0 +1,203 @@
+"""The share of a history that each arm perturbs, chosen on validation: the steadiest that is accurate enough.
+
+How strong a perturbation may be before it costs accuracy differs between data sets of one kind
+(docs/study.md), so that no default suits all. Test targets are not met here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from worker.training.attacks.run import run_attacks
+from worker.training.data.split import Split
+from worker.training.evaluation.evaluate import model_scorer
+from worker.training.fitting.checkpoint import pack
+from worker.training.fitting.choice import CHOSEN_BY
+from worker.training.fitting.trainer import Outcome, Trainer
+from worker.training.heard import Heard
+from worker.training.models.build import build_model
+from worker.training.progress import CheckpointKey, CheckpointStore, OutOfTimeError
+from worker.training.shares import SETTING, is_searched, name_at
+from worker.training.spec import Arm, TrainSpec
+
+_ATTACK: Final[Mapping[str, Any]] = {
+    "attack_positions": ("end",),
+    "attack_counts": (1,),
+    "attack_replacements": ("uniform",),
+}
+"""What shares are compared under: the last item of the history replaced by any other."""
+_KEPT: Final = "searched"
+"""Under this name a checkpoint's state has what was found of its model."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """An arm trained at one share: NDCG@10 on validation, clean and attacked (None if nobody can be)."""
+
+    share: float
+    clean: float
+    attacked: float | None
+    best_epoch: int
+    epochs: int
+    stop_reason: str
+    seconds: float
+
+
+def choose(trials: Sequence[Trial], standard: float, floor: float) -> Trial:
+    """Return the trial with the highest attacked NDCG@10, of those with at least `floor` · `standard` clean.
+
+    Where there is none, the one with the highest clean NDCG@10. Of equals the smaller share.
+    """
+    accurate = [trial for trial in trials if trial.clean >= floor * standard]
+    if accurate:
+        return max(accurate, key=lambda trial: (trial.attacked or 0.0, trial.clean, -trial.share))
+    return max(trials, key=lambda trial: (trial.clean, trial.attacked or 0.0, -trial.share))
+
+
+class ShareSearch:
+    """Finds the share of each searched arm, with the job's first seed.
+
+    What a trial found is kept in its checkpoint, and the weights of those not chosen are dropped: a run that
+    is taken up again trains none of them twice. content: of `content_hash`, to which findings belong.
+    """
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        spec: TrainSpec,
+        split: Split,
+        *,
+        heard: Heard,
+        checkpoints: CheckpointStore,
+        content: str,
+    ) -> None:
+        self._trainer, self._spec, self._split = trainer, spec, split
+        self._heard, self._checkpoints, self._content = heard, checkpoints, content
+        self._seed = spec.seeds[0]
+        self._standard: Trial | None = None
+        self._trials: dict[Arm, list[Trial]] = {}
+        self.chosen: dict[Arm, float] = {}
+        """By arm, the share that was found for it."""
+
+    def share_of(self, arm: Arm) -> float | None:
+        """Return the arm's share, searched for when it is asked first; None where the spec's own counts.
+
+        Raises what training raises, and OutOfTimeError when there is no trial to choose from.
+        """
+        if not is_searched(self._spec, arm):
+            return None
+        if arm not in self.chosen:
+            if arm in self._trials:
+                raise OutOfTimeError(f"arm {arm} was not begun at any share")
+            self.chosen[arm] = self._search(arm)
+        return self.chosen[arm]
+
+    def found(self) -> dict[str, Any] | None:
+        """Return the report's `search`; None where nothing was to be searched, or nothing was."""
+        if self._standard is None or not self.chosen:
+            return None
+        standard = self._standard
+        tried = sum(len(trials) for trials in self._trials.values())
+        wanted = len(self._spec.search_shares) * sum(is_searched(self._spec, arm) for arm in self._spec.arms)
+        return {
+            "seed": self._seed,
+            "floor": self._spec.search_floor,
+            "standard": {CHOSEN_BY: standard.clean, f"attacked_{CHOSEN_BY}": standard.attacked},
+            "complete": tried == wanted,
+            "arms": {arm: self._arm(arm, standard.clean) for arm in self.chosen},
+        }
+
+    def _search(self, arm: Arm) -> float:
+        self._trials[arm] = []
+        standard = self._trainer.train("standard", self._seed)
+        stored: dict[float, tuple[CheckpointKey, dict[str, Any]]] = {}
+        for share in self._spec.search_shares:
+            if self._heard.finishing and not self._trainer.has_begun(arm, self._seed, share):
+                continue
+            try:
+                trial, outcome = self._trial(arm, share)
+            except OutOfTimeError:
+                continue
+            self._trials[arm].append(trial)
+            stored[share] = outcome.stored.key, outcome.stored.state
+            self._heard.trained_one(self._seed)
+        if not stored:
+            raise OutOfTimeError(f"arm {arm} was not begun at any share")
+        if self._standard is None:
+            self._standard = self._measured(standard, 0.0)
+        chosen = choose(self._trials[arm], self._standard.clean, self._spec.search_floor)
+        for share, (key, state) in stored.items():
+            if share != chosen.share:
+                self._checkpoints.save(key, pack({}, state))
+        ratio = f"{chosen.clean / self._standard.clean:.1%} of" if self._standard.clean else "beside"
+        self._heard.event(
+            "share_chosen",
+            f"{SETTING[arm]} of {arm} is {chosen.share}, of {len(stored)} tried: {ratio} standard's clean "
+            "validation NDCG@10",
+            {"arm": arm, "share": chosen.share, "tried": [trial.share for trial in self._trials[arm]]},
+        )
+        return chosen.share
+
+    def _trial(self, arm: Arm, share: float) -> tuple[Trial, Outcome]:
+        """Train at a share and attack what was chosen, or read back what that led to."""
+        outcome = self._trainer.train(arm, self._seed, share)
+        kept = outcome.stored.state.get(_KEPT)
+        if kept is not None and kept["content"] == self._content:
+            return self._trial_of(outcome, share, kept["attacked"]), outcome
+        if not outcome.weights:  # those of other held-out data, and not chosen there
+            self._checkpoints.discard("best", self._seed, name_at(arm, share))
+            outcome = self._trainer.train(arm, self._seed, share)
+        trial = self._measured(outcome, share)
+        state = {**outcome.stored.state, _KEPT: {"content": self._content, "attacked": trial.attacked}}
+        self._checkpoints.save(outcome.stored.key, pack(outcome.stored.tensors, state))
+        return trial, replace(outcome, stored=replace(outcome.stored, state=state))
+
+    def _measured(self, outcome: Outcome, share: float) -> Trial:
+        self._heard.phase("evaluating", arm=outcome.stored.key.arm, seed=outcome.seed)
+        model = build_model(self._spec, self._split.n_items)
+        model.load_state_dict(outcome.weights)
+        device, max_length = self._trainer.device, self._spec.max_length
+        (row,) = run_attacks(
+            model_scorer(model.to(device), max_length, device),
+            self._split,
+            self._spec.model_copy(update=_ATTACK),
+            max_length=max_length,
+            phase="validation",
+            tick=self._heard.between,
+        ).rows
+        return self._trial_of(outcome, share, row[CHOSEN_BY])
+
+    def _trial_of(self, outcome: Outcome, share: float, attacked: float | None) -> Trial:
+        return Trial(
+            share=share,
+            clean=outcome.validation[CHOSEN_BY],
+            attacked=attacked,
+            best_epoch=outcome.best_epoch,
+            epochs=outcome.epochs,
+            stop_reason=outcome.stop_reason,
+            seconds=outcome.seconds,
+        )
+
+    def _arm(self, arm: Arm, standard: float) -> dict[str, Any]:
+        rows = [
+            {
+                "share": trial.share,
+                CHOSEN_BY: trial.clean,
+                "of_standard": trial.clean / standard if standard else None,
+                f"attacked_{CHOSEN_BY}": trial.attacked,
+                "best_epoch": trial.best_epoch,
+                "epochs": trial.epochs,
+                "stop_reason": trial.stop_reason,
+                "seconds": trial.seconds,
+            }
+            for trial in self._trials[arm]
+        ]
+        (own,) = [trial for trial in self._trials[arm] if trial.share == self.chosen[arm]]
+        return {
+            "setting": SETTING[arm],
+            "share": own.share,
+            "accurate_enough": own.clean >= self._spec.search_floor * standard,
+            "trials": rows,
+        }
