@@ -179,7 +179,7 @@ class ShareTrial(_Searched):
     of_standard: float | None
     best_epoch: int
     epochs: int
-    stop_reason: str
+    stop_reason: Literal["epochs", "patience", "max_runtime"]
     seconds: float
 
 
