@@ -94,7 +94,9 @@ class Plan:
             for seed in self.rules.seeds
             for arm, changes in frozen.items()
         ]
-        return sorted(runs, key=lambda run: run.arm not in COMPARED_ARMS)
+        # `strong` is held against RecTools in its standard arm.
+        first = ("standard",) if cell.preset == "strong" else COMPARED_ARMS
+        return sorted(runs, key=lambda run: (run.arm not in first, run.arm not in COMPARED_ARMS))
 
     def grid(self, cell: Cell, arm: Arm) -> list[Run]:
         """The arm's first trials: its frontier."""

@@ -220,6 +220,8 @@ def test_strong_is_tuned_on_its_own_and_takes_the_papers_adversary(plan: Plan, f
     assert frozen is not None
     assert frozen.items() <= cascade.changes.items()
     assert {"learning_rate", "dropout"} <= cascade.changes.keys()
+    # Standard first, which is held against RecTools.
+    assert [run.arm for run in runs if run.purpose == "test"][:4] == ["standard"] * 3 + ["adversarial"]
 
 
 def test_a_test_run_reuses_the_training_of_the_chosen_trial(plan: Plan, finished: Finished) -> None:
