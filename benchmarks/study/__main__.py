@@ -12,7 +12,7 @@ from types import FrameType
 
 import torch
 
-from benchmarks.study.cells import CELLS, ON_OWN_DATA, Cell, Run
+from benchmarks.study.cells import CELLS, Cell, Run
 from benchmarks.study.document import write_documents
 from benchmarks.study.peering import COMPARED, PeerStudy, compare_with_rectools
 from benchmarks.study.planning import Plan
@@ -35,7 +35,6 @@ class Study:
     ) -> None:
         self.cells, self.results, self.workspace, self.data = cells, results, workspace, data
         self.plan = Plan(rules, results.of)
-        self.on_own_data = Plan(rules.on_own_data(), results.of)
         self.stopping = False
 
     def work(self) -> None:
@@ -51,7 +50,7 @@ class Study:
         """Do the first run that nobody else is at; False when others hold all, None when nothing is left."""
         left = False
         for cell in self.cells:
-            pending = self._pending(cell)
+            pending = self.plan.left(cell)
             left = left or bool(pending)
             for run in pending:
                 with self.workspace.claim(run) as mine:
@@ -59,12 +58,6 @@ class Study:
                         self._do(run)
                         return True
         return False if left else None
-
-    def _pending(self, cell: Cell) -> list[Run]:
-        """What can be done now; a search on the cell's own data once its targets are decided."""
-        if cell in ON_OWN_DATA and self.plan.is_decided(cell):
-            return [*self.on_own_data.pending(cell), *self.plan.pending(cell)]
-        return self.plan.pending(cell)
 
     def _do(self, run: Run) -> None:
         say(f"{run.cell.name} {run.key} {dict(run.changes)}")
@@ -114,7 +107,8 @@ def _status(given: argparse.Namespace, cells: list[Cell]) -> None:
     plan = Plan(RULES, results.of)
     for cell in cells:
         done = results.of(cell)
-        state = "complete" if plan.is_complete(cell) else f"{len(plan.pending(cell))} runs can be done now"
+        left = len(plan.left(cell))
+        state = f"{left} runs can be done now" if left or not plan.is_complete(cell) else "complete"
         print(f"{cell.name:<24} {len(done):>3} runs finished, {state}")
 
 

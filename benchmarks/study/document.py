@@ -61,14 +61,15 @@ def render(results: Results, cells: Sequence[Cell], rules: Rules = RULES) -> str
     whole = [one for one in finished if plan.is_decided(one.cell)]
     parts = ["### Targets", *targets_in_words(whole)]
     peers = {data: PeerStudy(data, rules, results.folder).tests() for data in COMPARED}
-    sentence, rows = strong_in_words(whole, peers)
+    strong = {cell.data: plan.tested(cell, "standard") for cell in cells if cell.preset == "strong"}
+    sentence, rows = strong_in_words(strong, peers)
     parts.append(sentence)
     if rows:
         parts.append("\n".join([*_STRONG_HEAD, *rows]))
     for cell, one in figures:
         parts += [f"### {cell.name}", *_cell(cell, one, plan, results.of(cell))]
         if cell in ON_OWN_DATA:
-            parts += _on_own_data(cell, Plan(rules.on_own_data(), results.of), results)
+            parts += _on_own_data(cell, plan.on_own_data(), results)
     return "\n\n".join(parts)
 
 
@@ -143,7 +144,7 @@ def _tables(
 def _earlier(cell: Cell, plan: Plan, results: Results) -> list[str]:
     records = results.of(cell)
     now = _tests(plan, cell)
-    own = _tests(Plan(plan.rules.on_own_data(), results.of), cell) if cell in ON_OWN_DATA else set()
+    own = _tests(plan.on_own_data(), cell) if cell in ON_OWN_DATA else set()
     told, parts = now | own, list[str]()
     for number, title in _EARLIER.items():
         then = Plan(plan.rules.of_round(number), results.of)

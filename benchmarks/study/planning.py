@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from itertools import zip_longest
 
-from benchmarks.study.cells import Cell, Run
+from benchmarks.study.cells import ON_OWN_DATA, Cell, Run
 from benchmarks.study.choosing import choose, most_accurate
 from benchmarks.study.records import Record
 from benchmarks.study.rules import COMPARED_ARMS, Rules, Settings
@@ -25,6 +25,15 @@ class Plan:
 
     def __init__(self, rules: Rules, finished: Finished) -> None:
         self.rules, self.finished = rules, finished
+
+    def on_own_data(self) -> Plan:
+        """Return the plan of the search on a cell's own data, beside this one."""
+        return Plan(self.rules.on_own_data(), self.finished)
+
+    def left(self, cell: Cell) -> list[Run]:
+        """Runs that can be done now; those on the cell's own data first, once the targets have theirs."""
+        besides = cell in ON_OWN_DATA and self.is_decided(cell)
+        return [*(self.on_own_data().pending(cell) if besides else ()), *self.pending(cell)]
 
     def pending(self, cell: Cell) -> list[Run]:
         """Runs that can be done now, in order; [] when the cell is complete or waits for another one."""
@@ -47,6 +56,10 @@ class Plan:
         """Whether every test run that the targets need is finished."""
         runs, done = self.tests(cell), self.finished(cell)
         return runs is not None and all(run.key in done for run in runs if run.arm in COMPARED_ARMS)
+
+    def tested(self, cell: Cell, arm: Arm) -> list[Record]:
+        """Return the arm's tests, a seed each; [] while one is missing."""
+        return self._all_of(cell, [run for run in self.tests(cell) or () if run.arm == arm]) or []
 
     def baselines(self, cell: Cell) -> list[Run]:
         """Popularity and Markov, once a data set."""

@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from benchmarks.study.comparing import KEPT, CellFigures
-from benchmarks.study.records import ATTACKED, CLEAN, OVERLAP
+from benchmarks.study.records import ATTACKED, CLEAN, OVERLAP, Record
 from benchmarks.study.rules import DataName
 
 
@@ -20,15 +20,14 @@ def targets_in_words(cells: Sequence[CellFigures]) -> list[str]:
 
 
 def strong_in_words(
-    cells: Sequence[CellFigures], peers: Mapping[DataName, Sequence[Mapping[str, Any]]]
+    strong: Mapping[DataName, Sequence[Record]], peers: Mapping[DataName, Sequence[Mapping[str, Any]]]
 ) -> tuple[str, list[str]]:
     """Return the sentence of the last target and the rows of its table: `strong`, standard arm, and RecTools.
 
-    peers: RecTools' test results by data set, a seed each; [] where it has not been run.
+    strong, peers: test runs by data set, a seed each; [] where they have not all been made.
     """
     rows, won = [], []
-    strong = {one.cell.data: one.arms["standard"].runs for one in cells if one.cell.preset == "strong"}
-    decided = [data for data, results in peers.items() if results and data in strong]
+    decided = [data for data, results in peers.items() if results and strong.get(data)]
     for data in decided:
         mine = fmean(run.test["ndcg@10"] for run in strong[data] if run.test is not None)
         its = fmean(result["test"]["ndcg@10"] for result in peers[data])

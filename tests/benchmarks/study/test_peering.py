@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from benchmarks.study.cells import Cell
-from benchmarks.study.comparing import figures_of
 from benchmarks.study.peering import PeerRun, PeerStudy, write_parts
-from benchmarks.study.records import Record, Results
-from benchmarks.study.rules import ARMS, RULES
+from benchmarks.study.records import Record
+from benchmarks.study.rules import RULES
 from benchmarks.study.targets import strong_in_words
 from tests.worker.training.synthetic import sequences_of
 from worker.training.data.split import leave_one_out
@@ -74,21 +71,13 @@ def test_the_file_holds_every_interaction_with_its_part(tmp_path: Path) -> None:
     [((0.05, 100.0), "Met."), ((0.07, 100.0), "Missed."), ((0.05, 20.0), "Missed.")],
 )
 def test_strong_must_be_as_accurate_and_five_times_as_fast(
-    peer: tuple[float, float],
-    verdict: str,
-    tmp_path: Path,
-    record: Callable[..., Record],
-    outcomes: Callable[..., dict[str, Any]],
+    peer: tuple[float, float], verdict: str, record: Callable[..., Record]
 ) -> None:
-    cell, results = Cell("beauty", "sasrec", "strong"), Results(tmp_path)
-    for arm in ARMS:
-        made = record(f"test-{arm}", arm=arm, test={"ndcg@10": 0.06}, cpu_seconds_to_best=10.0)
-        results.add(cell, replace(made, cell=cell.name), outcomes(0))
-    figures = figures_of(cell, results, {f"test-{arm}" for arm in ARMS})
-    assert figures is not None
-    sentence, rows = strong_in_words([figures], {"beauty": [result(*peer)]})
+    strong = [record("test-standard", arm="standard", test={"ndcg@10": 0.06}, cpu_seconds_to_best=10.0)]
+    sentence, rows = strong_in_words({"beauty": strong}, {"beauty": [result(*peer)]})
     assert f"**{verdict}**" in sentence
     assert len(rows) == 1
-    undecided, rows = strong_in_words([figures], {"beauty": []})
-    assert "**Not decided yet.**" in undecided
-    assert rows == []
+    for mine, its in ((strong, []), ([], [result(*peer)])):
+        undecided, rows = strong_in_words({"beauty": mine}, {"beauty": its})
+        assert "**Not decided yet.**" in undecided
+        assert rows == []

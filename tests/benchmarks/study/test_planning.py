@@ -9,13 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.study.__main__ import Study
 from benchmarks.study.cells import CELLS, ON_OWN_DATA, Cell, Run
 from benchmarks.study.choosing import choose
 from benchmarks.study.planning import Plan
 from benchmarks.study.records import Record, Results
 from benchmarks.study.rules import ARMS, COMPARED_ARMS, LEFT_ALONE, RULES, Rules, rehearsal
-from benchmarks.study.workspace import Workspace
 from worker.training.presets import PRESETS
 from worker.training.spec import TrainSpec
 
@@ -197,15 +195,13 @@ def test_searched_on_its_own_data_a_cell_has_other_tests_beside_its_own(
 
 
 def test_the_search_on_its_own_data_comes_once_the_targets_are_decided(
-    tmp_path: Path, plan: Plan, finished: Finished
+    plan: Plan, finished: Finished
 ) -> None:
-    study = Study([TOYS], RULES, Results(tmp_path), Workspace(tmp_path), tmp_path)
-    study.plan, study.on_own_data = plan, Plan(RULES.on_own_data(), finished.of)
     finish(plan, finished, BEAUTY)
     while not plan.is_decided(TOYS):
-        assert {run.purpose for run in study._pending(TOYS)} <= {"baseline", "test"}
-        finished.do(study._pending(TOYS)[0])
-    own, *rest = study._pending(TOYS)
+        assert {run.purpose for run in plan.left(TOYS)} <= {"baseline", "test"}
+        finished.do(plan.left(TOYS)[0])
+    own, *rest = plan.left(TOYS)
     assert own.purpose == "trial"
     assert [run.arm for run in rest if run.purpose == "test"] == ["cascade_replacement"] * 3
 
@@ -220,6 +216,7 @@ def test_strong_is_tuned_on_its_own_and_takes_the_papers_adversary(plan: Plan, f
     assert frozen is not None
     assert frozen.items() <= cascade.changes.items()
     assert {"learning_rate", "dropout"} <= cascade.changes.keys()
+    assert [one.seed for one in plan.tested(STRONG, "standard")] == [0, 1, 2]
     # Standard first, which is held against RecTools.
     assert [run.arm for run in runs if run.purpose == "test"][:4] == ["standard"] * 3 + ["adversarial"]
 
