@@ -31,6 +31,7 @@ WARNINGS = frozenset(
         *("nothing_learnt", "below_markov", "checkpoint_unreadable", "saturated_users", "ended_early"),
         *("max_runtime", "not_run", "not_attacked", "epochs_limit", "never_perturbed"),
         *("warm_started", "few_items_known", "no_share_accurate"),
+        *("search_cut_short", "share_diverged"),
     }
 )
 

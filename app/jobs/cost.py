@@ -96,7 +96,7 @@ def seconds_of(spec: TrainSpec, rates: Rates, epochs: Mapping[str, int]) -> floa
     training = sum(count * rates.epoch[arm] for arm, count in (*epochs.items(), *again.items()))
     validated = (sum(epochs.values()) + sum(again.values())) / spec.validate_every
     rankings = validated + _models(spec) * (2 + _cells(spec) * spec.attack_repeats)
-    rankings += _trials(spec) * spec.attack_repeats
+    rankings += _trials(spec) * (1 + spec.attack_repeats)
     return rates.start + training + rankings * rates.ranking
 
 

@@ -15,7 +15,8 @@ from app.jobs import queries, service
 from app.jobs.life import TERMINAL, Status
 from app.jobs.queries import Standing
 
-_METRIC_KEY = re.compile(r"(\d{1,10})-([a-z_]{1,32})-(\d{1,9})")
+_METRIC_KEY = re.compile(r"(\d{1,10})-([a-z_]{1,32}(?:_at_[0-9.e-]{1,24})?)-(\d{1,9})")
+"""seed-arm-epoch; of a searched arm, at a share (`cascade_at_0.1`, `cascade_at_1e-05`)."""
 
 
 def event_position(

@@ -36,7 +36,9 @@ class EpochObject(BaseModel):
     id: str = Field(description="seed-arm-epoch")
     object: Literal["epoch"] = "epoch"
     seed: int
-    arm: str = Field(description="an arm, or `warmup`, which the arms of a seed share")
+    arm: str = Field(
+        description="an arm, at a share that is searched (`cascade_at_0.1`), or `warmup`, which arms share"
+    )
     epoch: int
     attempt: int
     loss: float

@@ -87,7 +87,7 @@ def _register(session: Session, job: Job, finished: FinishedModel, report: Mappi
         job_facts={
             "id": job.id,
             "name": job.name,
-            "spec": job.spec,
+            "spec": {**job.spec, **_searched(report, finished.arm)},
             "labels": job.labels,
             "protocol_hash": report.get("protocol_hash"),
         },
@@ -113,3 +113,9 @@ def _register(session: Session, job: Job, finished: FinishedModel, report: Mappi
     )
     session.flush()
     return row
+
+
+def _searched(report: Mapping[str, Any], arm: str) -> dict[str, float]:
+    """The share that was chosen for the arm, in place of the spec's."""
+    found = (report.get("search") or {"arms": {}})["arms"].get(arm)
+    return {} if found is None else {found["setting"]: found["share"]}

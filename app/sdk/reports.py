@@ -189,6 +189,8 @@ class ArmSearch(TypedDict):
     setting: Literal["perturb_share", "replace_share"]
     share: float
     accurate_enough: bool
+    complete: bool
+    diverged: list[float]
     trials: list[ShareTrial]
 
 

@@ -82,6 +82,7 @@ def train_arms(
             checkpoints.discard("progress", seed, name)
         checkpoints.discard("progress", seed, WARMUP)
         checkpoints.discard("warmup", seed, WARMUP)
+    search.discard_unfinished()
     return TrainedArms(outcomes, results, not_run, search.chosen, search.found())
 
 

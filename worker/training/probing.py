@@ -108,6 +108,7 @@ def probe(
             "validate_every": _EPOCHS,
             "checkpoint_minutes": float(_EPOCHS),
             "perturb_every": 1,
+            "search_shares": (),
         }
     )
     clock = _StepClock(beat)

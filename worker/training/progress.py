@@ -101,7 +101,10 @@ class StepProgress:
 
 @dataclass(frozen=True)
 class EpochMetrics:
-    """One epoch of one arm; losses are means over targets. Arm `warmup` is the part all arms share."""
+    """One epoch of one arm; losses are means over targets.
+
+    Arm `warmup` is the part all arms share; one at a share that is searched is `cascade_at_0.1`.
+    """
 
     arm: str
     seed: int

@@ -1,13 +1,14 @@
 """The share of a history that each arm perturbs, chosen on validation: the steadiest that is accurate enough.
 
 How strong a perturbation may be before it costs accuracy differs between data sets of one kind
-(docs/study.md), so that no default suits all. Test targets are not met here.
+(docs/study.md), so that no default suits all. No test figure enters the choice.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any, Final
 
 from worker.training.attacks.run import run_attacks
@@ -15,11 +16,12 @@ from worker.training.data.split import Split
 from worker.training.evaluation.evaluate import model_scorer
 from worker.training.fitting.checkpoint import pack
 from worker.training.fitting.choice import CHOSEN_BY
+from worker.training.fitting.stored import Stored
 from worker.training.fitting.trainer import Outcome, Trainer
 from worker.training.heard import Heard
 from worker.training.models.build import build_model
-from worker.training.progress import CheckpointKey, CheckpointStore, OutOfTimeError
-from worker.training.shares import SETTING, is_searched, name_at
+from worker.training.progress import CheckpointStore, DivergedError, OutOfTimeError
+from worker.training.shares import SETTING, is_searched, name_at, names_of
 from worker.training.spec import Arm, TrainSpec
 
 _ATTACK: Final[Mapping[str, Any]] = {
@@ -57,7 +59,7 @@ def choose(trials: Sequence[Trial], standard: float, floor: float) -> Trial:
 
 
 class ShareSearch:
-    """Finds the share of each searched arm, with the job's first seed.
+    """Finds the share of each searched arm, with the job's first seed: at each share the arms take turns.
 
     What a trial found is kept in its checkpoint, and the weights of those not chosen are dropped: a run that
     is taken up again trains none of them twice. content: of `content_hash`, to which findings belong.
@@ -76,83 +78,103 @@ class ShareSearch:
         self._trainer, self._spec, self._split = trainer, spec, split
         self._heard, self._checkpoints, self._content = heard, checkpoints, content
         self._seed = spec.seeds[0]
+        self._arms = [arm for arm in spec.arms if is_searched(spec, arm)]
         self._standard: Trial | None = None
-        self._trials: dict[Arm, list[Trial]] = {}
+        self._trials: dict[Arm, list[Trial]] = {arm: [] for arm in self._arms}
+        self._diverged: dict[Arm, list[float]] = {arm: [] for arm in self._arms}
+        self._newly_tried: set[Arm] = set()
         self.chosen: dict[Arm, float] = {}
         """By arm, the share that was found for it."""
 
     def share_of(self, arm: Arm) -> float | None:
-        """Return the arm's share, searched for when it is asked first; None where the spec's own counts.
+        """Return the arm's share, searched for when one is asked first; None where the spec's own counts.
 
-        Raises what training raises, and OutOfTimeError when there is no trial to choose from.
+        Raises what training raises; DivergedError when the arm diverged at every share, OutOfTimeError when
+        there was time for none.
         """
-        if not is_searched(self._spec, arm):
+        if arm not in self._arms:
             return None
+        if self._standard is None:
+            self._search()
         if arm not in self.chosen:
-            if arm in self._trials:
-                raise OutOfTimeError(f"arm {arm} was not begun at any share")
-            self.chosen[arm] = self._search(arm)
+            raise OutOfTimeError(f"arm {arm} was not begun at any share")
         return self.chosen[arm]
 
     def found(self) -> dict[str, Any] | None:
-        """Return the report's `search`; None where nothing was to be searched, or nothing was."""
+        """Return the report's `search`; None where nothing was to be searched, or there was no time to."""
         if self._standard is None or not self.chosen:
             return None
-        standard = self._standard
-        tried = sum(len(trials) for trials in self._trials.values())
-        wanted = len(self._spec.search_shares) * sum(is_searched(self._spec, arm) for arm in self._spec.arms)
+        clean = self._standard.clean
         return {
             "seed": self._seed,
             "floor": self._spec.search_floor,
-            "standard": {CHOSEN_BY: standard.clean, f"attacked_{CHOSEN_BY}": standard.attacked},
-            "complete": tried == wanted,
-            "arms": {arm: self._arm(arm, standard.clean) for arm in self.chosen},
+            "standard": {CHOSEN_BY: clean, f"attacked_{CHOSEN_BY}": self._standard.attacked},
+            "complete": all(self._is_complete(arm) for arm in self._arms),
+            "arms": {arm: self._arm(arm, share, clean) for arm, share in self.chosen.items()},
         }
 
-    def _search(self, arm: Arm) -> float:
-        self._trials[arm] = []
+    def discard_unfinished(self) -> None:
+        """Forget what is left of trials that never ended."""
+        for arm in self._arms:
+            for name in names_of(self._spec, arm):
+                self._checkpoints.discard("progress", self._seed, name)
+
+    def _search(self) -> None:
         standard = self._trainer.train("standard", self._seed)
-        stored: dict[float, tuple[CheckpointKey, dict[str, Any]]] = {}
-        for share in self._spec.search_shares:
+        stored: dict[tuple[Arm, float], Stored] = {}
+        for share, arm in product(self._spec.search_shares, self._arms):
             if self._heard.finishing and not self._trainer.has_begun(arm, self._seed, share):
                 continue
             try:
-                trial, outcome = self._trial(arm, share)
+                trial, stored[arm, share] = self._trial(arm, share)
+                self._trials[arm].append(trial)
             except OutOfTimeError:
                 continue
-            self._trials[arm].append(trial)
-            stored[share] = outcome.stored.key, outcome.stored.state
+            except DivergedError as error:
+                self._note_divergence(arm, share, error)
             self._heard.trained_one(self._seed)
-        if not stored:
-            raise OutOfTimeError(f"arm {arm} was not begun at any share")
-        if self._standard is None:
-            self._standard = self._measured(standard, 0.0)
-        chosen = choose(self._trials[arm], self._standard.clean, self._spec.search_floor)
-        for share, (key, state) in stored.items():
-            if share != chosen.share:
-                self._checkpoints.save(key, pack({}, state))
+        self._standard = self._measured(standard, 0.0)
+        for arm, trials in self._trials.items():
+            if trials:
+                self.chosen[arm] = self._chosen(arm, trials)
+        for (arm, share), one in stored.items():
+            if share != self.chosen[arm] and one.tensors:
+                self._checkpoints.save(one.key, pack({}, one.state))
+
+    def _chosen(self, arm: Arm, trials: Sequence[Trial]) -> float:
+        assert self._standard is not None  # noqa: S101 - for the type checker
+        chosen = choose(trials, self._standard.clean, self._spec.search_floor)
+        if arm not in self._newly_tried:  # it was said before
+            return chosen.share
         ratio = f"{chosen.clean / self._standard.clean:.1%} of" if self._standard.clean else "beside"
         self._heard.event(
             "share_chosen",
-            f"{SETTING[arm]} of {arm} is {chosen.share}, of {len(stored)} tried: {ratio} standard's clean "
+            f"{SETTING[arm]} of {arm} is {chosen.share:g}, of {len(trials)} tried: {ratio} standard's clean "
             "validation NDCG@10",
-            {"arm": arm, "share": chosen.share, "tried": [trial.share for trial in self._trials[arm]]},
+            {"arm": arm, "share": chosen.share, "tried": [trial.share for trial in trials]},
         )
         return chosen.share
 
-    def _trial(self, arm: Arm, share: float) -> tuple[Trial, Outcome]:
+    def _trial(self, arm: Arm, share: float) -> tuple[Trial, Stored]:
         """Train at a share and attack what was chosen, or read back what that led to."""
         outcome = self._trainer.train(arm, self._seed, share)
         kept = outcome.stored.state.get(_KEPT)
         if kept is not None and kept["content"] == self._content:
-            return self._trial_of(outcome, share, kept["attacked"]), outcome
-        if not outcome.weights:  # those of other held-out data, and not chosen there
+            return _trial_of(outcome, share, kept["attacked"]), outcome.stored
+        if not outcome.weights:  # dropped on other held-out data
             self._checkpoints.discard("best", self._seed, name_at(arm, share))
             outcome = self._trainer.train(arm, self._seed, share)
+        self._newly_tried.add(arm)
         trial = self._measured(outcome, share)
         state = {**outcome.stored.state, _KEPT: {"content": self._content, "attacked": trial.attacked}}
         self._checkpoints.save(outcome.stored.key, pack(outcome.stored.tensors, state))
-        return trial, replace(outcome, stored=replace(outcome.stored, state=state))
+        return trial, replace(outcome.stored, state=state)
+
+    def _note_divergence(self, arm: Arm, share: float, error: DivergedError) -> None:
+        self._diverged[arm].append(share)
+        if len(self._diverged[arm]) == len(self._spec.search_shares):
+            raise error
+        self._heard.event("share_diverged", f"{error}: this share is left out", {"arm": arm, "share": share})
 
     def _measured(self, outcome: Outcome, share: float) -> Trial:
         self._heard.phase("evaluating", arm=outcome.stored.key.arm, seed=outcome.seed)
@@ -167,20 +189,14 @@ class ShareSearch:
             phase="validation",
             tick=self._heard.between,
         ).rows
-        return self._trial_of(outcome, share, row[CHOSEN_BY])
+        return _trial_of(outcome, share, row[CHOSEN_BY])
 
-    def _trial_of(self, outcome: Outcome, share: float, attacked: float | None) -> Trial:
-        return Trial(
-            share=share,
-            clean=outcome.validation[CHOSEN_BY],
-            attacked=attacked,
-            best_epoch=outcome.best_epoch,
-            epochs=outcome.epochs,
-            stop_reason=outcome.stop_reason,
-            seconds=outcome.seconds,
-        )
+    def _is_complete(self, arm: Arm) -> bool:
+        """Whether every share was tried to its end."""
+        ended = [trial for trial in self._trials[arm] if trial.stop_reason != "max_runtime"]
+        return len(ended) + len(self._diverged[arm]) == len(self._spec.search_shares)
 
-    def _arm(self, arm: Arm, standard: float) -> dict[str, Any]:
+    def _arm(self, arm: Arm, share: float, standard: float) -> dict[str, Any]:
         rows = [
             {
                 "share": trial.share,
@@ -194,10 +210,24 @@ class ShareSearch:
             }
             for trial in self._trials[arm]
         ]
-        (own,) = [trial for trial in self._trials[arm] if trial.share == self.chosen[arm]]
+        (own,) = [trial for trial in self._trials[arm] if trial.share == share]
         return {
             "setting": SETTING[arm],
-            "share": own.share,
+            "share": share,
             "accurate_enough": own.clean >= self._spec.search_floor * standard,
+            "complete": self._is_complete(arm),
+            "diverged": self._diverged[arm],
             "trials": rows,
         }
+
+
+def _trial_of(outcome: Outcome, share: float, attacked: float | None) -> Trial:
+    return Trial(
+        share=share,
+        clean=outcome.validation[CHOSEN_BY],
+        attacked=attacked,
+        best_epoch=outcome.best_epoch,
+        epochs=outcome.epochs,
+        stop_reason=outcome.stop_reason,
+        seconds=outcome.seconds,
+    )

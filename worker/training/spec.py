@@ -188,8 +188,9 @@ class AdversarySettings(_Settings):
     replace_candidates: int = Field(default=64, ge=1, le=4096)
     """Items drawn for a window, which `replace_by` `gradient` and `perturb_towards` `items` choose among."""
     search_shares: Distinct[Share] = Field(default=(), max_length=16)
-    """Shares to choose each arm's `perturb_share` or `replace_share` among: all are trained with the first
-    seed, and the steadiest on validation that is accurate enough is taken. [] searches none."""
+    """Shares to choose each arm's `perturb_share` or `replace_share` among, whatever these say: all are
+    trained with the first seed, and the steadiest on validation that is accurate enough is taken. [] searches
+    none."""
     search_floor: float = Field(default=1.03, ge=0.0, le=2.0)
     """What a share must have of standard's clean validation NDCG@10 to be accurate enough; where none has it,
     the most accurate is taken. Above 1, as part of what a choice gains on validation is lost on test."""

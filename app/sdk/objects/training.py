@@ -10,7 +10,9 @@ from app.sdk.objects.fields import JSON, read_time
 
 @dataclass(frozen=True)
 class EpochMetrics:
-    """One epoch of one arm; arm `warmup` is the part that all arms of a seed share.
+    """One epoch of one arm, or of one at a share that is searched (`cascade_at_0.1`).
+
+    Arm `warmup` is the part that all arms of a seed share.
 
     Losses are means over targets; the adversarial ones are None where their level is switched off, and
     `validation` ("ndcg@10", "hr@10", …) where the epoch was not validated.

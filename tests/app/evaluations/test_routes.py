@@ -49,6 +49,20 @@ def work(resources: Resources, evaluation_id: str, folder: Path) -> None:
     )
 
 
+def test_a_model_whose_share_was_searched_is_measured_as_one_at_that_share(
+    service_url: str, api_key: str, resources: Resources, tmp_path: Path
+) -> None:
+    dataset = store_log(resources, log_of(40))
+    job, (_, model) = train_job(resources, dataset, search_shares=(0.05, 0.9), search_floor=0.0)
+    with SteadyRank(service_url, api_key) as service:
+        found = service.jobs.report(job)["search"]
+        assert found is not None
+        queued = service.evaluations.create(model, dataset)
+        work(resources, queued.id, tmp_path)
+        spec = service.evaluations.report(queued)["spec"]
+    assert spec["perturb_share"] == found["arms"]["cascade"]["share"] != 0.2
+
+
 def test_from_the_request_to_the_report(
     service_url: str, api_key: str, resources: Resources, trained: tuple[str, str], tmp_path: Path
 ) -> None:

@@ -50,7 +50,8 @@ def test_the_id_of_an_epoch_of_any_arm_is_a_place_to_go_on_from(
     client: httpx.Client, database: Database, bench: Bench
 ) -> None:
     job_id = bench.submit()
-    arms = ("warmup", *get_args(Arm))
+    shares = ("cascade_at_0.1", "adversarial_at_1e-05", f"cascade_replacement_at_{0.1 + 0.2}")
+    arms = ("warmup", *get_args(Arm), *shares)
     with database.unit_of_work() as session:
         for arm in arms:
             row = {"validation": None, "seconds": 1.0, "loss": 0.25, "attempt": 1}

@@ -63,6 +63,14 @@ def test_it_foretells_what_an_epoch_takes(now: Callable[[], float]) -> None:
     )
 
 
+def test_a_search_makes_no_epoch_longer() -> None:
+    plain, searched = (
+        probed(TrainSpec(**{**TINY, "search_shares": shares})) for shares in ((), (0.1, 0.2, 0.4))
+    )
+    for arm, rate in plain.arms.items():
+        assert searched.arms[arm].seconds_per_epoch == pytest.approx(rate.seconds_per_epoch, rel=0.05), arm
+
+
 def test_every_kind_of_arm_is_timed_and_the_plain_one_for_the_warm_up() -> None:
     spec = TrainSpec(**{**TINY, "arms": ("cascade", "cascade_replacement")})
     found = probed(spec)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,10 +11,12 @@ from tests.report_schema import JOB_REPORT
 from tests.worker.training.test_experiment import SMALL, Recorder, run, without_seconds
 from worker.training.experiment import ExperimentResult
 from worker.training.fitting.checkpoint import unpack
+from worker.training.fitting.checkpoint_folder import FolderCheckpoints
+from worker.training.fitting.trainer import Outcome, Trainer
 from worker.training.portable import WEIGHTS_FILE, load_model
-from worker.training.progress import Control, MemoryCheckpoints, StepProgress, Stopped
+from worker.training.progress import Control, DivergedError, MemoryCheckpoints, StepProgress, Stopped
 from worker.training.search import Trial, choose
-from worker.training.spec import TrainSpec
+from worker.training.spec import Arm, TrainSpec
 
 SHARES = (0.2, 0.9)
 SPEC = TrainSpec.model_validate(
@@ -154,6 +157,56 @@ def test_taken_up_again_it_trains_no_share_twice(
     assert second.fractions[0] >= 3 / 8  # standard, and both shares of the first arm
 
 
+def test_in_a_folder_of_files_it_is_taken_up_again_too(
+    tmp_path: Path, undisturbed: tuple[ExperimentResult, Named, MemoryCheckpoints]
+) -> None:
+    whole, _, _ = undisturbed
+    first, second = StopIn("cascade_replacement_at_0.9", 3), Named()
+    with pytest.raises(Stopped):
+        run(SPEC, first, FolderCheckpoints(tmp_path))
+    resumed = run(SPEC, second, FolderCheckpoints(tmp_path))
+    assert without_seconds(resumed.report) == without_seconds(whole.report)
+    assert first.trained & second.trained == {("cascade_replacement_at_0.9", 3)}
+    assert not list(tmp_path.glob("progress-*"))
+
+
+def test_a_trial_that_is_cut_short_is_named_and_leaves_nothing_behind() -> None:
+    checkpoints = MemoryCheckpoints()
+    result = run(SPEC, StopIn("cascade_at_0.9", 3, control=Control.FINISH), checkpoints)
+    JOB_REPORT.validate(result.report)
+    found = result.report["search"]
+    cut = found["arms"]["cascade"]["trials"][1]
+    assert (cut["share"], cut["stop_reason"], cut["epochs"]) == (0.9, "max_runtime", 4)
+    assert not found["arms"]["cascade"]["complete"]
+    assert [row["share"] for row in found["arms"]["cascade_replacement"]["trials"]] == [0.2]
+    warned = {row["arm"] for row in result.report["warnings"] if row["code"] == "search_cut_short"}
+    assert warned == {"cascade", "cascade_replacement"}
+    assert result.stop_reason == "max_runtime"
+    assert {kind for (kind, _, _), kept in checkpoints._kept.items() if kept} == {"best"}
+
+
+@pytest.mark.parametrize("at", [0.9, 0.2])
+def test_a_share_at_which_training_diverges_is_left_out(at: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    train, spec = Trainer.train, SPEC.model_copy(update={"seeds": (3,), "arms": ("standard", "cascade")})
+
+    def diverging(trainer: Trainer, arm: Arm, seed: int, share: float | None = None) -> Outcome:
+        if share == at:
+            raise DivergedError(f"arm {arm} diverged")
+        return train(trainer, arm, seed, share)
+
+    monkeypatch.setattr(Trainer, "train", diverging)
+    heard = Recorder()
+    result = run(spec, heard, MemoryCheckpoints())
+    JOB_REPORT.validate(result.report)
+    body = result.report["search"]["arms"]["cascade"]
+    assert (body["diverged"], body["complete"]) == ([at], True)
+    assert [row["share"] for row in body["trials"]] == [share for share in SHARES if share != at]
+    assert [kind for kind, _ in heard.events].count("share_diverged") == 1
+    assert f"Training cascade at {at} diverged." in result.report_markdown
+    with pytest.raises(DivergedError):
+        run(spec.model_copy(update={"search_shares": (at,)}), Recorder(), MemoryCheckpoints())
+
+
 def test_told_to_finish_it_chooses_among_what_was_tried() -> None:
     result = run(SPEC, StopIn("cascade_at_0.2", 3, control=Control.FINISH), MemoryCheckpoints())
     JOB_REPORT.validate(result.report)
@@ -162,7 +215,7 @@ def test_told_to_finish_it_chooses_among_what_was_tried() -> None:
     assert [row["share"] for row in found["arms"]["cascade"]["trials"]] == [0.2]
     assert list(found["arms"]) == ["cascade"]
     assert result.stop_reason == "max_runtime"
-    assert "time was over before all shares" in result.report_markdown
+    assert "time was over before all shares were tried" in result.report_markdown
     left_out = [(row["arm"], row["seed"]) for row in result.report["warnings"] if row["code"] == "not_run"]
     assert ("cascade_replacement", 3) in left_out
 
@@ -175,7 +228,7 @@ def test_where_no_share_is_accurate_enough_the_report_warns() -> None:
     assert body["share"] == max(body["trials"], key=lambda row: row["ndcg@10"])["share"]
     (warning,) = [row for row in result.report["warnings"] if row["code"] == "no_share_accurate"]
     assert warning["arm"] == "cascade"
-    assert "No share tried of cascade has 200% of standard's" in result.report["verdict"]
+    assert "No share tried of cascade has 200 % of standard's" in result.report["verdict"]
 
 
 def test_stability_trains_again_at_the_share_that_was_found(

@@ -12,7 +12,7 @@ KEPT = 2
 """Payloads kept of each (kind, seed, arm): the newest, and the one before it should the newest be damaged."""
 
 _NAME = re.compile(
-    r"(?P<kind>\w+)-(?P<arm>\w+)-seed(?P<seed>\d+)-epoch(?P<epoch>\d+)-step(?P<step>\d+)\.safetensors"
+    r"(?P<kind>\w+)-(?P<arm>[\w.-]+)-seed(?P<seed>\d+)-epoch(?P<epoch>\d+)-step(?P<step>\d+)\.safetensors"
 )
 
 

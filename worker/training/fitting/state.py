@@ -189,7 +189,8 @@ leaves behind, and so does, until it is written down here, any that a later vers
 
 def identity_of(spec: TrainSpec, train: Sequences, device: torch.device) -> dict[str, Any]:
     """Return what must be the same for a run to be continued: spec, data and arithmetic."""
-    return _identity(spec.model_dump_json(exclude=set(AFTER_THE_ARMS)), train, device)
+    unused = () if spec.search_shares else ("search_shares", "search_floor")
+    return _identity(spec.model_dump_json(exclude={*AFTER_THE_ARMS, *unused}), train, device)
 
 
 def warmup_identity_of(spec: TrainSpec, train: Sequences, device: torch.device) -> dict[str, Any]:

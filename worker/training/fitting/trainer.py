@@ -228,8 +228,9 @@ class Trainer:
         before = spec.seeds[: spec.seeds.index(seed)]
         epochs = all_epochs(spec.model_copy(update={"seeds": before}))
         if arm != WARMUP:
-            trainings = sum(n_trainings(spec, one, seed) for one in spec.arms[: spec.arms.index(arm)])
+            turn = spec.arms.index(arm)
             if share is not None and n_trainings(spec, arm, seed) > 1:
-                trainings += spec.search_shares.index(share)
-            epochs += trainings * (spec.epochs - spec.warmup_epochs)
+                # Of a search: standard goes first, and the others take turns at each share.
+                turn += spec.search_shares.index(share) * (len(spec.arms) - 1)
+            epochs += turn * (spec.epochs - spec.warmup_epochs)
         return epochs * self._plain.n_batches

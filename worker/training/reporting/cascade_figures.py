@@ -7,6 +7,7 @@ from matplotlib.figure import Figure as Canvas
 
 from worker.training.reporting.arms_in_words import weights_in_words
 from worker.training.reporting.plotting import Figure, Report, add_legend, finish_figure, label_axes
+from worker.training.reporting.search import chosen_settings
 from worker.training.reporting.svg import INK, printable
 
 
@@ -40,8 +41,8 @@ def cascade_effects(report: Report) -> Figure:
         "cascade_effects",
         "Cascade effects and weights by position",
         "How many later training predictions read an interaction, and its cascade weight, by the place in "
-        f"the training window. {weights_in_words(report['spec'])} Lines: medians; bands: the middle 50 % and "
-        "90 % of interactions.",
+        f"the training window. {_weights_in_words(report)} Lines: medians; bands: the middle 50 % and 90 "
+        "% of interactions.",
         draw,
         height=4.6,
     )
@@ -69,7 +70,11 @@ def example_weights(report: Report) -> Figure:
         "example_weights",
         "Weights on one sequence",
         "One training window: the cascade effect and the weight of each item of its history. "
-        f"{weights_in_words(report['spec'])} Dotted: 1, all items alike.",
+        f"{_weights_in_words(report)} Dotted: 1, all items alike.",
         draw,
         height=4.4,
     )
+
+
+def _weights_in_words(report: Report) -> str:
+    return weights_in_words(report["spec"], chosen_settings(report))

@@ -33,6 +33,16 @@ def test_seeds_arms_and_kinds_are_kept_apart(store: CheckpointStore) -> None:
     assert [payload for _, payload in store.load("best", 1, "standard")] == [b"best"]
 
 
+def test_arms_at_shares_are_kept_apart(store: CheckpointStore) -> None:
+    for name in ("cascade", "cascade_at_0.1", "cascade_at_0.15", "cascade_at_1e-05"):
+        store.save(CheckpointKey("progress", 0, name, 1, 1), name.encode())
+    assert [payload for _, payload in store.load("progress", 0, "cascade_at_0.1")] == [b"cascade_at_0.1"]
+    assert [payload for _, payload in store.load("progress", 0, "cascade_at_1e-05")] == [b"cascade_at_1e-05"]
+    store.discard("progress", 0, "cascade_at_0.1")
+    assert store.load("progress", 0, "cascade_at_0.1") == []
+    assert store.load("progress", 0, "cascade") != []
+
+
 def test_a_half_written_file_is_not_a_checkpoint(tmp_path: Path) -> None:
     folder = FolderCheckpoints(tmp_path)
     (tmp_path / ".best-standard-seed0-epoch000001-step0000000001.safetensors.partial").write_bytes(b"half")
