@@ -121,7 +121,7 @@ class ShareSearch:
 
     def _search(self) -> None:
         standard = self._trainer.train("standard", self._seed)
-        stored: dict[tuple[Arm, float], Stored] = {}
+        stored: dict[tuple[Arm, float], Stored] = {}  # without their tensors: there may be many
         for share, arm in product(self._spec.search_shares, self._arms):
             if self._heard.finishing and not self._trainer.has_begun(arm, self._seed, share):
                 continue
@@ -138,8 +138,8 @@ class ShareSearch:
             if trials:
                 self.chosen[arm] = self._chosen(arm, trials)
         for (arm, share), one in stored.items():
-            if share != self.chosen[arm] and one.tensors:
-                self._checkpoints.save(one.key, pack({}, one.state))
+            if share != self.chosen[arm]:
+                self._checkpoints.save(one.key, pack(one.tensors, one.state))
 
     def _chosen(self, arm: Arm, trials: Sequence[Trial]) -> float:
         assert self._standard is not None  # noqa: S101 - for the type checker
@@ -160,7 +160,7 @@ class ShareSearch:
         outcome = self._trainer.train(arm, self._seed, share)
         kept = outcome.stored.state.get(_KEPT)
         if kept is not None and kept["content"] == self._content:
-            return _trial_of(outcome, share, kept["attacked"]), outcome.stored
+            return _trial_of(outcome, share, kept["attacked"]), replace(outcome.stored, tensors={})
         if not outcome.weights:  # dropped on other held-out data
             self._checkpoints.discard("best", self._seed, name_at(arm, share))
             outcome = self._trainer.train(arm, self._seed, share)
@@ -168,7 +168,7 @@ class ShareSearch:
         trial = self._measured(outcome, share)
         state = {**outcome.stored.state, _KEPT: {"content": self._content, "attacked": trial.attacked}}
         self._checkpoints.save(outcome.stored.key, pack(outcome.stored.tensors, state))
-        return trial, replace(outcome.stored, state=state)
+        return trial, Stored(outcome.stored.key, {}, state)
 
     def _note_divergence(self, arm: Arm, share: float, error: DivergedError) -> None:
         self._diverged[arm].append(share)
