@@ -19,12 +19,10 @@ from benchmarks.study.planning import Plan
 from benchmarks.study.records import Record, Results
 from benchmarks.study.rules import RULES, Rules, rehearsal
 from benchmarks.study.running import perform, say
-from benchmarks.study.workspace import Workspace
+from benchmarks.study.workspace import PAUSE, Workspace
 from worker.training.progress import Stopped
 
 _ROOT = Path(__file__).resolve().parents[2]
-_PAUSE = 20.0
-"""Seconds between two looks for work while other processes hold all of it."""
 
 
 class Study:
@@ -44,7 +42,7 @@ class Study:
             if began is None:
                 return
             if not began:
-                time.sleep(_PAUSE)
+                time.sleep(PAUSE)
 
     def _one(self) -> bool | None:
         """Do the first run that nobody else is at; False when others hold all, None when nothing is left."""

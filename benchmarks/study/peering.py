@@ -1,13 +1,14 @@
 """RecTools' SASRec (softmax) beside the `strong` preset: as many trials, as many seeds on test.
 
-Its runs are made in an environment of its own (`--python`), one at a time. A run that was interrupted begins
-again; finished ones are lines of `rectools-<data>.jsonl`.
+Its runs are made in an environment of its own (`--python`), one at a time in each process. A run that was
+interrupted begins again; finished ones are lines of `rectools-<data>.jsonl`.
 """
 
 from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ import numpy as np
 from benchmarks.study.cells import CELLS, Cell
 from benchmarks.study.rules import DataName, Rules, Settings
 from benchmarks.study.running import say, split_of
+from benchmarks.study.workspace import PAUSE, hold
 from worker.training.data.split import LeaveOneOut
 
 SCRIPT = Path(__file__).parent / "peers/rectools_sasrec.py"
@@ -82,7 +84,12 @@ class PeerStudy:
         return [done[key]["result"] for key in keys] if all(key in done for key in keys) else []
 
     def add(self, run: PeerRun, settings: Mapping[str, Any], result: Mapping[str, Any]) -> None:
-        """Write a finished run down."""
+        """Write a finished run down. ValueError when it was ended before its patience was over."""
+        counted_from = max(result["best_epoch"], settings["min_epochs"])
+        waited = (result["epochs"] - counted_from) // settings["validate_every"]
+        if not result["cut"] and waited < settings["patience"]:
+            patience = f"its patience is {settings['patience']}"
+            raise ValueError(f"{run.key} was ended {waited} validations after its best, {patience}")
         line = {
             "key": run.key,
             "purpose": run.purpose,
@@ -122,22 +129,32 @@ class PeerStudy:
 def compare_with_rectools(study: PeerStudy, python: Path, data: Path, work: Path) -> None:
     """Do all that is left on one data set. data: folder of the public files. Raises CalledProcessError."""
     path = work / f"rectools-{study.data}.tsv"
-    write_parts(split_of(data, study.data), path)
+    if not path.exists():
+        write_parts(split_of(data, study.data), path)
     while pending := study.pending():
-        run = pending[0]
-        settings = study.settings(run, path)
-        say(f"rectools {study.data} {run.key}")
-        command = [str(python), str(SCRIPT), json.dumps(settings)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None  # noqa: S101 - it was asked for
-            last = ""
-            for line in process.stdout:
-                if line.startswith("{"):
-                    last = line
-                    say(f"  {line.strip()}")
-        if process.returncode:
-            raise subprocess.CalledProcessError(process.returncode, command[:2])
-        study.add(run, settings, json.loads(last)["result"])
+        for run in pending:
+            with hold(work / f"rectools-{study.data}-{run.key}.lock") as mine:
+                if mine and run.key not in study.finished():
+                    _do(study, run, python, path)
+                    break
+        else:
+            time.sleep(PAUSE)
+
+
+def _do(study: PeerStudy, run: PeerRun, python: Path, data: Path) -> None:
+    settings = study.settings(run, data)
+    say(f"rectools {study.data} {run.key}")
+    command = [str(python), str(SCRIPT), json.dumps(settings)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None  # noqa: S101 - it was asked for
+        last = ""
+        for line in process.stdout:
+            if line.startswith("{"):
+                last = line
+                say(f"  {run.key} {line.strip()}")
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command[:2])
+    study.add(run, settings, json.loads(last)["result"])
 
 
 def write_parts(split: LeaveOneOut, path: Path) -> None:

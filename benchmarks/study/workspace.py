@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any
@@ -20,6 +20,22 @@ from worker.training.fitting.state import AFTER_WARMUP
 from worker.training.fitting.stored import WARMUP
 from worker.training.progress import CheckpointKey, CheckpointKind
 
+PAUSE = 20.0
+"""Seconds between two looks for work while other processes hold all of it."""
+
+
+@contextmanager
+def hold(lock: Path) -> Iterator[bool]:
+    """Hold a lock for this process; yields False when another process holds it."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+
 
 class Workspace:
     """Folders of one machine's sitting; several processes may share it."""
@@ -27,18 +43,9 @@ class Workspace:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    @contextmanager
-    def claim(self, run: Run) -> Iterator[bool]:
-        """Hold the run's training for this process; yields False when another process holds it."""
-        path = self.training(run).with_suffix(".lock")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-                return
-            yield True
+    def claim(self, run: Run) -> AbstractContextManager[bool]:
+        """Hold the run's training for this process; False within when another process holds it."""
+        return hold(self.training(run).with_suffix(".lock"))
 
     def training(self, run: Run) -> Path:
         """The folder of a training, which runs of other purposes with the same settings share."""

@@ -140,6 +140,7 @@ def main() -> None:
         if found["ndcg@10"] > best["ndcg@10"]:
             best = {"epoch": epoch, **found, "cpu_seconds": spent}
             weights = copy.deepcopy(model.torch_model.state_dict())
+            since = 0
         elif epoch > settings.min_epochs:
             since += 1
     result: dict[str, Any] = {

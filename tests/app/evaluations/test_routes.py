@@ -60,7 +60,7 @@ def test_a_model_whose_share_was_searched_is_measured_as_one_at_that_share(
         queued = service.evaluations.create(model, dataset)
         work(resources, queued.id, tmp_path)
         spec = service.evaluations.report(queued)["spec"]
-    assert spec["perturb_share"] == found["arms"]["cascade"]["share"] != 0.2
+    assert spec["perturb_share"] == found["arms"]["cascade"]["share"] != 0.1
 
 
 def test_from_the_request_to_the_report(

@@ -27,7 +27,21 @@ def result(ndcg: float, seconds: float = 100.0) -> dict[str, Any]:
         "validation": {"ndcg@10": ndcg},
         "test": {"ndcg@10": ndcg},
         "cpu_seconds_to_best": seconds,
+        "best_epoch": 60,
+        "epochs": 76,
+        "cut": False,
     }
+
+
+@pytest.mark.parametrize(("best", "epochs"), [(80, 82), (10, 54), (80, 94)])
+def test_a_peer_that_was_ended_early_is_not_taken(best: int, epochs: int, study: PeerStudy) -> None:
+    run = study.pending()[0]
+    ended = {**result(0.05), "best_epoch": best, "epochs": epochs}
+    with pytest.raises(ValueError, match="validations after its best"):
+        study.add(run, study.settings(run, Path("data.tsv")), ended)
+    assert run in study.pending()
+    study.add(run, study.settings(run, Path("data.tsv")), {**ended, "cut": True})
+    assert run not in study.pending()
 
 
 def test_as_many_trials_as_strong_then_the_best_on_every_seed(study: PeerStudy) -> None:

@@ -30,7 +30,7 @@ def test_how_far_and_how_many_are_moved_follows_the_direction() -> None:
         spec = TrainSpec.model_validate(given)
         return spec.perturb_towards, spec.epsilon_history, spec.perturb_share
 
-    assert moved() == ("items", 1.0, 0.2)
+    assert moved() == ("items", 1.0, 0.1)
     assert moved(perturb_towards="gradient") == ("gradient", 0.1, None)
     assert moved(perturb_towards="gradient", epsilon_history=0.3) == ("gradient", 0.3, None)
     assert moved(perturb_share=None) == ("items", 1.0, None)
