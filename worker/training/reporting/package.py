@@ -21,6 +21,7 @@ from worker.training.portable import (
     ITEMS_FILE,
     WEIGHTS_FILE,
 )
+from worker.training.reporting.search import chosen_settings
 from worker.training.spec import TrainSpec
 
 
@@ -112,8 +113,8 @@ def model_card(report: Mapping[str, Any], arm: str, seed: int) -> str:
 
 
 def _searched(report: Mapping[str, Any], arm: str) -> str:
-    found = report["search"]["arms"].get(arm) if report["search"] else None
-    return "" if found is None else f" Its {found['setting']}, {found['share']:g}, was chosen on validation."
+    found = chosen_settings(report).get(arm, {})
+    return "".join(f" Its {name}, {share:g}, was chosen on validation." for name, share in found.items())
 
 
 def _held_out(split: Mapping[str, Any]) -> str:
