@@ -27,8 +27,8 @@ _EARLIER: dict[Round, str] = {
     4: "**The fourth round**, to convergence, with the settings that it froze:",
 }
 _STRONG_HEAD = (
-    "| data | `strong` NDCG@10 | RecTools NDCG@10 | `strong` CPU s to best | RecTools' | ratio | `strong` CPU s to RecTools' "
-    "best validation NDCG@10 |",
+    "| data | `strong` NDCG@10 | RecTools NDCG@10 | `strong` CPU s to best | RecTools' | ratio | "
+    "`strong` CPU s to RecTools' best validation NDCG@10 |",
     "| --- | --- | --- | --- | --- | --- | --- |",
 )
 
