@@ -18,6 +18,7 @@ from app.jobs.estimate_scores import score
 from app.jobs.life import Status, move
 from app.models.names import next_version, usable_name
 from app.storage.blobs import BlobInfo
+from worker.training.shares import chosen_settings
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def _register(session: Session, job: Job, finished: FinishedModel, report: Mappi
         job_facts={
             "id": job.id,
             "name": job.name,
-            "spec": {**job.spec, **_searched(report, finished.arm)},
+            "spec": {**job.spec, **chosen_settings(report).get(finished.arm, {})},
             "labels": job.labels,
             "protocol_hash": report.get("protocol_hash"),
         },
@@ -113,9 +114,3 @@ def _register(session: Session, job: Job, finished: FinishedModel, report: Mappi
     )
     session.flush()
     return row
-
-
-def _searched(report: Mapping[str, Any], arm: str) -> dict[str, float]:
-    """The share that was chosen for the arm, in place of the spec's."""
-    found = (report.get("search") or {"arms": {}})["arms"].get(arm)
-    return {} if found is None else {found["setting"]: found["share"]}

@@ -24,12 +24,11 @@ from worker.training.data.readers.read import ReadOptions, read_interactions
 from worker.training.data.sequences import build_sequences
 from worker.training.data.split import LeaveOneOut, leave_one_out
 from worker.training.evaluation.baselines import Markov, Popularity
-from worker.training.evaluation.evaluate import evaluate, model_scorer
+from worker.training.evaluation.evaluate import evaluate, model_scorer, weights_scorer
 from worker.training.evaluation.metrics import ndcg
 from worker.training.fitting.stored import WARMUP
 from worker.training.fitting.trainer import Outcome, Trainer
 from worker.training.models.base import SequenceModel
-from worker.training.models.build import build_model
 from worker.training.progress import (
     Control,
     DivergedError,
@@ -136,9 +135,7 @@ def perform(
         ),
         "curve": [[p["epoch"], round(p["ndcg"], 5)] for p in points if p["ndcg"] is not None],
     }
-    model = build_model(spec, split.n_items)
-    model.load_state_dict(outcome.weights)
-    scorer = model_scorer(model, spec.max_length)
+    scorer = weights_scorer(spec, outcome.weights, split.n_items)
     if run.purpose == "trial":
         rows = _attack(scorer, split, spec, "validation", tick).rows
         return Record(**common, attacks=rows, finished_at=_now()), None

@@ -8,11 +8,10 @@ from typing import Any
 import torch
 
 from worker.training.data.split import Split
-from worker.training.evaluation.evaluate import model_scorer
+from worker.training.evaluation.evaluate import weights_scorer
 from worker.training.fitting.stored import WARMUP
 from worker.training.fitting.trainer import Outcome, Trainer
 from worker.training.heard import Heard
-from worker.training.models.build import build_model
 from worker.training.progress import CheckpointStore, OutOfTimeError
 from worker.training.reporting.cut_short import NotRun
 from worker.training.reporting.kept_results import keep_result, read_result
@@ -91,10 +90,8 @@ def _measure_arm(
 ) -> ArmResult:
     """Measure a chosen model on validation and test targets, clean and under attack."""
     heard.phase("evaluating", arm=outcome.arm, seed=outcome.seed)
-    model = build_model(spec, split.n_items)
-    model.load_state_dict(outcome.weights)
     measured = measure(
-        model_scorer(model.to(device), spec.max_length, device),
+        weights_scorer(spec, outcome.weights, split.n_items, device),
         split,
         spec,
         tick=heard.between,

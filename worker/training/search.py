@@ -13,13 +13,12 @@ from typing import Any, Final
 
 from worker.training.attacks.run import run_attacks
 from worker.training.data.split import Split
-from worker.training.evaluation.evaluate import model_scorer
+from worker.training.evaluation.evaluate import weights_scorer
 from worker.training.fitting.checkpoint import pack
 from worker.training.fitting.choice import CHOSEN_BY
 from worker.training.fitting.stored import Stored
 from worker.training.fitting.trainer import Outcome, Trainer
 from worker.training.heard import Heard
-from worker.training.models.build import build_model
 from worker.training.progress import CheckpointStore, DivergedError, OutOfTimeError
 from worker.training.shares import SETTING, is_searched, name_at, names_of
 from worker.training.spec import Arm, TrainSpec
@@ -136,17 +135,16 @@ class ShareSearch:
         self._standard = self._measured(standard, 0.0)
         for arm, trials in self._trials.items():
             if trials:
-                self.chosen[arm] = self._chosen(arm, trials)
+                self.chosen[arm] = self._chosen(arm, trials, self._standard.clean)
         for (arm, share), one in stored.items():
             if share != self.chosen[arm]:
                 self._checkpoints.save(one.key, pack(one.tensors, one.state))
 
-    def _chosen(self, arm: Arm, trials: Sequence[Trial]) -> float:
-        assert self._standard is not None  # noqa: S101 - for the type checker
-        chosen = choose(trials, self._standard.clean, self._spec.search_floor)
+    def _chosen(self, arm: Arm, trials: Sequence[Trial], standard: float) -> float:
+        chosen = choose(trials, standard, self._spec.search_floor)
         if arm not in self._newly_tried:  # it was said before
             return chosen.share
-        ratio = f"{chosen.clean / self._standard.clean:.1%} of" if self._standard.clean else "beside"
+        ratio = f"{chosen.clean / standard:.1%} of" if standard else "beside"
         self._heard.event(
             "share_chosen",
             f"{SETTING[arm]} of {arm} is {chosen.share:g}, of {len(trials)} tried: {ratio} standard's clean "
@@ -178,14 +176,11 @@ class ShareSearch:
 
     def _measured(self, outcome: Outcome, share: float) -> Trial:
         self._heard.phase("evaluating", arm=outcome.stored.key.arm, seed=outcome.seed)
-        model = build_model(self._spec, self._split.n_items)
-        model.load_state_dict(outcome.weights)
-        device, max_length = self._trainer.device, self._spec.max_length
         (row,) = run_attacks(
-            model_scorer(model.to(device), max_length, device),
+            weights_scorer(self._spec, outcome.weights, self._split.n_items, self._trainer.device),
             self._split,
             self._spec.model_copy(update=_ATTACK),
-            max_length=max_length,
+            max_length=self._spec.max_length,
             phase="validation",
             tick=self._heard.between,
         ).rows

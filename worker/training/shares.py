@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from worker.training.spec import Arm, TrainSpec
 
@@ -41,6 +41,12 @@ def name_at(arm: str, share: float | None) -> str:
 def arm_of(name: str) -> str:
     """Return the arm that a training of that name is of."""
     return name.partition(_AT)[0]
+
+
+def chosen_settings(report: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """Return by arm the setting that a report's search chose, with its value: {arm: {setting: share}}."""
+    arms = (report.get("search") or {"arms": {}})["arms"]
+    return {arm: {body["setting"]: body["share"]} for arm, body in arms.items()}
 
 
 def names_of(spec: TrainSpec, arm: Arm) -> list[str]:

@@ -170,7 +170,7 @@ class AdversarySettings(_Settings):
     perturb_towards: PerturbTowards = "items"
     """Where arms `adversarial` and `cascade` move history embeddings: along the `gradient`, or towards the
     worst to first order of some `items` drawn alike for a window (not the paper's)."""
-    perturb_share: float | None = Field(default=0.1, gt=0.0, le=1.0)
+    perturb_share: Share | None = 0.1
     """With `perturb_towards` `items`: mean share of a history's items that are moved, each by the whole of ε2
     and with a chance that goes by its weight; null moves all, by ε2 times their weight."""
     kappa: float = Field(default=0.0, ge=0.0, le=1000.0)

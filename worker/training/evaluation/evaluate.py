@@ -6,7 +6,7 @@ take a few megabytes whatever the catalogue's size.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,8 @@ from worker.training.data.split import EvaluationPhase, Split
 from worker.training.evaluation.metrics import METRICS_AT, coverage, rank_metrics
 from worker.training.evaluation.ranking import LIST_LENGTH, Ranking, catalogue_shuffle
 from worker.training.models.base import SequenceModel
+from worker.training.models.build import build_model
+from worker.training.spec import TrainSpec
 
 Tick = Callable[[float], None]
 """Told the share done, 0 to 1, after every block; may raise to end the run."""
@@ -183,6 +185,15 @@ class ModelScorer:
             x, length = x_BL[part].to(self.device), length_B[part].to(self.device)
             states.append(self.model.encode_last(self.model.embed(x), length))
         return torch.cat(states)
+
+
+def weights_scorer(
+    spec: TrainSpec, weights: Mapping[str, torch.Tensor], n_items: int, device: torch.device | str = "cpu"
+) -> ModelScorer:
+    """Return a Scorer of the spec's model with these weights."""
+    model = build_model(spec, n_items)
+    model.load_state_dict(weights)
+    return model_scorer(model.to(device), spec.max_length, device)
 
 
 def model_scorer(model: SequenceModel, max_length: int, device: torch.device | str = "cpu") -> ModelScorer:

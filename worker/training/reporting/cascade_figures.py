@@ -7,8 +7,8 @@ from matplotlib.figure import Figure as Canvas
 
 from worker.training.reporting.arms_in_words import weights_in_words
 from worker.training.reporting.plotting import Figure, Report, add_legend, finish_figure, label_axes
-from worker.training.reporting.search import chosen_settings
 from worker.training.reporting.svg import INK, printable
+from worker.training.shares import chosen_settings
 
 
 def cascade_effects(report: Report) -> Figure:

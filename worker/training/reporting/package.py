@@ -21,7 +21,7 @@ from worker.training.portable import (
     ITEMS_FILE,
     WEIGHTS_FILE,
 )
-from worker.training.reporting.search import chosen_settings
+from worker.training.shares import chosen_settings
 from worker.training.spec import TrainSpec
 
 

@@ -17,7 +17,8 @@ from worker.training.reporting.arms_in_words import arms_in_words, weight_by_eff
 from worker.training.reporting.comparisons import nothing_to_compare, price_in_words
 from worker.training.reporting.data_table import data_table
 from worker.training.reporting.plotting import Figure
-from worker.training.reporting.search import chosen_settings, search_in_words, search_table
+from worker.training.reporting.search import search_in_words, search_table
+from worker.training.shares import chosen_settings
 
 _TEMPLATE = Path(__file__).with_name("report_page.html")
 _SENTENCE = re.compile(r"(?<=[.!?]) (?=[A-Z])")

@@ -14,8 +14,10 @@ def search_warnings(search: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     search: a report's `search`.
     """
     found: list[dict[str, Any]] = []
-    for arm, body in (search["arms"] if search is not None else {}).items():
-        if search is not None and not body["accurate_enough"]:
+    if search is None:
+        return found
+    for arm, body in search["arms"].items():
+        if not body["accurate_enough"]:
             message = (
                 f"no share tried of {arm} has {_percent(search['floor'])} of standard's clean validation "
                 f"NDCG@10: the most accurate, {body['share']:g}, was taken, with "
@@ -29,12 +31,6 @@ def search_warnings(search: Mapping[str, Any] | None) -> list[dict[str, Any]]:
             )
             found.append({"code": "search_cut_short", "arm": arm, "message": message})
     return found
-
-
-def chosen_settings(report: Report) -> dict[str, dict[str, float]]:
-    """Return by arm the setting that was searched and what was found for it: {arm: {setting: share}}."""
-    arms = (report.get("search") or {"arms": {}})["arms"]
-    return {arm: {body["setting"]: body["share"]} for arm, body in arms.items()}
 
 
 def search_table(report: Report) -> Table:

@@ -19,13 +19,12 @@ import torch
 
 from worker.training.data.batching import Windows, cut_windows
 from worker.training.data.split import Split
-from worker.training.evaluation.evaluate import Tick, evaluate, model_scorer
+from worker.training.evaluation.evaluate import Tick, evaluate, weights_scorer
 from worker.training.evaluation.metrics import list_agreement
 from worker.training.fitting.choice import CHOSEN_BY, Validate
 from worker.training.fitting.stored import WARMUP
 from worker.training.fitting.trainer import Trainer
 from worker.training.fitting.warm_start import WarmStart
-from worker.training.models.build import build_model
 from worker.training.progress import CheckpointKey, CheckpointStore, OutOfTimeError, Progress
 from worker.training.seeding import derive_seed
 from worker.training.shares import all_epochs, name_at
@@ -141,9 +140,8 @@ class Stability:
         )
         found = TopLists({}, {})
         for arm in spec.arms:
-            model = build_model(spec, self.split.n_items)
-            model.load_state_dict(trainer.train(arm, one.seed, self.shares.get(arm)).weights)
-            scorer = model_scorer(model.to(self.device), spec.max_length, self.device)
+            weights = trainer.train(arm, one.seed, self.shares.get(arm)).weights
+            scorer = weights_scorer(spec, weights, self.split.n_items, self.device)
             ranked = evaluate(scorer, self.split, "test", exclude_seen=spec.exclude_seen, tick=self.tick)
             assert ranked.lists is not None  # noqa: S101 - asked for
             found.lists[arm], found.ndcg[arm] = ranked.lists, ranked.metrics[CHOSEN_BY]
