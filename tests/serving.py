@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -10,6 +11,9 @@ from contextlib import contextmanager
 
 import uvicorn
 from fastapi import FastAPI
+
+NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""For clients of `served`, which is plain HTTP: reading the certificates takes each longer than its requests."""
 
 
 @contextmanager

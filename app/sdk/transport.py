@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 import re
+import ssl
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import Any
 
 import httpx
@@ -30,6 +32,12 @@ IN_PROGRESS = "idempotency_in_progress"
 LONGEST_RETRY_AFTER = 60.0
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Whom to trust over TLS, read once for all clients of the process: it takes longer than a request."""
+    return httpx.create_ssl_context()
 
 
 @dataclass(frozen=True)
@@ -76,6 +84,7 @@ class Transport:
             timeout=httpx.Timeout(timeout, connect=min(timeout, 10.0)),
             transport=http,
             mounts=direct,
+            verify=_certificates(),
         )
 
     def __repr__(self) -> str:

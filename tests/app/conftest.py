@@ -11,17 +11,21 @@ import psycopg
 import pytest
 from fastapi import FastAPI
 from psycopg import sql
-from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
-from sqlalchemy.pool import NullPool
 
 from app.accounts.service import create_key
 from app.config import Settings
 from app.db.session import Database
 from app.db.tables import metadata
 from app.main import create_app
-from tests.serving import served
+from tests.factories import RecordingSender
+from tests.serving import NO_CERTIFICATES, served
+
+EMPTY = sql.SQL("; ").join(
+    sql.SQL("DELETE FROM {}").format(sql.Identifier(table.name)) for table in reversed(metadata.sorted_tables)
+)
+"""All in one transaction, and in one way to the server and back."""
 
 
 @pytest.fixture(scope="session")
@@ -36,15 +40,49 @@ def shared_database_url(postgres_url: str, migrated_template: str) -> Iterator[s
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
+@pytest.fixture(scope="session")
+def emptying(shared_database_url: str) -> Iterator[psycopg.Connection]:
+    """A connection for `EMPTY` between the tests."""
+    plain = make_url(shared_database_url).set(drivername="postgresql")
+    address = plain.render_as_string(hide_password=False)
+    with psycopg.connect(address, autocommit=True, options="-c lock_timeout=5s") as connection:
+        yield connection
+
+
 @pytest.fixture
-def database_url(shared_database_url: str) -> str:
+def database_url(shared_database_url: str, emptying: psycopg.Connection) -> str:
     """Address of a migrated database without rows."""
-    engine = create_engine(shared_database_url, poolclass=NullPool)
-    with engine.begin() as connection:
-        connection.execute(text("SET LOCAL lock_timeout = '5s'"))
-        for table in reversed(metadata.sorted_tables):
-            connection.execute(table.delete())
+    emptying.execute(EMPTY)
     return shared_database_url
+
+
+@pytest.fixture(scope="session")
+def shared_sender() -> RecordingSender:
+    """What the sessions of `shared_database` send to."""
+    return RecordingSender()
+
+
+@pytest.fixture
+def sender(shared_sender: RecordingSender) -> RecordingSender:
+    """What the test's own sessions sent."""
+    shared_sender.sent.clear()
+    return shared_sender
+
+
+@pytest.fixture(scope="session")
+def shared_database(shared_database_url: str, shared_sender: RecordingSender) -> Iterator[Database]:
+    """The tests' own way to their database: its connections are opened once for all tests."""
+    database = Database(shared_database_url, sender=shared_sender)
+    yield database
+    database.dispose()
+
+
+@pytest.fixture
+def database(shared_database: Database, database_url: str, sender: RecordingSender) -> Database:
+    """The test's own way to its database, which is empty; nothing was sent yet."""
+    assert database_url
+    assert not sender.sent
+    return shared_database
 
 
 @pytest.fixture
@@ -105,7 +143,7 @@ def service_url(shared_service_url: str, settings: Settings) -> str:
 @pytest.fixture
 def anonymous(service_url: str) -> Iterator[httpx.Client]:
     """A client without a key."""
-    with httpx.Client(base_url=service_url, timeout=30) as client:
+    with httpx.Client(base_url=service_url, timeout=30, verify=NO_CERTIFICATES) as client:
         yield client
 
 
@@ -113,7 +151,7 @@ def anonymous(service_url: str) -> Iterator[httpx.Client]:
 def client(service_url: str, api_key: str) -> Iterator[httpx.Client]:
     """A client of the default project."""
     headers = {"Authorization": f"Bearer {api_key}"}
-    with httpx.Client(base_url=service_url, headers=headers, timeout=30) as client:
+    with httpx.Client(base_url=service_url, headers=headers, timeout=30, verify=NO_CERTIFICATES) as client:
         yield client
 
 

@@ -28,10 +28,10 @@ class Body(BaseModel):
     nested: dict[str, list[int]] = {}
 
 
-@pytest.fixture
-def odd(settings: Settings) -> Iterator[httpx.Client]:
+@pytest.fixture(scope="module")
+def odd(shared_settings: Settings) -> Iterator[httpx.Client]:
     """An application with some routes that go wrong."""
-    application = create_app(settings)
+    application = create_app(shared_settings)
 
     @application.post("/odd/body")
     def body(given: Body) -> Body:

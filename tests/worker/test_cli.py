@@ -24,7 +24,9 @@ SMALL = (
     "hidden_size=8",
     "blocks=1",
     "batch_size=64",
+    'attack_positions=["end"]',
     "attack_counts=[1]",
+    'attack_replacements=["uniform"]',
     "attack_repeats=1",
 )
 Train = Callable[..., Result]

@@ -41,7 +41,8 @@ def manifest(log: Path) -> Path:
     """The manifest of a run on `log`."""
     folder = log.parent / "first"
     spec = log.parent / "spec.json"
-    spec.write_text(SPEC.model_copy(update={"arms": ("cascade",), "seeds": (1,)}).model_dump_json())
+    small = {"arms": ("cascade",), "seeds": (1,), "attack_replacements": ("uniform",)}
+    spec.write_text(SPEC.model_copy(update=small).model_dump_json())
     first = train("--data", log, "-o", folder, "--spec", spec, "--threads", 1)
     assert first.exit_code == 0, first.output
     assert (folder / "report.html").read_text().lstrip().startswith("<!DOCTYPE html>")

@@ -21,6 +21,7 @@ from app.db.session import Database
 from app.sdk.client import SteadyRank
 from app.sdk.errors import ForbiddenError, NotFoundError, UnauthorizedError
 from tests.factories import CSV
+from tests.serving import NO_CERTIFICATES
 
 As = Callable[..., httpx.Client]
 
@@ -34,7 +35,7 @@ def as_key(service_url: str, database: Database) -> Iterator[As]:
         with database.unit_of_work() as session:
             secret = create_key(session, name="narrow", scopes=scopes)[1]
         headers = {"Authorization": f"Bearer {secret}"}
-        opened.append(httpx.Client(base_url=service_url, headers=headers, timeout=30))
+        opened.append(httpx.Client(base_url=service_url, headers=headers, timeout=30, verify=NO_CERTIFICATES))
         return opened[-1]
 
     yield make

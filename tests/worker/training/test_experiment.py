@@ -33,8 +33,13 @@ SMALL: dict[str, Any] = {
     "warmup_epochs": 6,
     "min_epochs": 10,
     "patience": 5,
+    "attack_positions": ["end"],
     "attack_counts": [1],
+    "attack_replacements": ["uniform"],
     "attack_repeats": 1,
+}
+ALL_ATTACKS = {
+    field: TrainSpec.model_fields[field].default for field in ("attack_positions", "attack_replacements")
 }
 
 
@@ -91,7 +96,7 @@ class Recorder(SilentProgress):
 
 @pytest.mark.parametrize("model", ["sasrec", "gru4rec"])
 def test_all_arms_learn_are_reported_and_packed(model: str) -> None:
-    spec = TrainSpec.model_validate({**SMALL, "model": model})
+    spec = TrainSpec.model_validate({**SMALL, **ALL_ATTACKS, "model": model})
     heard = Recorder()
     checkpoints = MemoryCheckpoints()
     result = run(spec, heard, checkpoints)

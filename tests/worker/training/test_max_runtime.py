@@ -11,7 +11,7 @@ from worker.training.portable import load_model
 from worker.training.progress import Control, MemoryCheckpoints, OutOfTimeError, StepProgress
 from worker.training.spec import TrainSpec
 
-SPEC = TrainSpec.model_validate({**SMALL, "epochs": 8, "warmup_epochs": 2, "attack_positions": ["end"]})
+SPEC = TrainSpec.model_validate({**SMALL, "epochs": 8, "warmup_epochs": 2})
 
 
 class OutOfTime(Recorder):

@@ -22,8 +22,7 @@ SHARES = (0.2, 0.9)
 SPEC = TrainSpec.model_validate(
     SMALL
     | {"epochs": 6, "warmup_epochs": 2, "min_epochs": 0, "validate_every": 1, "seeds": [3, 4]}
-    | {"arms": ["standard", "cascade", "cascade_replacement"], "attack_positions": ["end"]}
-    | {"attack_replacements": ["uniform"], "search_shares": SHARES, "search_floor": 0.5}
+    | {"arms": ["standard", "cascade", "cascade_replacement"], "search_shares": SHARES, "search_floor": 0.5}
 )
 
 

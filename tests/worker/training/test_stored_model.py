@@ -25,12 +25,10 @@ from worker.training.stored_model import (
     evaluate_stored,
 )
 
-SPEC = TrainSpec(
-    **SMALL | {"epochs": 8, "warmup_epochs": 2, "min_epochs": 0},
-    arms=("standard", "adversarial"),
-    seeds=(0, 1),
-    attack_positions=("end", "highest_cascade"),
-    attack_replacements=("uniform", "gradient"),
+SPEC = TrainSpec.model_validate(
+    SMALL
+    | {"epochs": 8, "warmup_epochs": 2, "min_epochs": 0, "arms": ["standard", "adversarial"], "seeds": [0, 1]}
+    | {"attack_positions": ["end", "highest_cascade"], "attack_replacements": ["uniform", "gradient"]}
 )
 
 

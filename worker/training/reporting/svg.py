@@ -11,6 +11,7 @@ from html import escape
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 INK = "#10203f"
@@ -59,7 +60,8 @@ def drawing() -> Iterator[None]:
 def finished_svg(figure: Figure, *, name: str, title: str, description: str) -> str:
     """Return the figure as an <svg> element whose ids begin with `name`, with a title and a description."""
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata=_NO_METADATA)
+    # Figure.savefig draws twice, once for the layout; the backend alone lays out and draws at once.
+    FigureCanvasSVG(figure).print_svg(buffer, metadata=_NO_METADATA)
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)

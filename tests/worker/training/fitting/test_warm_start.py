@@ -77,7 +77,8 @@ def log_of(items: str, users: int = 12) -> pl.DataFrame:
 
 
 def run(log: pl.DataFrame, initial: InitialModel | None = None, **settings: Any) -> ExperimentResult:
-    short = {"epochs": 2, "warmup_epochs": 1, "attack_counts": [1], "attack_repeats": 1, "seeds": [0, 1]}
+    short = {"epochs": 2, "warmup_epochs": 1, "seeds": [0, 1]}
+    short |= {"attack_positions": ["end"], "attack_replacements": ["uniform"], "attack_repeats": 1}
     spec = spec_of(**{**short, "arms": ["standard", "cascade"], **settings})
     return run_experiment(
         spec,

@@ -133,7 +133,6 @@ def test_an_interaction_replaced_by_itself_changes_no_bit(monkeypatch: pytest.Mo
 WHOLE = TrainSpec.model_validate(
     SMALL
     | {"epochs": 3, "warmup_epochs": 1, "arms": ["standard", "cascade"], "seeds": [3, 4]}
-    | {"attack_positions": ["end"], "attack_replacements": ["uniform"]}
     | {"stability_changes": 1, "stability_epochs": 2}
 )
 
