@@ -13,7 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 
 NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-"""For clients of `served`, which is plain HTTP: reading the certificates takes each longer than its requests."""
+"""For clients of `served`, which is plain HTTP: reading the certificates takes longer than a request."""
 
 
 @contextmanager
