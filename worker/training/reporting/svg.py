@@ -61,7 +61,7 @@ def finished_svg(figure: Figure, *, name: str, title: str, description: str) -> 
     """Return the figure as an <svg> element whose ids begin with `name`, with a title and a description."""
     buffer = io.StringIO()
     # Figure.savefig draws twice, once for the layout; the backend alone lays out and draws at once.
-    FigureCanvasSVG(figure).print_svg(buffer, metadata=_NO_METADATA)
+    FigureCanvasSVG(figure).print_svg(buffer, metadata=_NO_METADATA)  # type: ignore[no-untyped-call]
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
