@@ -16,7 +16,8 @@ from app.jobs.workers import alive
 from app.problems import problem_responses
 from worker.training.presets import DESCRIPTIONS as PRESET_DESCRIPTIONS
 from worker.training.presets import PRESETS
-from worker.training.spec import Arm, AttackPosition, AttackReplacement, LossName, ModelName, TrainSpec
+from worker.training.settings import Arm, AttackPosition, AttackReplacement, LossName, ModelName
+from worker.training.spec import TrainSpec
 
 router = APIRouter(tags=["capabilities"])
 

@@ -29,7 +29,8 @@ from worker.training.fitting.finite import FiniteGuard
 from worker.training.fitting.state import TrainerState
 from worker.training.fitting.step import StepInputs, training_step
 from worker.training.losses.build import build_loss, build_sampler
-from worker.training.spec import LossName, TrainSpec
+from worker.training.settings import LossName
+from worker.training.spec import TrainSpec
 
 CPU = torch.device("cpu")
 

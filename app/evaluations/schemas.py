@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.db.models.evaluation import Evaluation
 from app.examples import DATASET_ID, MODEL_ID, SHA256
 from app.jobs.light_line import NOT_WAITING, LightQueue
-from worker.training.spec import EvaluationSettings
+from worker.training.settings import EvaluationSettings
 
 EVALUATION_ID = "eval_01k9z5fq8h2t6w0ynrbv5m3px7"
 CREATE_EXAMPLE: dict[str, Any] = {

@@ -34,7 +34,7 @@ from app.jobs.schemas import JobDeleted, JobObject
 from app.moments import Moment
 from app.pagination import ListOf, list_of
 from app.problems import problem_responses
-from worker.training.spec import ModelName
+from worker.training.settings import ModelName
 
 POLL_SECONDS = "2"
 _jobs = APIRouter(prefix="/jobs", tags=["jobs"], route_class=IdempotentRoute)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import random
 import re
-import ssl
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -18,13 +17,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import cache
 from typing import Any
 
 import httpx
 
 from app.sdk.discovery import Connection
 from app.sdk.errors import ServiceUnreachableError, SteadyRankError
+from app.sdk.http_client import open_client
 from app.sdk.problems import problem_from
 
 RETRIED_STATUSES = frozenset({408, 429, 502, 503, 504})
@@ -32,12 +31,6 @@ IN_PROGRESS = "idempotency_in_progress"
 LONGEST_RETRY_AFTER = 60.0
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
-
-
-@cache
-def _certificates() -> ssl.SSLContext:
-    """Whom to trust over TLS, read once for all clients of the process: it takes longer than a request."""
-    return httpx.create_ssl_context()
 
 
 @dataclass(frozen=True)
@@ -69,23 +62,7 @@ class Transport:
         self.timeout = timeout
         self._max_retries = max_retries
         self.sleep = sleep
-        headers = {"Accept": "application/json", "User-Agent": "steadyrank-sdk"}
-        if connection.api_key:
-            headers["Authorization"] = f"Bearer {connection.api_key}"
-        # A proxy of the environment is for the outside world, never for a service on this machine.
-        direct: dict[str, httpx.BaseTransport | None] = {
-            "all://localhost": None,
-            "all://127.0.0.1": None,
-            "all://[::1]": None,
-        }
-        self._client = httpx.Client(
-            base_url=connection.base_url,
-            headers=headers,
-            timeout=httpx.Timeout(timeout, connect=min(timeout, 10.0)),
-            transport=http,
-            mounts=direct,
-            verify=_certificates(),
-        )
+        self._client = open_client(connection, timeout=timeout, transport=http)
 
     def __repr__(self) -> str:
         """Show the address only."""

@@ -16,7 +16,7 @@ from benchmarks.study.planning import Plan
 from benchmarks.study.records import Record
 from benchmarks.study.rules import share_of
 from worker.training.reporting.plotting import Figure, finish_figure, label_axes, style_of
-from worker.training.spec import Arm
+from worker.training.settings import Arm
 
 CLEAN_SHARES = (0.95, 0.98, 1.0, 1.02)
 """Parts of standard's clean NDCG@10 that the table asks for."""

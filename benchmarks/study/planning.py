@@ -12,7 +12,7 @@ from benchmarks.study.cells import ON_OWN_DATA, Cell, Run
 from benchmarks.study.choosing import choose, most_accurate
 from benchmarks.study.records import Record
 from benchmarks.study.rules import COMPARED_ARMS, Rules, Settings
-from worker.training.spec import Arm
+from worker.training.settings import Arm
 
 Finished = Callable[[Cell], Mapping[str, Record]]
 """A cell's finished runs by key."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
-from worker.training.spec import Arm
+from worker.training.settings import Arm
 
 DataName = Literal["beauty", "ml-100k", "toys", "video"]
 Model = Literal["sasrec", "gru4rec"]

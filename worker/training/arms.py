@@ -17,8 +17,9 @@ from worker.training.reporting.cut_short import NotRun
 from worker.training.reporting.kept_results import keep_result, read_result
 from worker.training.reporting.results import ArmResult, measure
 from worker.training.search import ShareSearch
+from worker.training.settings import Arm
 from worker.training.shares import names_of
-from worker.training.spec import Arm, TrainSpec
+from worker.training.spec import TrainSpec
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,8 @@ from worker.training.models.base import SequenceModel
 from worker.training.models.build import build_model
 from worker.training.progress import Control, MemoryCheckpoints, SilentProgress, StepProgress, Stopped
 from worker.training.runtime import Runtime, peak_memory_bytes
-from worker.training.spec import Arm, TrainSpec
+from worker.training.settings import Arm
+from worker.training.spec import TrainSpec
 
 LEAST_STEPS = 5
 MOST_STEPS = 200

@@ -20,8 +20,9 @@ from worker.training.fitting.stored import Stored
 from worker.training.fitting.trainer import Outcome, Trainer
 from worker.training.heard import Heard
 from worker.training.progress import CheckpointStore, DivergedError, OutOfTimeError
+from worker.training.settings import Arm
 from worker.training.shares import SETTING, is_searched, name_at, names_of
-from worker.training.spec import Arm, TrainSpec
+from worker.training.spec import TrainSpec
 
 _ATTACK: Final[Mapping[str, Any]] = {
     "attack_positions": ("end",),

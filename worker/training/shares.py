@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from worker.training.spec import Arm, TrainSpec
+from worker.training.settings import Arm
+from worker.training.spec import TrainSpec
 
 SETTING: Final[Mapping[str, str]] = MappingProxyType(
     {

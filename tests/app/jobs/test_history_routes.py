@@ -10,7 +10,7 @@ from app.db.models.job_metric import JobMetric
 from app.db.session import Database
 from tests.app.jobs.conftest import Bench
 from tests.problems import problem
-from worker.training.spec import Arm
+from worker.training.settings import Arm
 
 
 def test_events_are_read_from_where_one_left_off(client: httpx.Client, bench: Bench) -> None:

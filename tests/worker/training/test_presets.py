@@ -6,7 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from worker.training.presets import DESCRIPTIONS, PRESETS, PresetName
-from worker.training.spec import ModelName, TrainSpec
+from worker.training.settings import ModelName
+from worker.training.spec import TrainSpec
 
 EVERY = [(preset, model) for preset in get_args(PresetName) for model in get_args(ModelName)]
 

@@ -16,7 +16,8 @@ from worker.training.fitting.trainer import Outcome, Trainer
 from worker.training.portable import WEIGHTS_FILE, load_model
 from worker.training.progress import Control, DivergedError, MemoryCheckpoints, StepProgress, Stopped
 from worker.training.search import Trial, choose
-from worker.training.spec import Arm, TrainSpec
+from worker.training.settings import Arm
+from worker.training.spec import TrainSpec
 
 SHARES = (0.2, 0.9)
 SPEC = TrainSpec.model_validate(

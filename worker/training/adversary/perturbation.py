@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 
 from worker.training.losses.bce import Points, RivalsT
-from worker.training.spec import Arm, TrainSpec
+from worker.training.settings import Arm
+from worker.training.spec import TrainSpec
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from worker.training.data.sequences import Int64
 from worker.training.evaluation.metrics import METRICS_AT, hit, list_agreement, ndcg, reciprocal_rank
 from worker.training.evaluation.ranking import LIST_LENGTH
-from worker.training.spec import AttackPosition, AttackReplacement, EvaluationSettings
+from worker.training.settings import AttackPosition, AttackReplacement, EvaluationSettings
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from worker.training.data.sequences import Int64
 from worker.training.draws import UInt64, mix64
-from worker.training.spec import AttackPosition, Replacement
+from worker.training.settings import AttackPosition, Replacement
 
 Float64 = npt.NDArray[np.float64]
 

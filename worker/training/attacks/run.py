@@ -31,7 +31,8 @@ from worker.training.data.sequences import Int64
 from worker.training.data.split import EvaluationPhase, Split
 from worker.training.evaluation.evaluate import Tick, blocks, rank_block
 from worker.training.evaluation.ranking import LIST_LENGTH, Ranking, catalogue_shuffle
-from worker.training.spec import Replacement, TrainSpec
+from worker.training.settings import Replacement
+from worker.training.spec import TrainSpec
 
 Float32 = npt.NDArray[np.float32]
 

@@ -22,7 +22,7 @@ from torch import Tensor
 from worker.training.data.batching import Batch, Windows
 from worker.training.data.sequences import Int64, Sequences
 from worker.training.draws import CountedDraws, Draws, uniform
-from worker.training.spec import Replacement
+from worker.training.settings import Replacement
 
 
 def item_weights(items: npt.NDArray[np.integer], n_items: int, kind: Replacement) -> Int64:

@@ -33,8 +33,9 @@ from worker.training.progress import (
     DataError,
     Progress,
 )
+from worker.training.settings import Arm
 from worker.training.shares import all_epochs, at_share, n_trainings, name_at
-from worker.training.spec import Arm, TrainSpec
+from worker.training.spec import TrainSpec
 
 CASCADE_GUIDED: Final = ("cascade", "cascade_replacement")
 """The arms whose second pass goes by cascade weights."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from worker.training.spec import Initialisation
+from worker.training.settings import Initialisation
 
 INIT_STD = 0.02
 """Standard deviation of fresh embeddings (ours): their length starts at 0.02·√D, 0.16 at D = 64."""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from worker.training.spec import ItemNormalisation
+from worker.training.settings import ItemNormalisation
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from worker.training.reporting.results import ArmResult, Measured
-from worker.training.spec import Arm
+from worker.training.settings import Arm
 
 NotRun = tuple[Arm, int]
 """Arm and seed of what was left out."""

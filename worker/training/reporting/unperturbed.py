@@ -7,7 +7,8 @@ from typing import Any, cast
 
 from worker.training.adversary.perturbation import adversary_of
 from worker.training.reporting.results import ArmResult
-from worker.training.spec import Arm, TrainSpec
+from worker.training.settings import Arm
+from worker.training.spec import TrainSpec
 
 
 def unperturbed_warnings(results: Sequence[ArmResult], spec: TrainSpec) -> list[dict[str, Any]]:

@@ -27,8 +27,9 @@ from worker.training.fitting.trainer import Trainer
 from worker.training.fitting.warm_start import WarmStart
 from worker.training.progress import CheckpointKey, CheckpointStore, OutOfTimeError, Progress
 from worker.training.seeding import derive_seed
+from worker.training.settings import Arm
 from worker.training.shares import all_epochs, name_at
-from worker.training.spec import Arm, TrainSpec
+from worker.training.spec import TrainSpec
 from worker.training.stability.apart import CheckpointsApart, Part, Quietly
 from worker.training.stability.changes import CHOICES, Change, choose_changes
 from worker.training.stability.lists import TopLists, keep_lists, read_lists

@@ -9,7 +9,8 @@ from worker.training.adversary.perturbation import (
 )
 from worker.training.losses.bce import BCE, Points
 from worker.training.seeding import generator_for
-from worker.training.spec import Arm, TrainSpec
+from worker.training.settings import Arm
+from worker.training.spec import TrainSpec
 
 
 def random_points(scale: float = 1.0) -> Points[None]:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker.training.attacks.replacement import DrawKey, Replacements, attacked_places
-from worker.training.spec import AttackPosition, Replacement
+from worker.training.settings import AttackPosition, Replacement
 
 KINDS: tuple[Replacement, ...] = ("uniform", "popularity")
 

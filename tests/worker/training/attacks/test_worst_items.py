@@ -13,7 +13,8 @@ from worker.training.evaluation import evaluate as evaluate_module
 from worker.training.evaluation.baselines import Popularity
 from worker.training.evaluation.evaluate import ModelScorer, model_scorer
 from worker.training.models.build import build_model
-from worker.training.spec import ModelName, TrainSpec
+from worker.training.settings import ModelName
+from worker.training.spec import TrainSpec
 
 
 def setting(model: ModelName) -> tuple[LeaveOneOut, ModelScorer, Histories, np.ndarray]:

@@ -11,7 +11,7 @@ from tests.worker.training.synthetic import sequences_of
 from worker.training.data.batching import Batch, BucketedBatches, cut_windows
 from worker.training.data.sampling import CandidateReplacer, HistoryReplacer, NegativeSampler, item_weights
 from worker.training.data.sequences import Sequences
-from worker.training.spec import Replacement
+from worker.training.settings import Replacement
 
 N_ITEMS = 7
 

@@ -13,7 +13,8 @@ from worker.training.evaluation import evaluate as module
 from worker.training.evaluation.evaluate import evaluate, model_scorer
 from worker.training.evaluation.ranking import NonFiniteScoresError, Ranking, catalogue_shuffle, largest
 from worker.training.models.build import build_model
-from worker.training.spec import ModelName, TrainSpec
+from worker.training.settings import ModelName
+from worker.training.spec import TrainSpec
 
 
 def split_of(rows: list[list[int]], n_items: int) -> LeaveOneOut:

@@ -14,7 +14,8 @@ from worker.training.fitting.step import StepInputs, Streams, training_step
 from worker.training.models.base import SequenceModel
 from worker.training.models.build import build_model
 from worker.training.seeding import generator_for
-from worker.training.spec import ModelName, TrainSpec
+from worker.training.settings import ModelName
+from worker.training.spec import TrainSpec
 
 TRAIN = markov_sequences(24)
 WINDOWS = cut_windows(TRAIN, 8)

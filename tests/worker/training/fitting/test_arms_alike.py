@@ -22,7 +22,7 @@ from worker.training.progress import (
     Stopped,
 )
 from worker.training.seeding import generator_for
-from worker.training.spec import ModelName
+from worker.training.settings import ModelName
 
 
 def test_replacing_nothing_is_standard_training_bit_for_bit() -> None:

@@ -11,7 +11,7 @@ from tests.worker.training.fitting.runs import (
     spec_of,
     trainer,
 )
-from worker.training.spec import Arm
+from worker.training.settings import Arm
 
 
 def test_the_best_epoch_is_chosen_and_patience_ends_the_arm() -> None:

@@ -25,7 +25,8 @@ from worker.training.progress import (
     StepProgress,
     Stopped,
 )
-from worker.training.spec import Arm, ModelName, TrainSpec
+from worker.training.settings import Arm, ModelName
+from worker.training.spec import TrainSpec
 
 SPLIT = leave_one_out(markov_sequences(50))
 MODELS: tuple[ModelName, ...] = ("sasrec", "gru4rec")

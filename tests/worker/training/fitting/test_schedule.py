@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from worker.training.fitting.schedule import learning_rate, set_learning_rate
-from worker.training.spec import LearningRateDecay, TrainSpec
+from worker.training.settings import LearningRateDecay
+from worker.training.spec import TrainSpec
 
 STEPS = 10
 

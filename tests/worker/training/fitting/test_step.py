@@ -34,7 +34,7 @@ from worker.training.losses.bce import BCE
 from worker.training.losses.lookup import look_up
 from worker.training.models.base import SequenceModel
 from worker.training.seeding import generator_for
-from worker.training.spec import ModelName
+from worker.training.settings import ModelName
 
 
 @pytest.mark.parametrize("weights", ["unweighted", "weighted"])

@@ -26,7 +26,8 @@ from worker.training.losses.sampled import CalibratedBinaryCrossEntropy
 from worker.training.models.base import SequenceModel
 from worker.training.models.build import build_model
 from worker.training.seeding import generator_for
-from worker.training.spec import ModelName, TrainSpec
+from worker.training.settings import ModelName
+from worker.training.spec import TrainSpec
 
 TRAIN = markov_sequences(12)
 V = TRAIN.n_items

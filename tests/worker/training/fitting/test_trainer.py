@@ -29,7 +29,7 @@ from worker.training.progress import (
     MemoryCheckpoints,
     Stopped,
 )
-from worker.training.spec import LossName, ModelName
+from worker.training.settings import LossName, ModelName
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -13,7 +13,8 @@ from worker.training.models.build import build_model
 from worker.training.progress import DataError, MemoryCheckpoints, SilentProgress
 from worker.training.reporting.doubts import warm_start_warnings
 from worker.training.runtime import Runtime
-from worker.training.spec import ModelName, TrainSpec
+from worker.training.settings import ModelName
+from worker.training.spec import TrainSpec
 
 SMALL: dict[str, Any] = {"hidden_size": 8, "blocks": 1, "max_length": 6}
 

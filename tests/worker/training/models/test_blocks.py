@@ -10,7 +10,8 @@ from worker.training.models.base import SequenceModel
 from worker.training.models.build import build_model
 from worker.training.models.scoring import Scoring
 from worker.training.seeding import generator_for
-from worker.training.spec import ItemNormalisation, TrainSpec
+from worker.training.settings import ItemNormalisation
+from worker.training.spec import TrainSpec
 
 V = 12
 KINDS: dict[str, dict[str, Any]] = {

@@ -12,7 +12,8 @@ from worker.training.models.build import build_model
 from worker.training.models.gru4rec import GRU4Rec
 from worker.training.models.sasrec import SASRec
 from worker.training.seeding import generator_for
-from worker.training.spec import ModelName, TrainSpec
+from worker.training.settings import ModelName
+from worker.training.spec import TrainSpec
 
 V = 12
 MODELS: tuple[ModelName, ...] = ("sasrec", "gru4rec")
