@@ -47,7 +47,7 @@ def frontiers_of(cell: Cell, records: Mapping[str, Record], plan: Plan) -> Front
             for run in plan.grid(cell, arm)
             if (record := records.get(run.key)) is not None and record.error is None
         ]
-        for arm in plan.rules.searched_arms
+        for arm in plan.rules.searched_arms(cell.model)
     }
     return Frontiers(cell, standard, arms) if standard is not None and all(arms.values()) else None
 

@@ -78,7 +78,7 @@ class Plan:
         """Standard, then the arms' grids, taken in turns so that early looks compare like with like."""
         if not cell.is_searched(self.rules):
             return []
-        grids = [self.grid(cell, arm) for arm in self.rules.searched_arms]
+        grids = [self.grid(cell, arm) for arm in self.rules.searched_arms(cell.model)]
         return [
             self._trial(cell, "standard", {}),
             *(run for turn in zip_longest(*grids) for run in turn if run is not None),
@@ -89,7 +89,7 @@ class Plan:
         if not cell.is_searched(self.rules):
             return []
         runs = []
-        for arm in self.rules.searched_arms:
+        for arm in self.rules.searched_arms(cell.model):
             best = self._best(cell, self.grid(cell, arm))
             if best is not None:
                 around = self.rules.second_trials(arm, best.changes)
@@ -98,7 +98,7 @@ class Plan:
 
     def tests(self, cell: Cell) -> list[Run] | None:
         """Every arm and seed with frozen settings; None while those are not known yet."""
-        frozen = {arm: self.frozen(cell, arm) for arm in self.rules.arms}
+        frozen = {arm: self.frozen(cell, arm) for arm in self.rules.arms_of(cell.model)}
         if any(changes is None for changes in frozen.values()):
             return None
         base = cell.base(self.rules)

@@ -206,10 +206,13 @@ class Rules:
             {**self.strength, "epsilon_history": epsilon, **_TOWARDS_ITEMS} for epsilon in self.item_epsilons
         ]
 
-    @property
-    def searched_arms(self) -> tuple[Arm, ...]:
+    def arms_of(self, model: Model) -> tuple[Arm, ...]:
+        """Those that are run of a model: our own is studied with SASRec alone."""
+        return tuple(arm for arm in self.arms if model == "sasrec" or arm in COMPARED_ARMS)
+
+    def searched_arms(self, model: Model) -> tuple[Arm, ...]:
         """Those that have settings to be searched."""
-        return tuple(arm for arm in self.arms if arm != "standard")
+        return tuple(arm for arm in self.arms_of(model) if arm != "standard")
 
     def on_own_data(self) -> Rules:
         """Return the rules by which SEARCHED_BESIDES are searched, in the arms that the targets are about."""
@@ -240,6 +243,6 @@ def rehearsal() -> Rules:
         convergence={},
         converged_shares=RULES.converged_shares[:1],
         own_shares=RULES.own_shares[:1],
-        of_long_windows=dict.fromkeys(RULES.searched_arms, ()),
+        of_long_windows=dict.fromkeys(RULES.of_long_windows, ()),
         seeds=(0, 1),
     )

@@ -100,10 +100,9 @@ def differences_table(figures: CellFigures) -> str:
 
 def trials_table(cell: Cell, trials: list[Record], plan: Plan) -> str:
     """Trials on validation, the ones that the plan's round froze settings from marked."""
-    chosen = {
-        record.key for arm in plan.rules.searched_arms if (record := plan.chosen(cell, arm)) is not None
-    }
-    edges = {run.key for arm in plan.rules.searched_arms for run in _ends(plan.grid(cell, arm))}
+    arms = plan.rules.searched_arms(cell.model)
+    chosen = {record.key for arm in arms if (record := plan.chosen(cell, arm)) is not None}
+    edges = {run.key for arm in arms for run in _ends(plan.grid(cell, arm))}
     standard = next((r for r in trials if r.arm == "standard" and not r.changes and r.error is None), None)
     lines = [
         f"Trials, on **validation**, seed 0. Those that round {plan.rules.round} chose are in **bold**, with "

@@ -75,11 +75,23 @@ def test_generic_and_cascade_have_the_same_budget_and_every_arm_every_seed(
     runs = finish(plan, finished, BEAUTY)
     assert plan.is_complete(BEAUTY)
     trials = Counter(run.arm for run in runs if run.purpose == "trial")
-    assert trials == {"standard": 1, **dict.fromkeys(RULES.searched_arms, 4)}
+    assert trials == {"standard": 1, **dict.fromkeys(RULES.searched_arms("sasrec"), 4)}
     tests = Counter((run.arm, run.seed) for run in runs if run.purpose == "test")
     assert tests == dict.fromkeys([(arm, seed) for arm in ARMS for seed in (0, 1, 2)], 1)
     assert {run.seed for run in runs if run.purpose == "trial"} == {0}
     assert len({run.key for run in runs}) == len(runs)
+
+
+def test_our_own_arm_is_studied_with_sasrec_alone(plan: Plan, finished: Finished) -> None:
+    cell = Cell("beauty", "gru4rec")
+    runs = finish(plan, finished, cell)
+    assert plan.is_complete(cell)
+    assert Counter((run.purpose, run.arm) for run in runs) == {
+        ("trial", "standard"): 1,
+        ("trial", "adversarial"): 4,
+        ("trial", "cascade"): 4,
+        **{("test", arm): 3 for arm in COMPARED_ARMS},
+    }
 
 
 def test_nothing_is_tested_before_the_search_is_over(plan: Plan, finished: Finished) -> None:
@@ -99,7 +111,7 @@ def test_rounds_share_what_is_no_embedding_noise(plan: Plan, finished: Finished)
     runs = finish(Plan(RULES.of_round(1), finished.of), finished, BEAUTY)
     assert Counter(run.arm for run in runs if run.purpose == "trial") == {
         "standard": 1,
-        **dict.fromkeys(RULES.searched_arms, 6),
+        **dict.fromkeys(RULES.searched_arms("sasrec"), 6),
     }
     second = Plan(RULES.of_round(2), finished.of).pending(BEAUTY)
     assert {run.changes["perturb_towards"] for run in second} == {"items"}
@@ -124,7 +136,7 @@ def test_the_fifth_round_tries_more_where_windows_are_long_and_as_much_in_each_a
     plan: Plan, finished: Finished
 ) -> None:
     dense, before = Cell("ml-100k", "sasrec"), Plan(RULES.of_round(4), finished.of)
-    for arm in RULES.searched_arms:
+    for arm in RULES.searched_arms("sasrec"):
         now, then = ([run.key for run in one.grid(dense, arm)] for one in (plan, before))
         assert now[: len(then)] == then
         assert (len(now), len(set(now))) == (7, 7)
