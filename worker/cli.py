@@ -213,7 +213,7 @@ def write_result(result: ExperimentResult, folder: Path) -> None:
     files = dict(result.documents)
     for model in result.models:
         of_model = f"models/{model.arm}-seed{model.seed}"
-        files |= {f"{of_model}/{name}": content for name, content in model.files.items()}
+        files |= {f"{of_model}/{name}": content for name, content in result.files_of(model).items()}
     for name, content in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)

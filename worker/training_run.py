@@ -93,7 +93,9 @@ def store(
     peak_memory_bytes: int | None = None,
 ) -> list[str]:
     """Write every file, read every one back, and only then let the job succeed. Returns the models' ids."""
-    written = [_Written(model, _write(resources.blobs, model.files, beat)) for model in result.models]
+    written = [
+        _Written(model, _write(resources.blobs, result.files_of(model), beat)) for model in result.models
+    ]
     to_read = _write(resources.blobs, result.documents, beat)
 
     def finish(session: Session) -> list[str]:

@@ -21,7 +21,15 @@ from tests.serving import served
 
 pytestmark = pytest.mark.slow
 
-SPEC = {"epochs": 2, "warmup_epochs": 1, "arms": ["cascade"], "hidden_size": 8, "max_length": 8}
+SPEC = {
+    "epochs": 2,
+    "warmup_epochs": 1,
+    "arms": ["cascade"],
+    "hidden_size": 8,
+    "max_length": 8,
+    "attack_positions": ["end"],
+    "attack_replacements": ["uniform"],
+}
 
 
 @pytest.fixture

@@ -46,7 +46,9 @@ SPEC: dict[str, Any] = {
     "hidden_size": 16,
     "dropout": 0.2,
     "checkpoint_minutes": 0,
+    "attack_positions": ["end"],
     "attack_counts": [1],
+    "attack_replacements": ["uniform"],
     "attack_repeats": 1,
 }
 METRIC_COLUMNS = ("seed", "arm", "epoch", "loss", "loss_match", "loss_history", "validation")

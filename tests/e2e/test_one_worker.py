@@ -18,7 +18,15 @@ from tests.factories import make_job
 
 pytestmark = pytest.mark.slow
 
-SPEC = {"epochs": 2, "warmup_epochs": 1, "arms": ["cascade"], "hidden_size": 8, "max_length": 8}
+SPEC = {
+    "epochs": 2,
+    "warmup_epochs": 1,
+    "arms": ["cascade"],
+    "hidden_size": 8,
+    "max_length": 8,
+    "attack_positions": ["end"],
+    "attack_replacements": ["uniform"],
+}
 
 
 def test_upload_train_and_leave(workshop: Workshop) -> None:

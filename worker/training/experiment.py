@@ -6,9 +6,10 @@ figures, the one that was interrupted continues, and one whose measuring was int
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -38,10 +39,13 @@ from worker.training.spec import TrainSpec
 from worker.training.stability.apart import Part
 from worker.training.stability.run import Stability
 
+if TYPE_CHECKING:
+    from worker.training.reporting.documents import Documents
+
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """One arm and seed, ready to be stored: its files by path, and its figures, clean and attacked."""
+    """One arm and seed: its files by path, without the manifest, and its figures, clean and attacked."""
 
     arm: str
     seed: int
@@ -51,22 +55,39 @@ class TrainedModel:
 
 @dataclass(frozen=True)
 class ExperimentResult:
-    """What a job leaves behind: the report, the manifest, and a model for each arm and seed.
+    """What a job leaves behind: the report, a model for each arm and seed, and what there is to read of them.
 
-    documents: what there is to read, by path (see reporting/documents.py). stop_reason: "max_runtime" when
-    an arm was ended early or left out, or attacks on one were, because the time was over; else None.
+    stop_reason: "max_runtime" when an arm was ended early or left out, or attacks on one were, because the
+    time was over; else None. write: draws and renders; called when the first document is asked for.
     """
 
     report: dict[str, Any]
-    manifest: dict[str, Any]
-    documents: dict[str, bytes]
     models: list[TrainedModel]
-    stop_reason: str | None = None
+    stop_reason: str | None
+    write: Callable[[], Documents]
+
+    @cached_property
+    def _written(self) -> Documents:
+        return self.write()
+
+    @property
+    def documents(self) -> dict[str, bytes]:
+        """What there is to read, by path (see reporting/documents.py)."""
+        return self._written.files
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """What was run on what, and the digests of all that came of it."""
+        return self._written.manifest
 
     @property
     def report_markdown(self) -> str:
         """The report as Markdown."""
         return self.documents["report.md"].decode()
+
+    def files_of(self, model: TrainedModel) -> dict[str, bytes]:
+        """Return all of a model's files by path, ready to be stored: its own, and the job's manifest."""
+        return {**model.files, MANIFEST_FILE: self.documents[MANIFEST_FILE]}
 
 
 def run_experiment(
@@ -190,20 +211,21 @@ def run_experiment(
         )
         for outcome, result in zip(arms.outcomes, results, strict=True)
     ]
-    # Half a second of imports, which a run should not wait for before its first step.
-    from worker.training.reporting.documents import write_documents  # noqa: PLC0415
 
-    outcomes_of_users = pack_outcomes(
-        (sequences.user_ids[user] for user in split.users("test")),
-        {(result.arm, result.seed): result.measured.per_user for result in results},
-    )
-    by_arm = {(model.arm, model.seed): model.files for model in models}
-    written = write_documents(
-        spec, split, sequences.item_ids, report=report, models=by_arm, outcomes=outcomes_of_users
-    )
-    for model in models:
-        model.files[MANIFEST_FILE] = written.files[MANIFEST_FILE]
+    def write() -> Documents:
+        # Half a second of imports, which a run should not wait for before its first step.
+        from worker.training.reporting.documents import write_documents  # noqa: PLC0415
+
+        outcomes_of_users = pack_outcomes(
+            (sequences.user_ids[user] for user in split.users("test")),
+            {(result.arm, result.seed): result.measured.per_user for result in results},
+        )
+        by_arm = {(model.arm, model.seed): model.files for model in models}
+        return write_documents(
+            spec, split, sequences.item_ids, report=report, models=by_arm, outcomes=outcomes_of_users
+        )
+
     unfinished = stability is not None and not stability["complete"]
     unsearched = arms.search is not None and not arms.search["complete"]
     stop_reason = "max_runtime" if cut_short or unfinished or unsearched else None
-    return ExperimentResult(report, written.manifest, written.files, models, stop_reason)
+    return ExperimentResult(report, models, stop_reason, write)

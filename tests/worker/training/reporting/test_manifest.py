@@ -37,10 +37,10 @@ def test_it_names_all_that_a_run_was_made_of(manifest: dict[str, Any]) -> None:
         ("cascade", 0),
     ]
     for one, model in zip(manifest["models"], result.models, strict=True):
-        assert json.loads(model.files["manifest.json"]) == manifest
+        assert json.loads(result.files_of(model)["manifest.json"]) == manifest
         for name, digest in one["files"].items():
             assert hashlib.sha256(model.files[name]).hexdigest() == digest
-        assert {*one["files"], "manifest.json"} == set(model.files)
+        assert {*one["files"], "manifest.json"} == set(result.files_of(model))
     outcomes = result.documents["outcomes.safetensors"]
     assert hashlib.sha256(outcomes).hexdigest() == manifest["outcomes_sha256"]
     for name, digest in manifest["figures"].items():
