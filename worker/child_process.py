@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -46,6 +48,7 @@ class ChildProcess:
     def __init__(self, settings: Settings, claimed: Claim, *, module: str = "worker.child") -> None:
         search = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         threads = str(settings.threads)
+        self._folder = Path(tempfile.mkdtemp(prefix="steadyrank-"))
         self._process = subprocess.Popen(
             # -P: a file named torch.py in the working folder must not be taken for torch
             [
@@ -64,6 +67,7 @@ class ChildProcess:
                 **os.environ,
                 **as_environment(settings),
                 "PYTHONPATH": os.pathsep.join(search),
+                "TMPDIR": str(self._folder),  # removed here, since one that is killed removes nothing
                 "OMP_NUM_THREADS": threads,
                 "MKL_NUM_THREADS": threads,
             },
@@ -88,8 +92,7 @@ class ChildProcess:
             code = self._process.wait(seconds)
         except subprocess.TimeoutExpired:
             return None
-        self._reader.join()
-        self.log.join(_LAST_LINES_SECONDS)
+        self._over()
         return code
 
     def tell(self, word: str) -> None:
@@ -105,13 +108,17 @@ class ChildProcess:
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGKILL)
         code = self._process.wait()
-        self._reader.join()
-        self.log.join(_LAST_LINES_SECONDS)
+        self._over()
         try:
             _pipe(self._process.stdin).close()
         except BrokenPipeError:
             logger.debug("the child left without reading")
         return code
+
+    def _over(self) -> None:
+        self._reader.join()
+        self.log.join(_LAST_LINES_SECONDS)
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _read(self) -> None:
         with _pipe(self._process.stdout) as pipe:

@@ -9,9 +9,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import tempfile
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from app.db.models.dataset import Dataset
 from app.limit_errors import QuotaExceeded
 from worker.blob_files import PARQUET_TYPE, download, upload
 from worker.dataset_content import Content, content_of_file, content_of_parent
+from worker.kept_alive import kept_alive
 from worker.resources import Resources
 from worker.training.data.readers.problems import Problem, UnreadableDataset
 from worker.training.data.readers.read import ReadOptions
@@ -172,25 +172,12 @@ class _ClaimLostError(Exception):
     """The data set was deleted meanwhile, or another attempt has it."""
 
 
-@contextmanager
-def _kept_alive(resources: Resources, claim: Claim) -> Iterator[None]:
-    """Renew the claim from a thread while the block runs; reading is one long call into native code."""
+def _kept_alive(resources: Resources, claim: Claim) -> AbstractContextManager[None]:
+    """Renew the claim while the block runs; reading is one long call into native code."""
     lease = resources.settings.lease_seconds
-    ended = threading.Event()
 
-    def beat() -> None:
-        while not ended.wait(lease / 3):
-            try:
-                with resources.database.unit_of_work() as session:
-                    if not renew(session, claim, lease_seconds=lease):
-                        return
-            except Exception:
-                logger.warning("the claim on %s could not be renewed", claim.dataset_id, exc_info=True)
+    def renewed() -> bool:
+        with resources.database.unit_of_work() as session:
+            return renew(session, claim, lease_seconds=lease)
 
-    thread = threading.Thread(target=beat, name="dataset-heartbeat", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
+    return kept_alive(renewed, seconds=lease / 3, what=claim.dataset_id)

@@ -82,7 +82,8 @@ class _EvaluationWatch(Watch):
                 cancelled(session, claimed)
             elif end is not None and end.kind == "error":
                 fail(session, claimed, code=end.code, message=end.message, hint=end.hint)
-            elif self.asked is Asked.SHUTDOWN:
+            elif self.asked is Asked.SHUTDOWN or (end is not None and end.kind == "stopped"):
+                # Told to stop by its parent, or with it by whoever signalled them both.
                 release(session, claimed)
             elif self.asked is Asked.HUNG:
                 lose(session, claimed, settings, code="worker_lost", message="It made no step for too long.")

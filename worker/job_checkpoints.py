@@ -98,6 +98,16 @@ class JobCheckpoints:
 
         durably(self._database, write)
 
+    def discard_all(self) -> None:
+        """Free everything that is kept of the job."""
+
+        def write(session: Session) -> None:
+            hold(session, self._claimed)
+            of_job = select(Checkpoint).where(Checkpoint.job_id == self._claimed.job_id)
+            self._free(session, list(session.execute(of_job).scalars()))
+
+        durably(self._database, write)
+
     def _rows(self, session: Session, kind: str, seed: int, arm: str) -> list[Checkpoint]:
         newest_first = (Checkpoint.attempt.desc(), Checkpoint.step.desc(), Checkpoint.id.desc())
         return list(

@@ -99,11 +99,11 @@ class Presence:
             answer = subprocess.run(
                 [sys.executable, "-P", "-c", _PROBE], capture_output=True, text=True, check=True, timeout=120
             )
-        except subprocess.SubprocessError as error:
+            found = json.loads(answer.stdout)
+        except (subprocess.SubprocessError, OSError, ValueError) as error:
             said = getattr(error, "stderr", None) or error
             logger.error("torch cannot be imported here, so no job can be trained: %s", said)
             return
-        found = json.loads(answer.stdout)
         self._versions["torch"] = found["torch"]
         wanted = self._resources.settings.device
         self._device = found["device"] if wanted == "auto" else wanted

@@ -18,6 +18,7 @@ import polars as pl
 
 from app.models.batches import Claim, claim, fail, release, renew, succeed
 from worker.blob_files import PARQUET_TYPE, download, read_model_files, upload
+from worker.kept_alive import kept_alive
 from worker.resources import Resources
 from worker.training.portable import ModelUnreadableError, PortableModel, load_model
 
@@ -139,9 +140,16 @@ class _Run:
 
 
 def _store(resources: Resources, claimed: Claim, run: _Run) -> None:
+    lease = resources.settings.lease_seconds
+
+    def renewed() -> bool:
+        with resources.database.unit_of_work() as session:
+            return renew(session, claimed, users_done=run.users, lease_seconds=lease)
+
     writer = resources.blobs.open_writer(PARQUET_TYPE)
     try:
-        upload(run.whole(), writer)
+        with kept_alive(renewed, seconds=lease / 3, what=claimed.batch_id):
+            upload(run.whole(), writer)
         with resources.database.unit_of_work() as session:
             blob = writer.finish(session)
             if not succeed(session, claimed, blob, run.stats()):

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from sqlalchemy import delete
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
@@ -31,7 +32,7 @@ WARNINGS = frozenset(
         *("nothing_learnt", "below_markov", "checkpoint_unreadable", "saturated_users", "ended_early"),
         *("max_runtime", "not_run", "not_attacked", "epochs_limit", "never_perturbed"),
         *("warm_started", "few_items_known", "no_share_accurate"),
-        *("search_cut_short", "share_diverged"),
+        *("search_cut_short", "share_diverged", "begun_anew"),
     }
 )
 
@@ -111,6 +112,16 @@ class JobProgress:
             metrics.loss,
             f", validation NDCG@10 {metrics.validation['ndcg@10']:.4f}" if metrics.validation else "",
         )
+
+    def begin_anew(self, why: str) -> None:
+        """Forget the epochs of earlier attempts, and keep an event that says why."""
+
+        def write(session: Session) -> None:
+            hold(session, self._claimed)
+            session.execute(delete(JobMetric).where(JobMetric.job_id == self._claimed.job_id))
+
+        durably(self._database, write)
+        self.event("begun_anew", why)
 
     def event(self, type: str, message: str, data: dict[str, Any] | None = None) -> None:
         """Keep an event, as `training.<type>`."""

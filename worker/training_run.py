@@ -23,7 +23,7 @@ from worker.job_checkpoints import CHECKPOINT_TYPE, JobCheckpoints
 from worker.resources import Resources
 from worker.sinks import JobProgress
 from worker.training.experiment import ExperimentResult, TrainedModel, run_experiment
-from worker.training.progress import Control, DataError
+from worker.training.progress import CheckpointElsewhereError, Control, DataError
 from worker.training.runtime import Runtime, peak_memory_bytes
 from worker.training.spec import TrainSpec
 
@@ -72,14 +72,25 @@ def run_training(
     runtime = Runtime(device=settings.device, threads=settings.threads)
     device = runtime.prepare()
     found(runtime.environment(device))
-    result = run_experiment(
-        spec,
-        interactions,
-        progress=progress,
-        checkpoints=JobCheckpoints(resources.database, resources.blobs, claimed, beat=beat),
-        runtime=runtime,
-        initial=initial,
-    )
+    checkpoints = JobCheckpoints(resources.database, resources.blobs, claimed, beat=beat)
+
+    def run() -> ExperimentResult:
+        return run_experiment(
+            spec,
+            interactions,
+            progress=progress,
+            checkpoints=checkpoints,
+            runtime=runtime,
+            initial=initial,
+        )
+
+    try:
+        result = run()
+    except CheckpointElsewhereError as error:
+        # An upgrade or another machine must not cost an accepted job, nor may its bits be half of each.
+        progress.begin_anew(f"Nothing of what was trained is used: {error}.")
+        checkpoints.discard_all()
+        result = run()
     progress.phase("packaging")
     store(claimed, result, resources=resources, beat=beat, peak_memory_bytes=peak_memory_bytes(device))
 

@@ -202,6 +202,22 @@ def test_a_measuring_process_killed_twice_is_a_failure_that_names_memory(
     assert (failed.status, failed.error["code"]) == ("failed", "out_of_memory")
 
 
+def test_one_that_was_signalled_beside_its_worker_is_given_back(
+    resources: Resources, trained: tuple[str, str, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = ask(resources, trained[2][0], trained[0], attack_repeats=100, attack_counts=[1, 2, 3])
+
+    class Signalled(ChildProcess):
+        def wait(self, seconds: float) -> int | None:
+            if again(resources, row).progress > 0:
+                os.kill(self.pid, signal.SIGTERM)
+            return super().wait(seconds)
+
+    monkeypatch.setattr(worker.evaluation, "ChildProcess", Signalled)
+    back = run(resources, row)
+    assert (back.status, back.attempts_lost) == ("queued", 0)
+
+
 def test_cancelled_while_it_runs(resources: Resources, trained: tuple[str, str, list[str]]) -> None:
     row = ask(resources, trained[2][0], trained[0], attack_repeats=100, attack_counts=[1, 2, 3])
     thread = in_the_background(resources, row)

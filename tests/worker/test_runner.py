@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ from sqlalchemy.orm import undefer
 
 from app.config import Settings
 from app.db.models.blob import BlobChunk
+from app.db.models.checkpoint import Checkpoint
 from app.db.models.dataset import Dataset
 from app.db.models.job import Job
 from app.db.models.job_attempt import JobAttempt
@@ -83,6 +86,11 @@ def found(resources: Resources, job_id: str) -> Job:
 def attempts(resources: Resources) -> list[str]:
     with resources.database.unit_of_work() as session:
         return list(session.execute(select(JobAttempt.outcome).order_by(JobAttempt.attempt)).scalars())
+
+
+def kinds_of_checkpoints(resources: Resources) -> set[str]:
+    with resources.database.unit_of_work() as session:
+        return set(session.execute(select(Checkpoint.kind)).scalars())
 
 
 @pytest.fixture
@@ -179,13 +187,42 @@ def test_what_cannot_be_learnt_fails_the_job_with_the_librarys_reason(bench: Ben
     assert (job.status, (job.error or {}).get("code")) == ("failed", "dataset_changed")
 
 
-def test_a_process_that_does_not_move_is_ended(bench: Bench) -> None:
+def test_a_process_that_does_not_move_is_ended(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     resources = bench.resources(hang_seconds=0.3)  # less than importing torch takes
     job_id = bench.submit(resources)
     run(resources, job_id)
     assert found(resources, job_id).status == "queued"
     assert attempts(resources) == ["lost"]
     assert trainers_of(job_id) == []
+    assert list(tmp_path.iterdir()) == []  # nor does its copy of the data stay
+
+
+def test_what_was_saved_on_another_machine_is_not_used_and_costs_the_job_nothing(bench: Bench) -> None:
+    resources = bench.resources()
+    job_id = bench.submit(resources, epochs=30, min_epochs=30, warmup_epochs=1, checkpoint_minutes=0)
+    stopping = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(run, resources, job_id, stopping)
+        deadline = time.monotonic() + 120
+        while "warmup" not in kinds_of_checkpoints(resources):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        stopping.set()
+        running.result(60)
+    assert found(resources, job_id).status == "queued"
+    other = bench.resources(threads=2)
+    run(other, job_id)
+    assert found(other, job_id).error is None
+    assert attempts(other) == ["released", "succeeded"]
+    with other.database.unit_of_work() as session:
+        told = session.execute(select(JobEvent).where(JobEvent.type == "training.begun_anew")).scalar_one()
+        assert (told.level, "threads was 1 and is 2" in told.message) == ("warning", True)
+        metrics = session.execute(select(JobMetric.epoch, JobMetric.attempt).order_by(JobMetric.epoch)).all()
+        assert [tuple(row) for row in metrics] == [(epoch, 2) for epoch in range(1, 31)]
+    assert "progress" not in kinds_of_checkpoints(other)
 
 
 def test_a_job_that_runs_too_long_fails(bench: Bench) -> None:

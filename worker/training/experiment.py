@@ -15,6 +15,7 @@ import polars as pl
 
 from worker.training.arms import train_arms
 from worker.training.data.sequences import build_sequences
+from worker.training.data.split import digest_of
 from worker.training.data.temporal import split_of
 from worker.training.evaluation.baselines import Markov, Popularity
 from worker.training.evaluation.evaluate import evaluate, model_scorer
@@ -133,6 +134,7 @@ def run_experiment(
         checkpoints=checkpoints,
         device=device,
         warm_start=warm_start,
+        chosen_on=digest_of(split, "validation"),
     )
     heard.note_warm_start(warm_start)
     facts = dataset_facts(split, sequences, trainer.windows)

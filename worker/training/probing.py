@@ -112,7 +112,7 @@ def probe(
             "search_shares": (),
         }
     )
-    clock = _StepClock(beat)
+    clock = _StepClock(beat, device)
     trainer = Trainer(
         timed,
         split.train,
@@ -150,8 +150,8 @@ class _Step:
 class _StepClock(SilentProgress):
     """Times steps, and ends the run when there are enough."""
 
-    def __init__(self, beat: Callable[[], None]) -> None:
-        self._beat = beat
+    def __init__(self, beat: Callable[[], None], device: torch.device) -> None:
+        self._beat, self._device = beat, device
         self.budget = 0.0
         self.times: list[float] = []
         self.total_steps = 0
@@ -163,8 +163,8 @@ class _StepClock(SilentProgress):
     def step(self, at: StepProgress) -> Control:
         """Note the time."""
         self._beat()
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)  # without it, the one that is current, which no run sets
         self.times.append(time.monotonic())
         self.total_steps = at.total_steps
         taken = len(self.times) - _FIRST_STEPS

@@ -63,6 +63,10 @@ class CheckpointUnreadableError(TrainingError):
     code = "checkpoint_unreadable"
 
 
+class CheckpointElsewhereError(CheckpointUnreadableError):
+    """The checkpoint is of this run, but from another build of torch, number of threads or kind of device."""
+
+
 class DataError(TrainingError):
     """The data set and the spec leave nothing to train on."""
 

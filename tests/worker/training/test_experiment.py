@@ -11,6 +11,7 @@ from worker.training.experiment import ExperimentResult, run_experiment
 from worker.training.portable import load_model
 from worker.training.progress import (
     CheckpointKey,
+    CheckpointUnreadableError,
     Control,
     DataError,
     EpochMetrics,
@@ -212,6 +213,28 @@ def test_figures_of_other_test_targets_are_not_taken_over() -> None:
     ]
     assert reports[1] == reports[2]
     assert reports[1] != reports[0]
+
+
+def test_a_model_that_other_validation_targets_chose_is_not_taken_over() -> None:
+    """The same training sequences, but each user's last two items the other way round."""
+    spec = TrainSpec.model_validate({**SMALL, "epochs": 2, "warmup_epochs": 1, "arms": ["standard"]})
+    items = [f"i{item}" for item in (*range(40), 0, 1)]
+    everything = pl.DataFrame({"user": ["first"] * len(items), "item": items})
+    log = pl.concat([everything, markov_log()])
+    from_end = pl.len().over("user") - 1 - pl.int_range(pl.len()).over("user")
+    turned = pl.when(from_end == 0).then(pl.col("item").shift(1)).otherwise(pl.col("item").shift(-1))
+    other = log.with_columns(item=pl.when(from_end < 2).then(turned).otherwise(pl.col("item")))
+    checkpoints = MemoryCheckpoints()
+
+    def run_on(frame: pl.DataFrame) -> None:
+        run_experiment(
+            spec, frame, progress=SilentProgress(), checkpoints=checkpoints, runtime=Runtime("cpu", 1)
+        )
+
+    run_on(log)
+    run_on(log)
+    with pytest.raises(CheckpointUnreadableError, match="another run or machine: validation was"):
+        run_on(other)
 
 
 def test_an_arm_whose_turn_never_comes_is_warned_of() -> None:

@@ -5,6 +5,7 @@ Leave-one-out: a user's last interaction is the test target, the last but one th
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -67,6 +68,14 @@ def cold(split: Split, phase: EvaluationPhase) -> Bool:
 def cold_targets(split: Split, phase: EvaluationPhase) -> int:
     """Count the targets that never occur in training; each is a miss, and is counted as one."""
     return int(split.misses(phase).sum())
+
+
+def digest_of(split: Split, phase: EvaluationPhase) -> str:
+    """Return a digest of all that a phase measures on: whose histories, and their targets."""
+    digest = hashlib.sha256()
+    for numbers in (split.users(phase), split.targets(phase), *split.histories(phase), split.misses(phase)):
+        digest.update(numbers.tobytes())
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True)

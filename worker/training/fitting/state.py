@@ -20,7 +20,7 @@ from worker.training.fitting.checkpoint import pack, prefixed, without_prefix
 from worker.training.fitting.step import Streams
 from worker.training.models.base import SequenceModel
 from worker.training.models.build import build_model
-from worker.training.progress import CheckpointUnreadableError
+from worker.training.progress import CheckpointElsewhereError, CheckpointUnreadableError
 from worker.training.seeding import generator_for
 from worker.training.spec import TrainSpec
 
@@ -213,14 +213,22 @@ def _identity(settings: str, train: Sequences, device: torch.device) -> dict[str
     }
 
 
+_ELSEWHERE: Final = frozenset({"torch", "threads", "device"})
+"""What differs between machines: the run is the same, its bits would not be."""
+
+
 def check_identity(found: object, wanted: dict[str, Any]) -> None:
-    """Raise CheckpointUnreadableError that names what differs, if anything does."""
+    """Raise CheckpointUnreadableError that names what differs, if anything does.
+
+    CheckpointElsewhereError where it is nothing of the run itself.
+    """
     if found == wanted:
         return
     found = found if isinstance(found, dict) else {}
     differing = [key for key in wanted if found.get(key) != wanted[key]]
     named = ", ".join(f"{key} was {found.get(key)!r} and is {wanted[key]!r}" for key in differing)
-    raise CheckpointUnreadableError(
+    of_run = bool(set(differing) - _ELSEWHERE)
+    raise (CheckpointUnreadableError if of_run else CheckpointElsewhereError)(
         f"the checkpoint belongs to another run or machine: {named}",
         hint="Continue with the same spec, data, torch version and number of threads, or start again.",
     )

@@ -75,6 +75,9 @@ class Trainer:
     composed as those windows', and draws counted by epoch and window (draws.py), so that trainings on either
     differ in nothing else. ValueError when a user has more windows, or fewer.
 
+    chosen_on: a digest of what `validate` measures on. Stored arms whose model was chosen on something else
+    are refused by it; warm-ups are not, since nothing of them was chosen.
+
     saturated_users: how many users have no negative item (see `NegativeSampler`).
     """
 
@@ -89,6 +92,7 @@ class Trainer:
         device: torch.device | str = "cpu",
         warm_start: WarmStart | None = None,
         like: Windows | None = None,
+        chosen_on: str | None = None,
     ) -> None:
         self._spec = spec
         self._warm_start = warm_start
@@ -119,6 +123,8 @@ class Trainer:
                 raise ValueError("the windows are not those that batches are to be composed as")
             digest = hashlib.sha256(like.lengths.tobytes()).hexdigest()
             identity["like"] = warmup_identity["like"] = digest
+        if chosen_on is not None:
+            identity["validation"] = chosen_on
         self._stored = StoredArms(checkpoints, progress, identity=identity, warmup_identity=warmup_identity)
         self._plain = self._batches()
 

@@ -20,11 +20,14 @@ def gated_recurrence(layer: nn.Module, x_BLI: Tensor) -> Tensor:
     """Return the states of an nn.GRU after each input, [B, L, D], from zero states.
 
     `layer` has one layer, one direction, biases, and reads batches first.
-    On an accelerator and under autocast it is called itself.
+    On an accelerator and under autocast it is called itself: on an accelerator always in float32, since
+    autocast would have cuDNN's layer compute in float16, whatever it is set to, and gradients vanish there.
     """
-    if x_BLI.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
-        states_BLD: Tensor = layer(x_BLI)[0]
-        return states_BLD
+    if x_BLI.device.type != "cpu":
+        with torch.autocast(x_BLI.device.type, enabled=False):
+            return cast(Tensor, layer(x_BLI.float())[0])
+    if torch.is_autocast_enabled("cpu"):
+        return cast(Tensor, layer(x_BLI)[0])
     x_LBI = x_BLI.transpose(0, 1).contiguous()
     s_LBD = cast(Tensor, _Recurrence.apply(x_LBI, *layer.parameters()))  # type: ignore[no-untyped-call]
     return s_LBD.transpose(0, 1).contiguous()

@@ -24,8 +24,12 @@ def to_interactions(
     columns: dict[str, str | None],
     options: ReadOptions,
     remarks: Sequence[Problem],
+    *,
+    nul: bool,
 ) -> ReadResult:
     """Parse, check, sort and count. `columns` says which column each role was read from (role → name).
+
+    nul: whether an id may hold that character (see `may_hold_nul`).
 
     Raises UnreadableDataset with every problem found, if any is an error.
     """
@@ -54,6 +58,9 @@ def to_interactions(
     cells = {role: as_ids(frame[role]) for role in ("user", "item")}
     for role, ids in cells.items():
         report("missing_id", f"no {role} id", f"Fill in the {role} or drop the row.", ids.is_null())
+        if nul:
+            bad = ids.str.contains("\0", literal=True).fill_null(False)
+            report("nul_in_id", f"a NUL character in the {role} id", "Write the id without U+0000.", bad)
     if "time" in frame.columns:
         cells["timestamp"] = as_times(frame["time"])
         bad = cells["timestamp"].is_null()

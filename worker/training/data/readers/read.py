@@ -10,7 +10,7 @@ from worker.training.data.readers.columns import ROLES, guess_by_name, guess_by_
 from worker.training.data.readers.problems import Problem, UnreadableDataset
 from worker.training.data.readers.result import OpenFile, ReadOptions, ReadResult
 from worker.training.data.readers.sniff import FORMATS, Layout, sniff
-from worker.training.data.readers.source import is_parquet, plain_file, refuse, sample_lines
+from worker.training.data.readers.source import is_parquet, may_hold_nul, plain_file, refuse, sample_lines
 from worker.training.data.readers.tables import Table, parquet_columns, read_parquet, read_table, read_tokens
 
 __all__ = ["OpenFile", "Problem", "ReadOptions", "ReadResult", "UnreadableDataset", "read_interactions"]
@@ -32,7 +32,7 @@ def read_interactions(
         refuse("unknown_format", f"no format {options.format!r}", f"One of {', '.join(FORMATS)}.", "/format")
     with plain_file(path, options.max_bytes) as plain:
         table, format, columns, remarks = _read(plain, options, filename or path.name)
-        result = to_interactions(table, format, columns, options, remarks)
+        result = to_interactions(table, format, columns, options, remarks, nul=may_hold_nul(plain, format))
         lines_of, unit = table.lines_of, table.unit
         del table  # its cells, which what looks closer needs the memory of
         if inspect is not None:

@@ -6,6 +6,7 @@ Files that cannot be text or parquet at all are refused here.
 from __future__ import annotations
 
 import gzip
+import mmap
 import re
 import sys
 import tempfile
@@ -130,6 +131,17 @@ def is_parquet(plain: Path) -> bool:
     """Say whether the file begins as parquet does."""
     with plain.open("rb") as file:
         return file.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC
+
+
+def may_hold_nul(plain: Path, format: str) -> bool:
+    """Whether a cell could hold the character NUL, which no database keeps in a text.
+
+    The bytes of a text file are searched, in a tenth of the time that it takes to search its cells.
+    """
+    if format == "parquet":
+        return True
+    with plain.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(b"\0") >= 0 or (format == "jsonl" and content.find(b"\\u0000") >= 0)
 
 
 def sample_lines(plain: Path) -> list[str]:

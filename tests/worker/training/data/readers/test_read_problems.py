@@ -144,6 +144,20 @@ def test_a_sequence_line_without_items_is_a_missing_item(tmp_path: Path) -> None
     assert "no item id" in problem.message
 
 
+def test_a_nul_in_an_id_is_named_wherever_it_stands(tmp_path: Path) -> None:
+    rows = [f"u{n},i{n % 9}" for n in range(60_000)]  # beyond the sample that is looked at for binary files
+    rows[50_000] = "u1,i\0"
+    (problem,) = refused(tmp_path, "user,item\n" + "\n".join(rows))
+    assert (problem.code, problem.lines) == ("nul_in_id", [50_002])
+    lines = ['{"user": "a", "item": "b"}'] * 3 + ['{"user": "a\\u0000", "item": "b"}']
+    (problem,) = refused(tmp_path, "\n".join(lines))
+    assert (problem.code, problem.lines) == ("nul_in_id", [4])
+    path = tmp_path / "source"
+    pl.DataFrame({"user": ["a", "a", "a\0"], "item": ["b", "c", "d"]}).write_parquet(path)
+    (problem,) = refused(tmp_path, path.read_bytes())
+    assert (problem.code, problem.pointer) == ("nul_in_id", "/rows/3")
+
+
 def test_a_missing_id_in_parquet_is_named_by_row(tmp_path: Path) -> None:
     path = tmp_path / "source"
     pl.DataFrame({"user": [1, None, 1, 1], "item": ["a", "b", "", "d"]}).write_parquet(path)
