@@ -127,8 +127,8 @@ class OptimiserSettings(_Settings):
     validate_every: int = Field(default=5, ge=1, le=10_000)
     """Epochs between two validations; the last epoch has one as well."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Arithmetic of the forward pass; `bfloat16` runs under autocast, the weights stay float32, and on a GPU so
-    do the recurrent layers of GRU4Rec."""
+    """Arithmetic of the forward pass; `bfloat16` runs under autocast, the weights stay float32, and on a GPU
+    so do the recurrent layers of GRU4Rec."""
     checkpoint_minutes: float = Field(default=2.0, ge=0.0, le=1440.0)
     """Minutes between two checkpoints of a running arm; 0 writes one at every epoch's end."""
     seed: Seed = 0
