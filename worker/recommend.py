@@ -126,9 +126,14 @@ class _Run:
         if time.monotonic() - self._renewed_at < min(lease / 3, 2.0):
             return
         self._renewed_at = time.monotonic()
+        if not self.renewed():
+            raise _Stopped
+
+    def renewed(self) -> bool:
+        """Renew the lease; False when the batch is no longer this attempt's."""
+        lease = self.resources.settings.lease_seconds
         with self.resources.database.unit_of_work() as session:
-            if not renew(session, self.claimed, users_done=self.users, lease_seconds=lease):
-                raise _Stopped
+            return renew(session, self.claimed, users_done=self.users, lease_seconds=lease)
 
     def _write_part(self) -> None:
         part = self.folder / f"part-{len(self._parts):06}.parquet"
@@ -141,14 +146,9 @@ class _Run:
 
 def _store(resources: Resources, claimed: Claim, run: _Run) -> None:
     lease = resources.settings.lease_seconds
-
-    def renewed() -> bool:
-        with resources.database.unit_of_work() as session:
-            return renew(session, claimed, users_done=run.users, lease_seconds=lease)
-
     writer = resources.blobs.open_writer(PARQUET_TYPE)
     try:
-        with kept_alive(renewed, seconds=lease / 3, what=claimed.batch_id):
+        with kept_alive(run.renewed, seconds=lease / 3, what=claimed.batch_id):
             upload(run.whole(), writer)
         with resources.database.unit_of_work() as session:
             blob = writer.finish(session)

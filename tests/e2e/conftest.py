@@ -27,6 +27,16 @@ from tests.factories import make_job, make_ready_dataset
 from worker.child_process import as_environment
 
 ROOT = Path(__file__).resolve().parents[2]
+SHORT_SPEC = {
+    "epochs": 2,
+    "warmup_epochs": 1,
+    "arms": ["cascade"],
+    "hidden_size": 8,
+    "max_length": 8,
+    "attack_positions": ["end"],
+    "attack_replacements": ["uniform"],
+}
+"""One arm, trained and attacked in a second."""
 
 
 def interactions(users: int = 80, items: int = 40, length: int = 8, seed: int = 7) -> pl.DataFrame:

@@ -16,20 +16,10 @@ import pytest
 
 from app.accounts.service import create_key
 from app.main import create_app
-from tests.e2e.conftest import ROOT, Workshop, interactions
+from tests.e2e.conftest import ROOT, SHORT_SPEC, Workshop, interactions
 from tests.serving import served
 
 pytestmark = pytest.mark.slow
-
-SPEC = {
-    "epochs": 2,
-    "warmup_epochs": 1,
-    "arms": ["cascade"],
-    "hidden_size": 8,
-    "max_length": 8,
-    "attack_positions": ["end"],
-    "attack_replacements": ["uniform"],
-}
 
 
 @pytest.fixture
@@ -87,7 +77,7 @@ def test_it_submits_a_job_and_reads_its_report(workshop: Workshop, package: str)
             dataset = call("get_dataset", dataset.id)
         assert dataset.status == "ready"
 
-        job = call("create_job", body=models.JobCreate.from_dict({"dataset": dataset.id, **SPEC}))
+        job = call("create_job", body=models.JobCreate.from_dict({"dataset": dataset.id, **SHORT_SPEC}))
         while job.status not in {"succeeded", "failed"}:
             assert time.monotonic() < deadline, workshop.logs("not trained")
             job = call("get_job", job.id, wait=5)

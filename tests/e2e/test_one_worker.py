@@ -13,20 +13,10 @@ from app.datasets.schemas import UploadOptions
 from app.db.models.dataset import Dataset
 from app.db.models.worker import Worker
 from app.jobs.workers import alive, any_alive
-from tests.e2e.conftest import Workshop, interactions
+from tests.e2e.conftest import SHORT_SPEC, Workshop, interactions
 from tests.factories import make_job
 
 pytestmark = pytest.mark.slow
-
-SPEC = {
-    "epochs": 2,
-    "warmup_epochs": 1,
-    "arms": ["cascade"],
-    "hidden_size": 8,
-    "max_length": 8,
-    "attack_positions": ["end"],
-    "attack_replacements": ["uniform"],
-}
 
 
 def test_upload_train_and_leave(workshop: Workshop) -> None:
@@ -46,7 +36,7 @@ def test_upload_train_and_leave(workshop: Workshop) -> None:
 
     workshop.wait(read)
     with workshop.database.unit_of_work() as session:
-        job_id = make_job(session, session.get_one(Dataset, dataset_id), **SPEC).id
+        job_id = make_job(session, session.get_one(Dataset, dataset_id), **SHORT_SPEC).id
     workshop.wait(lambda: workshop.job(job_id).status in {"succeeded", "failed"})
     assert workshop.job(job_id).error is None
 
