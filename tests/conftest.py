@@ -30,7 +30,7 @@ from app.embedded.postgres import Postgres
 from app.embedded.processes import ProcessSpec, start, stop, wait_ready
 from app.embedded.valkey import Valkey
 from app.storage.database import DatabaseBlobStore
-from tests.factories import RecordingSender
+from tests.factories import RecordingSender, opened
 
 
 def pytest_configure() -> None:
@@ -165,9 +165,8 @@ def sender() -> RecordingSender:
 @pytest.fixture
 def database(database_url: str, sender: RecordingSender) -> Iterator[Database]:
     """The test's own way to its database, beside that of an application or a worker."""
-    database = Database(database_url, sender=sender)
-    yield database
-    database.dispose()
+    with opened(database_url, sender) as database:
+        yield database
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +15,7 @@ from app.config import Settings
 from app.datasets import validation, versions
 from app.db.models.dataset import Dataset
 from app.db.models.job import Job
-from app.db.session import Message
+from app.db.session import Database, Message
 from app.jobs import submitting
 from app.jobs.request_schemas import JobCreate
 from app.storage.blobs import BlobStore
@@ -36,6 +38,14 @@ class RecordingSender:
 
     def ping(self) -> None:
         """There is nothing to reach."""
+
+
+@contextmanager
+def opened(url: str, sender: RecordingSender) -> Iterator[Database]:
+    """A way to the database while the block runs."""
+    database = Database(url, sender=sender)
+    yield database
+    database.dispose()
 
 
 def make_dataset(

@@ -19,7 +19,7 @@ from app.config import Settings
 from app.db.session import Database
 from app.db.tables import metadata
 from app.main import create_app
-from tests.factories import RecordingSender
+from tests.factories import RecordingSender, opened
 from tests.serving import NO_CERTIFICATES, served
 
 EMPTY = sql.SQL("; ").join(
@@ -72,9 +72,8 @@ def sender(shared_sender: RecordingSender) -> RecordingSender:
 @pytest.fixture(scope="session")
 def shared_database(shared_database_url: str, shared_sender: RecordingSender) -> Iterator[Database]:
     """The tests' own way to their database: its connections are opened once for all tests."""
-    database = Database(shared_database_url, sender=shared_sender)
-    yield database
-    database.dispose()
+    with opened(shared_database_url, shared_sender) as database:
+        yield database
 
 
 @pytest.fixture

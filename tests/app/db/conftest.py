@@ -7,12 +7,11 @@ from collections.abc import Iterator
 import pytest
 
 from app.db.session import Database
-from tests.factories import RecordingSender
+from tests.factories import RecordingSender, opened
 
 
 @pytest.fixture
 def database(database_url: str, sender: RecordingSender) -> Iterator[Database]:
     """The test's own way to its database."""
-    database = Database(database_url, sender=sender)
-    yield database
-    database.dispose()
+    with opened(database_url, sender) as database:
+        yield database
