@@ -1,7 +1,8 @@
 """Reading an uploaded data set, in the light worker: blob → file → interactions → parquet, or problems.
 
 Run twice it is harmless, since a claim has a fencing number. If it dies (a file can be larger than the
-memory) the reaper wakes another attempt, and rejects the data set after the last one.
+memory) the reaper wakes another attempt, and rejects the data set after the last one. If its worker is told
+to leave, the data set is given back at once for another one, and counts as not begun.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import tempfile
+import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
@@ -20,7 +22,7 @@ from sqlalchemy.orm import Session
 
 from app.accounts.quotas import require_room, require_rows
 from app.datasets.forgetting import delete_earlier, record
-from app.datasets.validation import Claim, Reading, accept, claim_validation, reject, renew
+from app.datasets.validation import Claim, Reading, accept, claim_validation, reject, release, renew
 from app.db.models.dataset import Dataset
 from app.limit_errors import QuotaExceeded
 from worker.blob_files import PARQUET_TYPE, download, upload
@@ -38,18 +40,24 @@ _READER_FAILED = Problem(
     hint="The light worker's log names the reason under the data set's id; please report it.",
 )
 
+NOTICED_SECONDS = 2.0
+"""Within these it is noticed that the worker leaves: less than it is given to do so."""
+
 logger = logging.getLogger(__name__)
 
 
-def validate_dataset(dataset_id: str, *, resources: Resources) -> None:
-    """Make one attempt at reading a data set; does nothing when it does not wait to be read."""
+def validate_dataset(dataset_id: str, *, resources: Resources, stopping: threading.Event) -> None:
+    """Make one attempt at reading a data set; does nothing when it does not wait to be read.
+
+    stopping: set when the worker leaves; what is read by then is not waited for.
+    """
     lease = resources.settings.lease_seconds
     with resources.database.unit_of_work() as session:
         claim = claim_validation(session, dataset_id, lease_seconds=lease)
     if claim is None:
         logger.info("data set %s does not wait to be read", dataset_id)
         return
-    with _kept_alive(resources, claim), tempfile.TemporaryDirectory(prefix="steadyrank-") as folder:
+    with _kept_alive(resources, claim, stopping), tempfile.TemporaryDirectory(prefix="steadyrank-") as folder:
         try:
             content = _content(resources, claim, Path(folder))
         except UnreadableDataset as error:
@@ -172,12 +180,18 @@ class _ClaimLostError(Exception):
     """The data set was deleted meanwhile, or another attempt has it."""
 
 
-def _kept_alive(resources: Resources, claim: Claim) -> AbstractContextManager[None]:
-    """Renew the claim while the block runs; reading is one long call into native code."""
+def _kept_alive(
+    resources: Resources, claim: Claim, stopping: threading.Event
+) -> AbstractContextManager[None]:
+    """Renew the claim while the block runs, or give it back; reading is one long call into native code."""
     lease = resources.settings.lease_seconds
 
     def renewed() -> bool:
         with resources.database.unit_of_work() as session:
-            return renew(session, claim, lease_seconds=lease)
+            if not stopping.is_set():
+                return renew(session, claim, lease_seconds=lease)
+            given_back = release(session, claim)
+        logger.info("data set %s: the worker leaves (claim given back: %s)", claim.dataset_id, given_back)
+        return False
 
-    return kept_alive(renewed, seconds=lease / 3, what=claim.dataset_id)
+    return kept_alive(renewed, seconds=min(lease / 3, NOTICED_SECONDS), what=claim.dataset_id)

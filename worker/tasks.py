@@ -25,9 +25,10 @@ def run_job_task(self: object, job_id: str) -> None:
 @app.task(name=VALIDATE_DATASET)  # type: ignore[untyped-decorator]
 def validate_dataset_task(dataset_id: str) -> None:
     """Read and check a data set, if it is waiting."""
-    from worker.datasets import validate_dataset  # noqa: PLC0415 - polars only where files are read
+    with stop_signals_heard() as stopping:
+        from worker.datasets import validate_dataset  # noqa: PLC0415 - polars only where files are read
 
-    validate_dataset(dataset_id, resources=process_resources())
+        validate_dataset(dataset_id, resources=process_resources(), stopping=stopping)
 
 
 @app.task(name=RECOMMEND_BATCH)  # type: ignore[untyped-decorator]

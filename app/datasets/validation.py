@@ -105,11 +105,27 @@ def reject(session: Session, claim: Claim, problems: Sequence[Mapping[str, Any]]
     return _settle(session, claim, status="rejected", problems=[dict(problem) for problem in problems])
 
 
+def release(session: Session, claim: Claim) -> bool:
+    """Give a data set back in good order (the worker shuts down); no attempt is counted as lost.
+
+    False when the claim was lost before, or the data set deleted.
+    """
+    released = session.execute(
+        update(Dataset)
+        .where(*_held(claim))
+        .values(lease_until=None, sent_at=func.now())
+        .returning(Dataset.id)
+    ).one_or_none()
+    if released is not None:
+        _wake(session, claim.dataset_id)
+    return released is not None
+
+
 def recover_validating(session: Session, settings: Settings) -> int:
     """Take up data sets that nobody reads: wake-ups that got lost, and claims of workers that vanished.
 
-    Called by the reaper; several at once are harmless. Returns how many were taken up. One that was begun
-    `max_attempts` times is rejected, since it most likely kills its reader.
+    Called by the reaper; several at once are harmless. Returns how many were taken up. One whose reader
+    vanished `max_attempts` times is rejected, since it most likely kills it.
     """
     now = session.execute(select(func.now())).scalar_one()  # the clock that leases were written by
     statement = select(Dataset).where(
@@ -122,17 +138,23 @@ def recover_validating(session: Session, settings: Settings) -> int:
     )
     stale = session.execute(statement.with_for_update(skip_locked=True)).scalars().all()
     for dataset in stale:
-        dataset.lease_until = None
-        if dataset.attempts >= settings.max_attempts:
+        if dataset.lease_until is not None:
+            dataset.attempts_lost += 1
+            dataset.lease_until = None
+        if dataset.attempts_lost >= settings.max_attempts:
             dataset.status = "rejected"
             dataset.validated_at = now
-            dataset.problems = [_unreadable(dataset.attempts)]
+            dataset.problems = [_unreadable(dataset.attempts_lost)]
             dataset.to_forget = None
             announce_dataset(session, dataset.project_id, dataset.id, "rejected", at=now)
         else:
             dataset.sent_at = now
-            send_after_commit(session, VALIDATE_DATASET, dataset.id, queue=LIGHT_QUEUE)
+            _wake(session, dataset.id)
     return len(stale)
+
+
+def _wake(session: Session, dataset_id: str) -> None:
+    send_after_commit(session, VALIDATE_DATASET, dataset_id, queue=LIGHT_QUEUE)
 
 
 def _held(claim: Claim) -> tuple[Any, ...]:
@@ -169,10 +191,10 @@ def _twin(session: Session, claim: Claim, content_sha256: str | None) -> str | N
     return session.execute(same.order_by(Dataset.id).limit(1)).scalar_one_or_none()
 
 
-def _unreadable(attempts: int) -> dict[str, Any]:
+def _unreadable(attempts_lost: int) -> dict[str, Any]:
     return {
         "code": "reader_lost",
-        "message": f"Reading the file was begun {attempts} times and never ended: the reader was killed.",
+        "message": f"The reader of the file vanished {attempts_lost} times before its end: it was killed.",
         "pointer": "/",
         "hint": "Most likely it does not fit in the worker's memory: send fewer rows, or ask the operator.",
         "severity": "error",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,6 +15,7 @@ import pytest
 from sqlalchemy import func, select
 
 import worker.dataset_content
+import worker.datasets
 from app.config import Settings
 from app.datasets.compressed_files import zstd
 from app.datasets.validation import claim_validation, recover_validating
@@ -42,6 +44,10 @@ def _add(resources: Resources, data: bytes, **columns: str) -> str:
         return dataset.id
 
 
+def _validate(dataset_id: str, *, resources: Resources, stopping: threading.Event | None = None) -> None:
+    validate_dataset(dataset_id, resources=resources, stopping=stopping or threading.Event())
+
+
 def _get(resources: Resources, dataset_id: str) -> Dataset:
     with resources.database.unit_of_work() as session:
         return session.get_one(Dataset, dataset_id)
@@ -50,7 +56,7 @@ def _get(resources: Resources, dataset_id: str) -> Dataset:
 @pytest.mark.parametrize("data", [CSV, gzip.compress(CSV), zstd.compress(CSV)], ids=["plain", "gzip", "zstd"])
 def test_a_good_file_is_ready(resources: Resources, tmp_path: Path, data: bytes) -> None:
     dataset_id = _add(resources, data, user_column="user_id")
-    validate_dataset(dataset_id, resources=resources)
+    _validate(dataset_id, resources=resources)
     dataset = _get(resources, dataset_id)
     assert (dataset.status, dataset.format, dataset.attempts) == ("ready", "csv", 1)
     assert dataset.columns is not None
@@ -76,7 +82,7 @@ def test_a_good_file_is_ready(resources: Resources, tmp_path: Path, data: bytes)
 )
 def test_a_bad_file_is_rejected_with_its_problems(resources: Resources, data: bytes, code: str) -> None:
     dataset_id = _add(resources, data)
-    validate_dataset(dataset_id, resources=resources)
+    _validate(dataset_id, resources=resources)
     dataset = _get(resources, dataset_id)
     assert dataset.status == "rejected"
     problems = [problem for problem in dataset.problems if problem["severity"] == "error"]
@@ -87,12 +93,12 @@ def test_a_bad_file_is_rejected_with_its_problems(resources: Resources, data: by
 
 def test_running_it_again_changes_nothing(resources: Resources) -> None:
     dataset_id = _add(resources, CSV)
-    validate_dataset(dataset_id, resources=resources)
+    _validate(dataset_id, resources=resources)
     before = _get(resources, dataset_id)
-    validate_dataset(dataset_id, resources=resources)
+    _validate(dataset_id, resources=resources)
     after = _get(resources, dataset_id)
     assert (after.attempts, after.canonical_blob) == (before.attempts, before.canonical_blob)
-    validate_dataset("ds_unknown", resources=resources)
+    _validate("ds_unknown", resources=resources)
 
 
 def test_deleted_while_it_was_read(resources: Resources, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,7 +110,7 @@ def test_deleted_while_it_was_read(resources: Resources, monkeypatch: pytest.Mon
         return read_interactions(path, options, **given)
 
     monkeypatch.setattr(worker.dataset_content, "read_interactions", read)
-    validate_dataset(dataset_id, resources=resources)
+    _validate(dataset_id, resources=resources)
     with resources.database.unit_of_work() as session:
         incomplete = select(func.count()).select_from(Blob).where(Blob.sha256.is_(None))
         assert session.execute(incomplete).scalar_one() == 0  # the canonical blob went with it
@@ -121,12 +127,12 @@ def test_a_reader_that_dies_leaves_it_for_another(
     with monkeypatch.context() as patch:
         patch.setattr(worker.dataset_content, "read_interactions", die)
         with pytest.raises(MemoryError):
-            validate_dataset(dataset_id, resources=resources)
+            _validate(dataset_id, resources=resources)
     with resources.database.unit_of_work() as session:
         age(session, session.get_one(Dataset, dataset_id), 1)
     with resources.database.unit_of_work() as session:
         assert recover_validating(session, resources.settings) == 1
-    validate_dataset(dataset_id, resources=resources)
+    _validate(dataset_id, resources=resources)
     assert (_get(resources, dataset_id).status, _get(resources, dataset_id).attempts) == ("ready", 2)
 
 
@@ -137,7 +143,7 @@ def test_a_fault_of_the_reader_is_told_at_once(resources: Resources, monkeypatch
         raise pl.exceptions.PanicException("as polars raises it: no Exception")
 
     monkeypatch.setattr(worker.dataset_content, "read_interactions", fail)
-    validate_dataset(dataset_id, resources=resources)
+    _validate(dataset_id, resources=resources)
     dataset = _get(resources, dataset_id)
     assert dataset.status == "rejected"
     assert [problem["code"] for problem in dataset.problems] == ["reader_failed"]
@@ -160,16 +166,38 @@ def test_the_claim_is_kept_alive_while_reading_takes_long(
         return read_interactions(path, options, **given)
 
     monkeypatch.setattr(worker.dataset_content, "read_interactions", read)
-    validate_dataset(dataset_id, resources=quick)
+    _validate(dataset_id, resources=quick)
     assert taken == [0, None]
+    assert _get(resources, dataset_id).status == "ready"
+
+
+def test_a_worker_that_leaves_gives_it_back_and_loses_no_attempt(
+    resources: Resources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker.datasets, "NOTICED_SECONDS", 0.01)
+    dataset_id, stopping = _add(resources, CSV), threading.Event()
+
+    def read(path: Path, options: ReadOptions, **given: Any) -> ReadResult:
+        stopping.set()
+        while _get(resources, dataset_id).lease_until is not None:
+            time.sleep(0.02)
+        return read_interactions(path, options, **given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(worker.dataset_content, "read_interactions", read)
+        for _ in range(resources.settings.max_attempts + 1):
+            _validate(dataset_id, resources=resources, stopping=stopping)
+    waits = _get(resources, dataset_id)
+    assert (waits.status, waits.attempts_lost, waits.canonical_blob) == ("validating", 0, None)
+    _validate(dataset_id, resources=resources)
     assert _get(resources, dataset_id).status == "ready"
 
 
 def test_a_file_over_the_projects_rows_is_rejected_and_leaves_no_copy(resources: Resources) -> None:
     limited = replace(resources, settings=resources.settings.model_copy(update={"quota_rows": 50}))
     first, second = _add(resources, CSV), _add(resources, CSV)
-    validate_dataset(first, resources=limited)
-    validate_dataset(second, resources=limited)
+    _validate(first, resources=limited)
+    _validate(second, resources=limited)
     assert _get(resources, first).status == "ready"
     rejected = _get(resources, second)
     assert (rejected.status, rejected.canonical_blob) == ("rejected", None)

@@ -70,6 +70,8 @@ class Dataset(PrefixedId, CreatedAt, Base):
     canonical_blob: Mapped[str | None] = mapped_column(ForeignKey("blobs.id"))
     attempts: Mapped[int] = mapped_column(server_default="0")
     """How often a worker began to read it; also the fencing token of the one that reads it now."""
+    attempts_lost: Mapped[int] = mapped_column(server_default="0")
+    """How often a worker vanished while it read; one that shuts down in good order gives it back instead."""
     lease_until: Mapped[datetime | None]
     """End of the reading worker's claim; null when no worker has it."""
     sent_at: Mapped[datetime] = mapped_column(server_default=func.now())

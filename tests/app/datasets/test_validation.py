@@ -13,6 +13,7 @@ from app.datasets.validation import (
     claim_validation,
     recover_validating,
     reject,
+    release,
     renew,
 )
 from app.db.models.dataset import Dataset
@@ -90,6 +91,22 @@ def test_a_lost_wake_up_is_sent_again_once(session: Session, dataset: Dataset) -
     assert recover_validating(session, SETTINGS) == 1
     assert recover_validating(session, SETTINGS) == 0
     assert [message.args for message in pending_messages(session)] == [(dataset.id,)]
+
+
+def test_given_back_as_often_as_workers_leave(session: Session, dataset: Dataset) -> None:
+    for _ in range(SETTINGS.max_attempts + 1):
+        claim = _claim(session, dataset)
+        assert release(session, claim)
+        assert not release(session, claim)
+        assert not renew(session, claim, lease_seconds=10)
+        assert not reject(session, claim, [PROBLEM])
+        assert pending_messages(session)[-1].args == (dataset.id,)
+        age(session, dataset, 31)
+        assert recover_validating(session, SETTINGS) == 1
+        session.flush()
+    assert len(pending_messages(session)) == 2 * (SETTINGS.max_attempts + 1)
+    claim = _claim(session, dataset)
+    assert (dataset.status, dataset.attempts_lost, claim.attempt) == ("validating", 0, 4)
 
 
 def test_given_up_after_the_last_attempt(session: Session, dataset: Dataset) -> None:

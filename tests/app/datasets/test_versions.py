@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 from typing import Any, get_args
 
 import httpx
@@ -57,7 +58,7 @@ class Service:
         return self.work(made.json()["id"])["id"]
 
     def work(self, dataset_id: str) -> dict[str, Any]:
-        validate_dataset(dataset_id, resources=self.resources)
+        validate_dataset(dataset_id, resources=self.resources, stopping=threading.Event())
         return self.get(f"/v1/datasets/{dataset_id}")
 
     def refusals(self, dataset_id: str) -> set[tuple[str, str]]:

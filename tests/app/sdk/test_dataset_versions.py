@@ -24,7 +24,7 @@ def service(service_url: str, api_key: str, settings, database, blobs) -> Iterat
         while not ended.wait(0.05):
             for dataset in client.datasets.list():
                 if dataset.status == "validating":
-                    validate_dataset(dataset.id, resources=resources)
+                    validate_dataset(dataset.id, resources=resources, stopping=ended)
 
     with SteadyRank(service_url, api_key) as client:
         thread = threading.Thread(target=work)
