@@ -22,6 +22,7 @@ from app.errors import Unauthorized
 from app.pagination import DEFAULT_LIMIT, LARGEST_LIMIT, Page
 from app.queue import Queue
 from app.storage.blobs import BlobStore
+from app.turns import TurnDep, take_turn
 
 _bearer = HTTPBearer(auto_error=False, description="An API key: `Authorization: Bearer sr_…`")
 
@@ -39,7 +40,16 @@ async def get_database(request: Request) -> Database:
 DatabaseDep = Annotated[Database, Depends(get_database)]
 
 
-def get_session(request: Request, database: DatabaseDep) -> Iterator[Session]:
+def get_late_session(request: Request, database: DatabaseDep, _: TurnDep) -> Iterator[Session]:
+    """A unit of work for a route that receives a long body first, and takes its turn (`TurnDep`) then."""
+    with database.unit_of_work() as session:
+        idempotency.enter(request, session)
+        yield session
+
+
+def get_session(
+    request: Request, database: DatabaseDep, _: Annotated[None, Depends(take_turn, scope="function")]
+) -> Iterator[Session]:
     """A unit of work around the route function; a connection is taken at the first query."""
     with database.unit_of_work() as session:
         idempotency.enter(request, session)
@@ -77,6 +87,7 @@ async def get_page(
 SettingsDep = Annotated[Settings, Depends(get_settings)]
 # scope="function": the commit comes before the response, so that a 201 is a promise kept.
 SessionDep = Annotated[Session, Depends(get_session, scope="function")]
+LateSessionDep = Annotated[Session, Depends(get_late_session, scope="function")]
 PrincipalDep = Annotated[Principal, Depends(get_principal)]
 BlobsDep = Annotated[BlobStore, Depends(get_blobs)]
 QueueDep = Annotated[Queue, Depends(get_queue)]

@@ -40,7 +40,7 @@ _NOT_READY: dict[int | str, dict[str, Any]] = {
 
 
 @router.get("/healthz", responses=_ALIVE)
-def healthz() -> Health:
+async def healthz() -> Health:
     """Answer as long as the process lives; looks at nothing else."""
     return Health()
 

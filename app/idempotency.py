@@ -22,6 +22,7 @@ from starlette.requests import ClientDisconnect
 from app.accounts import answers
 from app.accounts.answers import Answer
 from app.accounts.middleware import PRINCIPAL
+from app.accounts.scopes import Scope, needed
 from app.accounts.service import Principal
 from app.body_limit import is_streamed
 from app.errors import ErrorItem, UploadInterruptedError, ValidationFailed
@@ -60,6 +61,7 @@ class Once:
         self._id = answers.request_id(getattr(request.state, PRINCIPAL), request.scope["path"], key)
         self._digest = hashlib.sha256(request.scope["query_string"])
         self._identified = False
+        self._begun = False
         self._session: Session | None = None
 
     def identify(self, *parts: bytes) -> None:
@@ -72,19 +74,23 @@ class Once:
         """The session of the request's effect. Raises Replayed and what `answers.begin` raises."""
         self._session = session
         if self._identified:
-            self._begin()
+            self.begin()
 
-    def leave(self, response: Response, *, begun: bool) -> None:
-        """Keep the response. For a streamed body, which is known only now, look for an earlier one first."""
-        if self._session is None or not self._identified:
-            raise RuntimeError(f"a POST needs SessionDep, and identify_body() if streamed, for {HEADER}")
-        if not begun:
-            self._begin()
+    def is_answered(self, reader: Session) -> bool:
+        """Whether an answer is kept under the request's key, whatever its body."""
+        return answers.is_kept(reader, self._id)
+
+    def leave(self, response: Response) -> None:
+        """Keep the response."""
+        if self._session is None or not self._begun:
+            raise RuntimeError(f"a POST needs SessionDep, and begin_streamed() if streamed, for {HEADER}")
         headers = {name: value for name, value in response.headers.items() if name not in _HOPS}
         answer = Answer(response.status_code, headers, _without_secret(bytes(response.body)))
         answers.keep(self._session, self._project_id, self._id, self._digest.digest(), answer)
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
+        """Look for an earlier answer. Raises Replayed with it, and what `answers.begin` raises."""
+        self._begun = True
         found = answers.begin(cast("Session", self._session), self._id, self._digest.digest())
         if found is not None:
             raise Replayed(found)
@@ -108,14 +114,15 @@ class IdempotentRoute(APIRoute):
                 message = "one key of 1 to 255 printable ASCII characters without spaces"
                 item = ErrorItem(f"header:{HEADER.lower()}", "not_a_key", message)
                 raise ValidationFailed(f"{HEADER} is not valid.", code="invalid_request", errors=[item])
+            if needed(request.method, request.scope["path"]) is Scope.READ:
+                return await handle(request)  # it changes nothing: asked again, it is answered anew
             once = Once(request, key)
-            streamed = is_streamed(request.scope)
-            if not streamed:
+            if not is_streamed(request.scope):
                 once.identify(await _whole_body(request))
             setattr(request.state, _STATE, once)
             response = await handle(request)
             if response.status_code < 400 and hasattr(response, "body"):
-                await run_in_threadpool(once.leave, response, begun=not streamed)
+                await run_in_threadpool(once.leave, response)
             return response
 
         return handle_once
@@ -128,11 +135,21 @@ def enter(request: Request, session: Session) -> None:
         once.enter(session)
 
 
-def identify_body(request: Request, *parts: str) -> None:
-    """Say what a streamed body was, such as its digest; needed of routes that stream what they are sent."""
+def begin_streamed(request: Request, *parts: str) -> None:
+    """Say what a streamed body was, such as its digest, and look for an earlier answer as `enter` does.
+
+    Needed of routes that stream what they are sent, before they ask for anything or change anything.
+    """
     once: Once | None = getattr(request.state, _STATE, None)
     if once is not None:
         once.identify(*(part.encode() for part in parts))
+        once.begin()
+
+
+def is_answered(request: Request, reader: Session) -> bool:
+    """Whether this may be the repeat of a request that has been answered."""
+    once: Once | None = getattr(request.state, _STATE, None)
+    return once is not None and once.is_answered(reader)
 
 
 def add_idempotency(app: FastAPI) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute
 
@@ -35,6 +35,7 @@ from app.query_parameters import RefuseUnknown
 from app.queue import CeleryQueue, make_celery
 from app.rate_limits import Buckets, RateLimitMiddleware
 from app.storage.database import DatabaseBlobStore
+from app.turns import THREADS
 from app.unexpected import UnexpectedErrorMiddleware
 from app.uploads import routes as uploads
 from app.webhooks import routes as webhooks
@@ -60,14 +61,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     queue = CeleryQueue(celery)
     database = Database(settings.database, sender=queue, pool_size=settings.database_pool_size)
 
+    # A route may hold one connection and need a second one (a blob's): with fewer of them at a time than
+    # connections some route can always go on, and no burst of requests locks itself up.
+    threads = min(THREADS, database.capacity - 1)
     buckets = Buckets(settings.broker.replace("redis+socket://", "unix://", 1))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        # A route may hold one connection and need a second one (a blob's): with fewer threads than
-        # connections some route can always go on, and no burst of requests locks itself up.
-        threads = to_thread.current_default_thread_limiter()
-        threads.total_tokens = min(threads.total_tokens, database.capacity - 1)
+        to_thread.current_default_thread_limiter().total_tokens = threads
         yield
         await buckets.close()
         celery.close()
@@ -85,6 +86,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     application.state.database = database
     application.state.queue = queue
     application.state.metrics = metrics = Metrics(database)
+    application.state.turns = CapacityLimiter(threads)
     application.state.blobs = DatabaseBlobStore(database.engine)
 
     # The last one added is the outermost.

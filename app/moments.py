@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AwareDatetime, BeforeValidator
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d")
 
@@ -17,5 +18,13 @@ def _as_text(given: object) -> object:
     return given
 
 
-Moment = Annotated[AwareDatetime, BeforeValidator(_as_text)]
+def _within_utc(moment: datetime) -> datetime:
+    """Refuse what lies outside of the years 1 to 9999 in UTC: it could be stored, and never be read."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must lie in the years 1 to 9999 in UTC") from None
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_as_text), AfterValidator(_within_utc)]
 """A time with its offset from UTC."""

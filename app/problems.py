@@ -55,6 +55,8 @@ _SHOWN: tuple[type[SteadyRankError], ...] = (
     ServiceUnavailable,
 )
 """The example of each status in the OpenAPI document; of any other it is SteadyRankError."""
+_DEADLOCK = "40P01"
+"""SQLSTATE `deadlock_detected`."""
 _REFERENCE = {"$ref": "#/components/schemas/Problem"}
 
 
@@ -194,10 +196,17 @@ def _known(error: Exception, scope: Scope) -> SteadyRankError:
                 hint="Send text as UTF-8 without NUL characters.",
             )
         case OperationalError() | PoolTimeoutError():
-            known = ServiceUnavailable("The database cannot be reached.")
+            known = _of_database(error)
         case _:
             known = _internal("internal", SteadyRankError.title)
     return known
+
+
+def _of_database(error: OperationalError | PoolTimeoutError) -> SteadyRankError:
+    if isinstance(error, OperationalError) and getattr(error.orig, "sqlstate", None) == _DEADLOCK:
+        both = "Another request wanted the same things at the same moment; nothing was changed."
+        return ServiceUnavailable(f"{both} Send it again.", retry_after_seconds=1)
+    return ServiceUnavailable("The database cannot be reached.")
 
 
 def _internal(code: str, title: str) -> SteadyRankError:

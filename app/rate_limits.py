@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 WINDOW_SECONDS = 60
 _PATIENCE_SECONDS = 0.25
 _AWAY_SECONDS = 5.0
+_READING = frozenset({"GET", "HEAD"})
 
 # The broker's clock, so that several API processes agree; the bucket is forgotten once it is full again.
 _TAKE = """
@@ -113,7 +114,8 @@ class RateLimitMiddleware:
         if scope["type"] != "http" or not isinstance(caller, Principal):
             await self._app(scope, receive, send)
             return
-        kind = "read" if needed(scope["method"], scope["path"]) is KeyScope.READ else "write"
+        reads = scope["method"] in _READING or needed(scope["method"], scope["path"]) is KeyScope.READ
+        kind = "read" if reads else "write"
         most = self._per_minute[kind]
         name = f"{kind}:{caller.key_id or caller.project_id}"
         taken = await self._buckets.take(name, most) if most else None

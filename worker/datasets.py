@@ -21,7 +21,7 @@ import polars as pl
 from sqlalchemy.orm import Session
 
 from app.accounts.quotas import require_room, require_rows
-from app.datasets.forgetting import delete_earlier, record
+from app.datasets.forgetting import delete_earlier, is_needed, record
 from app.datasets.validation import Claim, Reading, accept, claim_validation, reject, release, renew
 from app.db.models.dataset import Dataset
 from app.limit_errors import QuotaExceeded
@@ -59,28 +59,24 @@ def validate_dataset(dataset_id: str, *, resources: Resources, stopping: threadi
         return
     with _kept_alive(resources, claim, stopping), tempfile.TemporaryDirectory(prefix="steadyrank-") as folder:
         try:
-            content = _content(resources, claim, Path(folder))
+            content = _content(resources, claim, _fetched(resources, claim, Path(folder)))
         except UnreadableDataset as error:
             _rejected(resources, claim, error.problems)
-            return
-        except (OSError, MemoryError):
-            raise  # the machine's fault, not the file's: another attempt may fare better
-        except (Exception, pl.exceptions.PanicException):
-            # Told at once, rather than after as many attempts that end the same way.
-            logger.exception("reading data set %s failed", claim.dataset_id)
-            _rejected(resources, claim, [_READER_FAILED])
             return
         canonical = Path(folder) / "interactions.parquet"
         content.interactions.write_parquet(canonical)
         _accepted(resources, claim, content, canonical)
 
 
-def _content(resources: Resources, claim: Claim, folder: Path) -> Content:
-    """The content of an uploaded file, or of what is to be made of another data set."""
+def _fetched(resources: Resources, claim: Claim, folder: Path) -> Path:
+    """The uploaded file, or the interactions of the data set that this one is made of; on disk.
+
+    UnreadableDataset when that is gone. Other errors are not the file's fault: it is tried again.
+    """
     source = folder / "source"
     if claim.original_blob is not None:
         download(resources.blobs, claim.original_blob, source)
-        return content_of_file(source, _options(claim, resources), claim.filename)
+        return source
     lineage = claim.lineage or {}
     with resources.database.unit_of_work() as session:
         parent = session.get(Dataset, lineage["parent"])
@@ -91,7 +87,22 @@ def _content(resources: Resources, claim: Claim, folder: Path) -> Content:
             "parent_deleted", f"the data set {lineage['parent']} is no longer there", hint, "/lineage/parent"
         )
     download(resources.blobs, blob_id, source)
-    return content_of_parent(pl.read_parquet(source), lineage["transforms"], claim.to_forget)
+    return source
+
+
+def _content(resources: Resources, claim: Claim, source: Path) -> Content:
+    """What the file says, or becomes. UnreadableDataset, also for a fault of the reader itself."""
+    try:
+        if claim.original_blob is not None:
+            return content_of_file(source, _options(claim, resources), claim.filename)
+        transforms = (claim.lineage or {})["transforms"]
+        return content_of_parent(pl.read_parquet(source), transforms, claim.to_forget)
+    except (UnreadableDataset, OSError, MemoryError):
+        raise  # the latter are the machine's fault, not the file's: another attempt may fare better
+    except (Exception, pl.exceptions.PanicException) as error:
+        # Told at once, rather than after as many attempts that end the same way.
+        logger.exception("reading data set %s failed", claim.dataset_id)
+        raise UnreadableDataset([_READER_FAILED]) from error
 
 
 def _options(claim: Claim, resources: Resources) -> ReadOptions:
@@ -143,7 +154,9 @@ def _accepted(resources: Resources, claim: Claim, content: Content, canonical: P
 def _require_quotas(session: Session, resources: Resources, claim: Claim, reading: Reading) -> None:
     """Ask for the rows, and for the bytes of one made of another; an upload's were asked for before."""
     if claim.to_forget is not None and claim.to_forget["delete_parent"]:
-        return  # less than the version that it replaces: whoever is over a quota can still forget
+        parent = str((claim.lineage or {})["parent"])
+        if not is_needed(session, claim.project_id, parent, made=claim.dataset_id):
+            return  # less than the version that it replaces: whoever is over a quota can still forget
     if session.get(Dataset, claim.dataset_id) is None:
         return  # deleted meanwhile, perhaps with its project
     settings, project_id = resources.settings, claim.project_id

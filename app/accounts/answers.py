@@ -68,6 +68,14 @@ def begin(session: Session, request: bytes, fingerprint: bytes) -> Answer | None
     return Answer(found.status, found.headers, found.body)
 
 
+def is_kept(session: Session, request: bytes) -> bool:
+    """Whether there is an answer to a request with this id; holds nothing."""
+    kept = select(KeptAnswer.id).where(
+        KeptAnswer.id == request, KeptAnswer.created_at > func.now() - KEPT_FOR
+    )
+    return session.execute(kept).scalar_one_or_none() is not None
+
+
 def keep(session: Session, project_id: str, request: bytes, fingerprint: bytes, answer: Answer) -> None:
     """Keep the answer in the transaction that `begin` was called in."""
     session.execute(delete(KeptAnswer).where(KeptAnswer.id == request))  # one too old, not swept yet

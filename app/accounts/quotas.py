@@ -21,7 +21,6 @@ from app.db.models.job import Job
 from app.db.models.job_attempt import JobAttempt
 from app.db.models.project import Project
 from app.db.models.usage_day import UsageDay
-from app.db.session import Database
 from app.limit_errors import QuotaExceeded, QuotaUsedUp
 
 UNFINISHED = ("queued", "running", "pausing", "cancelling")
@@ -36,12 +35,11 @@ def require_room(session: Session, settings: Settings, project_id: str, size: in
         _refuse_over("stored_bytes", sum(stored_bytes(session, project_id).values()), size, limit)
 
 
-def expect_room(database: Database, settings: Settings, project_id: str, size: int) -> None:
+def expect_room(session: Session, settings: Settings, project_id: str, size: int) -> None:
     """Refuse before a long body is read what could not be kept; holds nothing. QuotaExceeded."""
-    with database.unit_of_work() as session:
-        limit = limits_of(session.get_one(Project, project_id), settings).stored_bytes
-        if limit:
-            _refuse_over("stored_bytes", sum(stored_bytes(session, project_id).values()), size, limit)
+    limit = limits_of(session.get_one(Project, project_id), settings).stored_bytes
+    if limit:
+        _refuse_over("stored_bytes", sum(stored_bytes(session, project_id).values()), size, limit)
 
 
 def require_rows(session: Session, settings: Settings, project_id: str, rows: int) -> None:

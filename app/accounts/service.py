@@ -146,9 +146,9 @@ def authenticate(reader: Reader, secret: str) -> Principal:
 
 
 def note_use(session: Session, principal: Principal) -> None:
-    """Write down that the principal's key was used now."""
-    used = update(ApiKey).where(ApiKey.id == principal.key_id).values(last_used_at=func.now())
-    session.execute(used)
+    """Write down that the principal's key was used now; not if somebody holds it, to revoke it say."""
+    free = select(ApiKey.id).where(ApiKey.id == principal.key_id).with_for_update(skip_locked=True)
+    session.execute(update(ApiKey).where(ApiKey.id.in_(free)).values(last_used_at=func.now()))
 
 
 def project_id(session: Session, name: str = DEFAULT_PROJECT) -> str:

@@ -48,6 +48,12 @@ def record(session: Session, project_id: str, *, parent: str, made: str, users: 
         session.execute(statement.on_conflict_do_nothing())
 
 
+def is_needed(session: Session, project_id: str, dataset_id: str, *, made: str) -> bool:
+    """Whether the data set has to stay when `made` replaces it; it is held till the transaction ends."""
+    parent = queries.find(session, project_id, dataset_id, lock=True)
+    return parent is not None and bool(set(queries.users_of(session, dataset_id)) - {made})
+
+
 def delete_earlier(
     session: Session, blobs: BlobStore, project_id: str, *, parent: str, made: str
 ) -> dict[str, list[str]]:

@@ -11,16 +11,18 @@ from app.accounts import quotas
 from app.conditions import NOT_MODIFIED, conditional
 from app.datasets import service
 from app.datasets.markdown import as_markdown
-from app.datasets.receiving import received_file
+from app.datasets.receiving import ReceivedFile, received_file
 from app.datasets.schemas import EXAMPLE, DatasetDeleted, DatasetObject, DatasetReport, UploadOptions
 from app.datasets.version_schemas import FINDING_EXAMPLE
-from app.deps import BlobsDep, DatabaseDep, PageDep, PrincipalDep, SessionDep, SettingsDep
+from app.db.models.dataset import Dataset
+from app.deps import BlobsDep, DatabaseDep, LateSessionDep, PageDep, PrincipalDep, SessionDep, SettingsDep
 from app.examples import listed, shown
-from app.idempotency import IdempotentRoute, identify_body
+from app.idempotency import IdempotentRoute, begin_streamed, is_answered
 from app.negotiation import JSON, MARKDOWN, wants_markdown
 from app.pagination import ListOf, list_of
 from app.problems import problem_responses
 from app.storage.serving import BLOB_RESPONSES, serve_blob
+from app.turns import TurnDep
 
 router = APIRouter(prefix="/datasets", tags=["datasets"], route_class=IdempotentRoute)
 
@@ -67,7 +69,8 @@ async def upload_dataset(
     response: Response,
     options: Annotated[UploadOptions, Query()],
     principal: PrincipalDep,
-    session: SessionDep,
+    turn: TurnDep,
+    session: LateSessionDep,
     database: DatabaseDep,
     blobs: BlobsDep,
     settings: SettingsDep,
@@ -79,13 +82,24 @@ async def upload_dataset(
     """
     project_id = principal.project_id
     declared = request.headers.get("content-length", "")
-    await run_in_threadpool(
-        quotas.expect_room, database, settings, project_id, int(declared) if declared.isdigit() else 1
-    )
+
+    def expect_room() -> None:
+        with database.unit_of_work() as reader:
+            if not is_answered(
+                request, reader
+            ):  # what a repeat stored the first time is no reason to refuse it
+                size = int(declared) if declared.isdigit() else 1
+                quotas.expect_room(reader, settings, project_id, size)
+
+    def create(file: ReceivedFile) -> Dataset:
+        begin_streamed(request, file.writer.sha256, file.options.model_dump_json())
+        quotas.require_room(session, settings, project_id, file.size)
+        return service.create(session, project_id, file.writer, file.options)
+
+    await run_in_threadpool(expect_room)
     async with received_file(request, blobs, settings, options) as file:
-        await run_in_threadpool(quotas.require_room, session, settings, project_id, file.size)
-        dataset = await run_in_threadpool(service.create, session, project_id, file.writer, file.options)
-    identify_body(request, dataset.sha256, file.options.model_dump_json())
+        await turn.take()
+        dataset = await run_in_threadpool(create, file)
     response.headers["Location"] = f"/v1/datasets/{dataset.id}"
     return DatasetObject.of(dataset)
 

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from app.config import Settings
 from app.db.models.dataset import Dataset
 from app.db.session import send_after_commit
+from app.db.wake_ups import AT_ONCE, is_overdue
 from app.task_names import LIGHT_QUEUE, VALIDATE_DATASET
 from app.webhooks.outbox import announce_dataset
 
@@ -128,13 +129,19 @@ def recover_validating(session: Session, settings: Settings) -> int:
     vanished `max_attempts` times is rejected, since it most likely kills it.
     """
     now = session.execute(select(func.now())).scalar_one()  # the clock that leases were written by
-    statement = select(Dataset).where(
-        Dataset.status == "validating",
-        or_(
-            Dataset.lease_until < now,
-            Dataset.lease_until.is_(None)
-            & (Dataset.sent_at < now - timedelta(seconds=settings.resend_after_seconds)),
-        ),
+    overdue = is_overdue(
+        sent_at=Dataset.sent_at,
+        waits_since=Dataset.created_at,
+        resend_after_seconds=settings.resend_after_seconds,
+    )
+    statement = (
+        select(Dataset)
+        .where(
+            Dataset.status == "validating",
+            or_(Dataset.lease_until < now, Dataset.lease_until.is_(None) & overdue),
+        )
+        .order_by(Dataset.id)
+        .limit(AT_ONCE)
     )
     stale = session.execute(statement.with_for_update(skip_locked=True)).scalars().all()
     for dataset in stale:
@@ -194,9 +201,9 @@ def _twin(session: Session, claim: Claim, content_sha256: str | None) -> str | N
 def _unreadable(attempts_lost: int) -> dict[str, Any]:
     return {
         "code": "reader_lost",
-        "message": f"The reader of the file vanished {attempts_lost} times before its end: it was killed.",
+        "message": f"The worker that read the file failed or vanished {attempts_lost} times.",
         "pointer": "/",
-        "hint": "Most likely it does not fit in the worker's memory: send fewer rows, or ask the operator.",
+        "hint": "Most likely the worker lacks memory or disk for it: send fewer rows, or ask the operator.",
         "severity": "error",
         "line": None,
         "lines": [],

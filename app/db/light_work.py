@@ -13,11 +13,14 @@ from typing import Any, TypeVar
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from app.db.base import CreatedAt
+from app.db.wake_ups import AT_ONCE, is_overdue
+
 UNFINISHED = frozenset({"queued", "running"})
 """Statuses of what still needs the rows that it names."""
 
 
-class LightWork:
+class LightWork(CreatedAt):
     """The columns of a row that a light or a measuring worker claims."""
 
     status: Mapped[str]
@@ -38,18 +41,21 @@ LightWorkT = TypeVar("LightWorkT", bound=LightWork)
 
 
 def abandoned(
-    session: Session, table: type[LightWorkT], *, now: datetime, sent_before: datetime
+    session: Session, table: type[LightWorkT], *, now: datetime, resend_after_seconds: float
 ) -> Sequence[LightWorkT]:
-    """Lock and return the rows that nobody works at; those that another has locked are skipped.
+    """Lock and return the rows that nobody works at, oldest first; those that another has locked are skipped.
 
-    Their worker vanished (the lease is over at `now`), or their wake-up, sent before `sent_before`, got lost.
+    Their worker vanished (the lease is over at `now`), or their wake-up may have got lost.
     """
-    statement = select(table).where(
-        or_(
-            (table.status == "running") & (table.lease_until < now),
-            (table.status == "queued") & (table.sent_at < sent_before),
-        )
+    overdue = is_overdue(
+        sent_at=table.sent_at,
+        waits_since=table.created_at,
+        resend_after_seconds=resend_after_seconds,
     )
+    nobodys = or_(
+        (table.status == "running") & (table.lease_until < now), (table.status == "queued") & overdue
+    )
+    statement = select(table).where(nobodys).order_by(table.created_at).limit(AT_ONCE)
     return session.execute(statement.with_for_update(skip_locked=True)).scalars().all()
 
 

@@ -172,8 +172,7 @@ def recover_evaluations(session: Session, settings: Settings) -> int:
     Called by the reaper; several at once are harmless. Returns how many were taken up.
     """
     now = clock_time(session)
-    stale = now - timedelta(seconds=settings.resend_after_seconds)
-    found = abandoned(session, Evaluation, now=now, sent_before=stale)
+    found = abandoned(session, Evaluation, now=now, resend_after_seconds=settings.resend_after_seconds)
     for row in found:
         if row.status == "running":
             message = f"The worker of attempt {row.attempts} was lost."

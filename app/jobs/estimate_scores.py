@@ -28,13 +28,13 @@ def score(session: Session, job: Job, *, peak_memory_bytes: int | None = None) -
     """
     if job.estimate is None:
         return
-    took = seconds_used(session, job.id)
+    took, expected = seconds_used(session, job.id), job.estimate["seconds"]["expected"]
     job.estimate = {
         **job.estimate,
         "actual_seconds": round(took, 1),
         "actual_peak_memory_bytes": peak_memory_bytes,
         "actual_stored_bytes": _stored_bytes(session, job.id),
-        "ratio": round(took / job.estimate["seconds"]["expected"], 3),
+        "ratio": round(took / expected, 3) if expected else None,  # earlier versions could expect 0.0
     }
 
 

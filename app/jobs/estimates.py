@@ -38,6 +38,9 @@ from worker.training.shares import arm_of
 from worker.training.spec import TrainSpec
 
 _LOOKED_AT = 20
+_LEAST_SECONDS = 0.1
+_CUT = "max_runtime"
+"""`stop_reason` of a job that its time limit ended."""
 _ENOUGH_ALIKE = 3
 _UNKNOWN_MACHINE = 4.0
 """Without a finished job the seconds are believed up to this factor."""
@@ -90,7 +93,7 @@ def estimate(
         memory = probed_memory_bytes(spec, size, probe.result["peak_memory_bytes"])
 
     def seconds(factor: float, part: float) -> float:
-        return round(factor * seconds_of(spec, rates, _part_of(most, part)), 1)
+        return max(_LEAST_SECONDS, round(factor * seconds_of(spec, rates, _part_of(most, part)), 1))
 
     epochs = sum(most.values())
     interactions = int((dataset.stats or {}).get("interactions") or 0)
@@ -153,6 +156,8 @@ def _samples(session: Session, project_id: str, model: str) -> Sequence[_Sample]
             spec = TrainSpec.model_validate(job.spec)
         except ValidationError:  # of a version that had other settings
             continue
+        if spec.stability_changes and job.stop_reason == _CUT:
+            continue  # the formula counts all trainings of that phase, and nobody knows how many were made
         size = Size.of(job.dataset_facts.get("stats"))
         rates = Rates.by_formula(spec, size)
         expected = seconds_of(spec, rates, trained[job.id])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import select, tuple_
@@ -32,7 +32,7 @@ class Wanted:
     model: str | None = None
     created_after: datetime | None = None
     created_before: datetime | None = None
-    labels: Mapping[str, str | None] = field(default_factory=dict)
+    labels: Sequence[tuple[str, str | None]] = ()
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def page_of(
     if wanted.created_before is not None:
         least = first_id(Job.id_prefix, wanted.created_before.timestamp() + _CLOCKS_APART)
         statement = statement.where(Job.created_at < wanted.created_before, Job.id < least)
-    for key, value in wanted.labels.items():
+    for key, value in wanted.labels:
         holds = Job.labels.has_key(key) if value is None else Job.labels.contains({key: value})
         statement = statement.where(holds)
     return paginate(session, statement, Job.id, page)

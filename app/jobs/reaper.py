@@ -23,6 +23,7 @@ from app.config import Settings, get_settings
 from app.datasets.service import recover_validating
 from app.db.models.job import Job
 from app.db.session import Database, send_after_commit
+from app.db.wake_ups import AT_ONCE, is_overdue
 from app.evaluations.life import recover_evaluations
 from app.jobs.claims import lose_attempt
 from app.jobs.life import HELD, Status
@@ -42,8 +43,6 @@ from app.webhooks.deliveries import forget_deliveries
 
 logger = logging.getLogger(__name__)
 
-_BATCH = 100
-_SLOWEST_RESEND = 10
 _SWEEP_SECONDS = 60.0
 _LOST_HINT = "The worker died or lost its connection; its log, and that of its machine, say more."
 
@@ -73,7 +72,7 @@ def reap_expired(session: Session) -> Sequence[str]:
         select(Job)
         .where(Job.status.in_(HELD), Job.lease_until < func.clock_timestamp())
         .order_by(Job.lease_until)
-        .limit(_BATCH)
+        .limit(AT_ONCE)
         .with_for_update(skip_locked=True)
         .execution_options(populate_existing=True)
     )
@@ -85,22 +84,17 @@ def reap_expired(session: Session) -> Sequence[str]:
 
 
 def resend_waiting(session: Session, settings: Settings) -> Sequence[str]:
-    """Send a wake-up again for the longest waiting jobs whose last one is old; returns the jobs' ids.
-
-    The broker may have lost it. A job that waits long because workers are busy is sent ever less often, down
-    to a tenth, so that useless messages do not pile up.
-    """
-    waited = func.extract("epoch", func.clock_timestamp() - Job.queued_at)
-    since = func.extract("epoch", func.clock_timestamp() - Job.sent_at)
-    patience = func.least(
-        func.greatest(settings.resend_after_seconds, waited / 4),
-        _SLOWEST_RESEND * settings.resend_after_seconds,
+    """Send a wake-up again for the longest waiting jobs whose last one is old; returns the jobs' ids."""
+    overdue = is_overdue(
+        sent_at=Job.sent_at,
+        waits_since=Job.queued_at,
+        resend_after_seconds=settings.resend_after_seconds,
     )
     stale = (
         select(Job.id)
-        .where(Job.status == Status.QUEUED, since > patience)
+        .where(Job.status == Status.QUEUED, overdue)
         .order_by(Job.queued_at)
-        .limit(_BATCH)
+        .limit(AT_ONCE)
         .with_for_update(skip_locked=True)
     )
     ids = session.execute(stale).scalars().all()

@@ -56,10 +56,10 @@ def list_page(session: Session, project_id: str, page: Page, wanted: Wanted) -> 
     return queries.page_of(session, project_id, page, wanted)
 
 
-def labels_of(texts: Sequence[str]) -> Mapping[str, str | None]:
+def labels_of(texts: Sequence[str]) -> Sequence[tuple[str, str | None]]:
     """Labels to look for: each text is `key=value`, or a `key` that must be there whatever its value."""
     pairs = [text.partition("=") for text in texts]
-    return {key: value if equals else None for key, equals, value in pairs}
+    return [(key, value if equals else None) for key, equals, value in pairs]
 
 
 def delete(

@@ -71,12 +71,7 @@ def get(session: Session, project_id: str, model_id: str, batch_id: str) -> Batc
     model = queries.find(session, project_id, model_id)
     batch = None if model is None else session.get(BatchRecommendation, batch_id)
     if batch is None or model is None or batch.model_id != model.id:
-        raise NotFoundError(
-            f"There is no batch of recommendations {batch_id!r} of the model {model_id!r}.",
-            code="recommendation_not_found",
-            hint="GET /v1/models/{model_id}/recommendations lists those that there are.",
-            pointer="path:recommendation_id",
-        )
+        raise _not_found(model_id, batch_id)
     return batch
 
 
@@ -104,8 +99,14 @@ def content(batch: BatchRecommendation) -> str:
 
 
 def delete(session: Session, blobs: BlobStore, batch: BatchRecommendation) -> int:
-    """Delete a batch, also one that runs: its worker finds its claim gone and stops. Returns freed bytes."""
-    session.refresh(batch, with_for_update=True)
+    """Delete a batch, also one that runs: its worker finds its claim gone and stops. Returns freed bytes.
+
+    NotFoundError (`recommendation_not_found`) when another request has deleted it meanwhile.
+    """
+    statement = select(BatchRecommendation).where(BatchRecommendation.id == batch.id).with_for_update()
+    held = session.execute(statement.execution_options(populate_existing=True)).scalar_one_or_none()
+    if held is None:  # another request was quicker
+        raise _not_found(batch.model_id, batch.id)
     stored = [batch.blob_id] if batch.blob_id is not None else []
     session.delete(batch)
     session.flush()
@@ -177,8 +178,9 @@ def recover_batches(session: Session, settings: Settings) -> int:
     that as many workers could not begin.
     """
     now = clock_time(session)
-    stale = now - timedelta(seconds=settings.resend_after_seconds)
-    found = abandoned(session, BatchRecommendation, now=now, sent_before=stale)
+    found = abandoned(
+        session, BatchRecommendation, now=now, resend_after_seconds=settings.resend_after_seconds
+    )
     for batch in found:
         if batch.status == "running":
             batch.attempts_lost += 1
@@ -198,6 +200,15 @@ def recover_batches(session: Session, settings: Settings) -> int:
         batch.sent_at = now
         _wake(session, batch)
     return len(found)
+
+
+def _not_found(model_id: str, batch_id: str) -> NotFoundError:
+    return NotFoundError(
+        f"There is no batch of recommendations {batch_id!r} of the model {model_id!r}.",
+        code="recommendation_not_found",
+        hint="GET /v1/models/{model_id}/recommendations lists those that there are.",
+        pointer="path:recommendation_id",
+    )
 
 
 def _wake(session: Session, batch: BatchRecommendation) -> None:

@@ -40,6 +40,10 @@ class BlobWriter(Protocol):
     def blob_id(self) -> str:
         """Id of the blob to be."""
 
+    @property
+    def sha256(self) -> str:
+        """Digest of what was written so far, in hex."""
+
     def write(self, data: bytes) -> None:
         """Append bytes, durably whenever a chunk is full."""
 

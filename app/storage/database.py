@@ -49,6 +49,11 @@ class DatabaseBlobWriter:
         """Id of the blob to be."""
         return self._blob_id
 
+    @property
+    def sha256(self) -> str:
+        """Digest of what was written so far, in hex."""
+        return self._whole.hexdigest()
+
     def write(self, data: bytes) -> None:
         """Append bytes; every full chunk is committed at once."""
         self._whole.update(data)
@@ -68,7 +73,7 @@ class DatabaseBlobWriter:
             self._store(self._buffer)
             self._buffer.clear()
         self._finished = True
-        info = BlobInfo(self._blob_id, self._size, self._whole.hexdigest(), self._content_type)
+        info = BlobInfo(self._blob_id, self._size, self.sha256, self._content_type)
         finished = session.execute(
             update(Blob)
             .where(Blob.id == self._blob_id, Blob.sha256.is_(None))

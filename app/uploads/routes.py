@@ -16,6 +16,7 @@ from app.examples import listed, shown
 from app.idempotency import IdempotentRoute
 from app.pagination import ListOf, list_of
 from app.problems import problem_responses
+from app.turns import TurnDep
 from app.uploads import completing, schemas, service
 from app.uploads.receiving import received_part
 from app.uploads.schemas import PartObject, Sha256, UploadComplete, UploadCreate, UploadDeleted, UploadObject
@@ -125,6 +126,7 @@ async def put_upload_part(
     database: DatabaseDep,
     blobs: BlobsDep,
     settings: SettingsDep,
+    turn: TurnDep,
 ) -> PartObject:
     """Send one part, the bytes as the body; in any order, several at once, and again if in doubt.
 
@@ -146,6 +148,7 @@ async def put_upload_part(
                     session, blobs, settings, project_id, upload_id=upload_id, n=n, received=received
                 )
 
+        await turn.take()
         part = await run_in_threadpool(store)
     return PartObject.of(part)
 

@@ -57,12 +57,19 @@ class Claim:
 def claim_due(session: Session, settings: Settings) -> Claim | None:
     """Take the delivery that has been due for longest; None when nothing is due.
 
-    An endpoint gets one at a time: a slow receiver holds up itself and nobody else.
+    An endpoint gets one at a time, and a project all slots but one: slow receivers hold up themselves, and
+    their own project, and nobody else.
     """
     now = clock_time(session)
-    other = aliased(WebhookDelivery)
-    busy = exists().where(
-        other.endpoint_id == WebhookDelivery.endpoint_id, other.status == "pending", other.lease_until > now
+    other, others = aliased(WebhookDelivery), aliased(WebhookEndpoint)
+    sending = (other.status == "pending") & (other.lease_until > now)
+    busy = exists().where(other.endpoint_id == WebhookDelivery.endpoint_id, sending)
+    of_project = (
+        select(func.count())
+        .select_from(other)
+        .join(others, others.id == other.endpoint_id)
+        .where(others.project_id == WebhookEndpoint.project_id, sending)
+        .scalar_subquery()
     )
     delivery = session.execute(
         select(WebhookDelivery)
@@ -72,6 +79,7 @@ def claim_due(session: Session, settings: Settings) -> Claim | None:
             WebhookDelivery.next_attempt_at <= now,
             WebhookEndpoint.enabled,
             ~busy,
+            of_project < max(1, settings.webhook_concurrency - 1),
         )
         .order_by(WebhookDelivery.next_attempt_at, WebhookDelivery.id)
         .limit(1)

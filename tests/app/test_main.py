@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
@@ -14,10 +15,11 @@ from starlette.types import Message, Receive, Scope, Send
 
 from app.body_limit import BodyLimitMiddleware
 from app.config import Settings
+from app.db.models.project import Project
 from app.db.session import Database
 from app.main import create_app
 from app.storage.database import DatabaseBlobStore
-from tests.factories import CSV, make_dataset
+from tests.factories import CSV, make_dataset, make_ready_dataset
 from tests.serving import served
 
 
@@ -32,6 +34,36 @@ def test_a_burst_does_not_lock_up_on_few_connections(
             answers = list(pool.map(lambda _: client.get(f"{url}/v1/datasets/{dataset}/content"), range(60)))
     assert {answer.status_code for answer in answers} == {200}
     assert {answer.content for answer in answers} == {CSV}
+
+
+def test_a_burst_of_writes_does_not_lock_up_on_few_threads(
+    settings: Settings, database: Database, blobs: DatabaseBlobStore, api_key: str
+) -> None:
+    # All want the same rows: the project's figures of the day, the project itself (it has limits), a name.
+    with database.unit_of_work() as session:
+        dataset = make_ready_dataset(session, blobs)
+        session.get_one(Project, dataset.project_id).limits = {"stored_bytes": 10**9, "jobs_a_day": 1000}
+        job = {"dataset": dataset.id, "epochs": 3}
+    with served(create_app(settings.model_copy(update={"database_pool_size": 1}))) as url:
+        headers = {"Authorization": f"Bearer {api_key}"}
+        with (
+            httpx.Client(base_url=url, headers=headers, timeout=60) as client,
+            ThreadPoolExecutor(12) as pool,
+        ):
+
+            def submit(n: int) -> httpx.Response:
+                return client.post("/v1/jobs", json=job, headers={"Idempotency-Key": f"job-{n}"})
+
+            def upload(n: int) -> httpx.Response:
+                return client.post("/v1/datasets", content=CSV, headers={"Idempotency-Key": f"file-{n}"})
+
+            def show(_: int) -> httpx.Response:
+                return client.get("/v1/jobs")
+
+            sent = [pool.submit(kind, n) for n in range(12) for kind in (submit, upload, show)]
+            answers = [one.result() for one in sent]
+    statuses = Counter((answer.request.method, answer.status_code) for answer in answers)
+    assert statuses == {("POST", 201): 24, ("GET", 200): 12}
 
 
 def test_a_json_body_over_the_limit(settings: Settings, api_key: str) -> None:

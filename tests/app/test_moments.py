@@ -21,7 +21,11 @@ def test_times_with_an_offset_are_taken(given: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "given", ["0.5", "1700000000", 0, 1.5, True, "2025-11-23", "2025-11-23T13:48:00", "now"]
+    "given",
+    [
+        *("0.5", "1700000000", 0, 1.5, True, "2025-11-23", "2025-11-23T13:48:00", "now"),
+        *("9999-12-31T23:59:59-05:00", "0001-01-01T00:00:00+01:00"),  # in UTC in years that cannot be read
+    ],
 )
 def test_numbers_days_and_local_times_are_refused(given: object) -> None:
     with pytest.raises(ValidationError):

@@ -39,6 +39,8 @@ def test_reads_and_writes_are_counted_by_key(limited: str, api_key: str, databas
         assert 1 <= int(last.headers["retry-after"]) <= 20
         assert last.headers["ratelimit"].startswith('"read";r=0;t=')
         assert last.headers["x-request-id"] == last.json()["request_id"]
+        keys = client.get("/v1/api_keys")  # looking, though it needs more than a reader's key
+        assert (keys.status_code, keys.headers["ratelimit"][:9]) == (429, '"read";r=')
         writes = [client.delete("/v1/jobs/job_x").status_code for _ in range(3)]
         assert writes == [404, 404, 429]
         assert client.get("/healthz").status_code == 200

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import psycopg
 import pytest
 from sqlalchemy import func, select
 
@@ -147,6 +148,22 @@ def test_a_fault_of_the_reader_is_told_at_once(resources: Resources, monkeypatch
     dataset = _get(resources, dataset_id)
     assert dataset.status == "rejected"
     assert [problem["code"] for problem in dataset.problems] == ["reader_failed"]
+
+
+def test_a_database_that_is_away_for_a_moment_rejects_nothing(
+    resources: Resources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset_id = _add(resources, CSV)
+
+    def cut(_: DatabaseBlobStore, blob_id: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        raise psycopg.OperationalError(f"{blob_id}: terminating connection due to administrator command")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DatabaseBlobStore, "read", cut)
+        with pytest.raises(psycopg.OperationalError):
+            _validate(dataset_id, resources=resources)
+    waits = _get(resources, dataset_id)
+    assert (waits.status, waits.problems) == ("validating", [])
 
 
 def test_the_claim_is_kept_alive_while_reading_takes_long(

@@ -7,11 +7,11 @@ from typing import Any
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.db.base import Base, CreatedAt, PrefixedId
+from app.db.base import Base, PrefixedId
 from app.db.light_work import LightWork
 
 
-class BatchRecommendation(PrefixedId, CreatedAt, LightWork, Base):
+class BatchRecommendation(PrefixedId, LightWork, Base):
     """One batch. Claimed as jobs are: `attempts` is the fencing token of the worker that has it."""
 
     __tablename__ = "batch_recommendations"

@@ -7,11 +7,11 @@ from typing import Any
 from sqlalchemy import CheckConstraint, ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.db.base import Base, CreatedAt, PrefixedId
+from app.db.base import Base, PrefixedId
 from app.db.light_work import LightWork
 
 
-class Evaluation(PrefixedId, CreatedAt, LightWork, Base):
+class Evaluation(PrefixedId, LightWork, Base):
     """One evaluation. Claimed as jobs are: `attempts` is the fencing token of the worker that has it.
 
     It outlives its model and its data set; `model_facts` and `dataset_facts` say what they were.

@@ -34,6 +34,7 @@ def finish(
     *,
     trained: int = 8,
     cascade: str = "cascade",
+    stop_reason: str | None = None,
     **given: Any,
 ) -> str:
     """A job whose arms trained so many epochs after the warm-up, and that took so many seconds."""
@@ -46,7 +47,8 @@ def finish(
             )
         attempt = update(JobAttempt).where(JobAttempt.job_id == claimed.job_id)
         session.execute(attempt.values(started_at=JobAttempt.started_at - timedelta(seconds=seconds)))
-        succeed(session, claimed, models=[], report={"protocol_hash": "x"}, report_markdown="")
+        report = {"protocol_hash": "x"}
+        succeed(session, claimed, models=[], report=report, report_markdown="", stop_reason=stop_reason)
     return str(claimed.job_id)
 
 
@@ -149,6 +151,30 @@ def test_finished_jobs_teach_memory_and_bytes_too(
     assert after["peak_memory_bytes"] == 3 * before["peak_memory_bytes"]
     assert after["stored_bytes"] == pytest.approx(before["stored_bytes"] / 4, abs=1)
     assert after["sample_jobs"] == 3
+
+
+def test_a_job_whose_retrainings_were_cut_short_teaches_nothing_of_time(
+    client: httpx.Client, bench: Any, database: Database
+) -> None:
+    job = finish(database, bench, 1.0, stability_changes=50, stability_epochs=10, stop_reason="max_runtime")
+    assert client.get(f"/v1/jobs/{job}").json()["estimate"]["ratio"] < 1
+    assert estimated(client, bench)["basis"] == "model"
+
+
+def test_no_estimate_is_zero_and_one_of_an_earlier_version_that_is_ends_no_job(
+    client: httpx.Client, bench: Any, database: Database
+) -> None:
+    finish(database, bench, 0.0, epochs=100, trained=90, seeds=[0])
+    assert estimated(client, bench)["seconds"]["low"] > 0
+    claimed = bench.take(bench.submit(**SPEC))
+    with database.unit_of_work() as session:
+        job = session.get_one(Job, claimed.job_id)
+        assert job.estimate is not None
+        job.estimate = {**job.estimate, "seconds": {"low": 0.0, "expected": 0.0, "high": 0.0}}
+    with database.unit_of_work() as session:
+        succeed(session, claimed, models=[], report={"protocol_hash": "x"}, report_markdown="")
+    shown = client.get(f"/v1/jobs/{claimed.job_id}").json()
+    assert (shown["status"], shown["estimate"]["ratio"]) == ("succeeded", None)
 
 
 def test_jobs_that_stopped_early_lower_what_is_expected_but_not_the_most(

@@ -29,6 +29,10 @@ def test_jobs_are_found_by_model_and_by_when_they_were_submitted(
     assert ids(created_before="0001-01-01T00:00:00Z") == []
     assert ids(created_after="9999-12-31T00:00:00Z") == []
     assert [job.id for job in service.jobs.list(created_before=at, model="gru4rec")] == [old]
+    with database.unit_of_work() as session:
+        session.get_one(Job, old).labels = {"team": "a", "run": "1"}
+    assert ids(label=["team=a", "run"]) == [old]
+    assert ids(label=["team=a", "team=b"]) == []
     for wrong in ({"model": "bert"}, {"created_after": "2025-01-01T00:00:00"}, {"created_before": "now"}):
         assert client.get("/v1/jobs", params=wrong).status_code == 422
 

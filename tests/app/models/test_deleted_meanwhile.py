@@ -9,6 +9,7 @@ import httpx
 import pytest
 from sqlalchemy import delete, text
 
+from app.db.models.batch_recommendation import BatchRecommendation
 from app.db.models.dataset import Dataset
 from app.db.models.model import Model
 from app.db.session import Database
@@ -52,6 +53,22 @@ def test_work_on_what_is_being_deleted_finds_nothing(
             answer = other.submit(client.post, path.format_map(ids), json=given, timeout=100)
             _wait_for_a_waiting_request(database)
         problem(answer.result(), 404, f"{kind}_not_found")
+
+
+def test_a_batch_that_another_request_deletes_is_not_found(
+    client: httpx.Client, database: Database, blobs: DatabaseBlobStore
+) -> None:
+    (model_id,) = store_models(database, blobs)
+    with database.unit_of_work() as session:
+        dataset_id = make_ready_dataset(session, blobs).id
+    path = f"/v1/models/{model_id}/recommendations"
+    batch_id = client.post(path, json={"dataset": dataset_id}).json()["id"]
+    with ThreadPoolExecutor(1) as other:
+        with database.unit_of_work() as session:
+            session.execute(delete(BatchRecommendation).where(BatchRecommendation.id == batch_id))
+            answer = other.submit(client.delete, f"{path}/{batch_id}", timeout=100)
+            _wait_for_a_waiting_request(database)
+        problem(answer.result(), 404, "recommendation_not_found")
 
 
 def _wait_for_a_waiting_request(database: Database) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
 from app.config import Settings
+from app.db.models.project import Project
 from app.db.models.webhook_delivery import WebhookDelivery
 from app.db.models.webhook_endpoint import WebhookEndpoint
 from app.db.session import Database
@@ -145,6 +146,31 @@ def test_several_deliverers_take_each_delivery_once_and_one_at_a_time_from_an_en
     assert (len(in_flight), third is None) in {(2, True), (2, False)}
     with database.unit_of_work() as session:
         assert claim_due(session, post.settings) is None
+
+
+def test_slow_receivers_of_one_project_leave_a_slot_to_the_others(post: Any, database: Database) -> None:
+    for host in "abc":
+        post.endpoint(f"http://{host}.example/", "job.queued")
+    post.submit()
+    with database.unit_of_work() as session:
+        other = Project(name="another")
+        session.add(other)
+        session.flush()
+        theirs = WebhookEndpoint(
+            project_id=other.id, url="http://d.example/", events=["job.queued"], secret="x" * 32
+        )
+        session.add(theirs)
+        session.flush()
+        late = WebhookDelivery(endpoint_id=theirs.id, type="job.queued", event_id="evt_x", body="{}")
+        session.add(late)
+        their_id = theirs.id
+    settings = post.settings.model_copy(update={"webhook_concurrency": 3})
+    taken = []
+    for _ in range(4):
+        with database.unit_of_work() as session:
+            claimed = claim_due(session, settings)
+            taken.append(None if claimed is None else claimed.endpoint_id)
+    assert taken[2:] == [their_id, None]
 
 
 def test_a_lease_is_longer_than_an_attempt() -> None:
