@@ -73,6 +73,7 @@ class ReportDataset(TypedDict):
     tied_last_two_share: float | None
     cold_targets: int
     cold_validation_targets: int
+    repeated_targets: NotRequired[int]
     content_sha256: str
 
 

@@ -80,6 +80,7 @@ class ShareSearch:
         self._seed = spec.seeds[0]
         self._arms = [arm for arm in spec.arms if is_searched(spec, arm)]
         self._standard: Trial | None = None
+        self._out_of_time: OutOfTimeError | None = None
         self._trials: dict[Arm, list[Trial]] = {arm: [] for arm in self._arms}
         self._diverged: dict[Arm, list[float]] = {arm: [] for arm in self._arms}
         self._newly_tried: set[Arm] = set()
@@ -94,6 +95,8 @@ class ShareSearch:
         """
         if arm not in self._arms:
             return None
+        if self._out_of_time is not None:  # asked again, it would be trained a step further each time
+            raise self._out_of_time
         if self._standard is None:
             self._search()
         if arm not in self.chosen:
@@ -120,7 +123,11 @@ class ShareSearch:
                 self._checkpoints.discard("progress", self._seed, name)
 
     def _search(self) -> None:
-        standard = self._trainer.train("standard", self._seed)
+        try:
+            standard = self._trainer.train("standard", self._seed)
+        except OutOfTimeError as error:
+            self._out_of_time = error
+            raise
         stored: dict[tuple[Arm, float], Stored] = {}  # without their tensors: there may be many
         for share, arm in product(self._spec.search_shares, self._arms):
             if self._heard.finishing and not self._trainer.has_begun(arm, self._seed, share):

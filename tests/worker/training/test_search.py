@@ -14,7 +14,14 @@ from worker.training.fitting.checkpoint import unpack
 from worker.training.fitting.checkpoint_folder import FolderCheckpoints
 from worker.training.fitting.trainer import Outcome, Trainer
 from worker.training.portable import WEIGHTS_FILE, load_model
-from worker.training.progress import Control, DivergedError, MemoryCheckpoints, StepProgress, Stopped
+from worker.training.progress import (
+    Control,
+    DivergedError,
+    MemoryCheckpoints,
+    OutOfTimeError,
+    StepProgress,
+    Stopped,
+)
 from worker.training.search import Trial, choose
 from worker.training.settings import Arm
 from worker.training.spec import TrainSpec
@@ -68,6 +75,20 @@ def undisturbed() -> tuple[ExperimentResult, Named, MemoryCheckpoints]:
 
 def shares(result: ExperimentResult) -> dict[str, float]:
     return {arm: body["share"] for arm, body in result.report["search"]["arms"].items()}
+
+
+def test_without_time_for_standard_it_is_begun_once_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[tuple[str, int, float | None]] = []
+
+    def out_of_time(_: Trainer, arm: Arm, seed: int, share: float | None = None) -> Outcome:
+        begun.append((arm, seed, share))
+        raise OutOfTimeError("no epoch was ended")
+
+    monkeypatch.setattr(Trainer, "train", out_of_time)
+    with pytest.raises(OutOfTimeError):
+        run(SPEC, Recorder(), MemoryCheckpoints())
+    searched = [one for one in begun if one[:2] == ("standard", 3)]
+    assert len(searched) <= 2  # as an arm of its own, and as what shares are compared with
 
 
 def test_the_report_says_what_was_tried_and_chosen(

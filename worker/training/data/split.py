@@ -70,6 +70,14 @@ def cold_targets(split: Split, phase: EvaluationPhase) -> int:
     return int(split.misses(phase).sum())
 
 
+def repeated_targets(split: Split, phase: EvaluationPhase) -> int:
+    """Count the targets that their user had before: candidates, though all else that the user had is not."""
+    offsets, items = split.histories(phase)
+    row_of_item = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    had = row_of_item[items == split.targets(phase)[row_of_item]]
+    return len(np.unique(had))
+
+
 def digest_of(split: Split, phase: EvaluationPhase) -> str:
     """Return a digest of all that a phase measures on: whose histories, and their targets."""
     digest = hashlib.sha256()

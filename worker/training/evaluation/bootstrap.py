@@ -5,7 +5,7 @@ Shape letters: E users, M figures, A sets of users who take part, R resamples.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,10 @@ RESAMPLES = 1000
 SEED = 1979
 _COUNTS = 1_000_000
 """Users times resamples held at once: 8 MB of float64."""
+_TOGETHER = 8
+"""Resamples held at once at least, 64 MB of a million users: every figure is read anew for each lot."""
+_USERS = 65_536
+"""Users whose figures are copied at once for a product with them: 16 MB of float64."""
 _FIGURES = 32
 """Figures copied at once for a product with them."""
 
@@ -31,13 +35,16 @@ def bootstrap_interval(values: Float64) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def resampled_means(per_user: Mapping[str, Float32]) -> dict[str, Float32]:
+def resampled_means(
+    per_user: Mapping[str, Float32], *, tick: Callable[[], None] | None = None
+) -> dict[str, Float32]:
     """Return the mean of each figure in each resample of the users, float32[R].
 
     per_user: float32[E] arrays of one length, NaN where a user takes no part; such users count neither above
     nor below the line. All figures share the resamples, and so does every call with as many users: means of
     several seeds may be averaged resample by resample. NaN where a resample has nobody who takes part.
-    Beside the figures themselves it holds 20 MB or so, however many there are.
+    Beside the figures themselves it holds 30 MB or so, however many there are, and of more than a hundred
+    thousand users 8 numbers each. `tick` is called now and then: a million users take minutes.
 
     Products are taken in float64, where such sums are exact (of figures that are 0 or between a thousandth
     and 1, over a million users), so that neither the BLAS nor its threads can change a bit of them.
@@ -50,14 +57,18 @@ def resampled_means(per_user: Mapping[str, Float32]) -> dict[str, Float32]:
     sums_MR = np.empty((len(figures), RESAMPLES))
     people_AR = np.empty((len(present_A), RESAMPLES))
     rng = np.random.default_rng(SEED)
-    counts_RE = np.empty((min(RESAMPLES, max(1, _COUNTS // n)), n))
+    counts_RE = np.empty((min(RESAMPLES, max(_TOGETHER, _COUNTS // n)), n))
     for start in range(0, RESAMPLES, len(counts_RE)):
         part = slice(start, min(start + len(counts_RE), RESAMPLES))
         for counts_E in counts_RE[: part.stop - start]:
+            if tick is not None:
+                tick()
             counts_E[:] = np.bincount(rng.integers(0, n, n, dtype=np.int64), minlength=n)
         drawn_ER = counts_RE[: part.stop - start].T
-        _add_up(figures, drawn_ER, sums_MR[:, part])
-        _add_up(present_A, drawn_ER, people_AR[:, part])
+        for summed, sums in ((figures, sums_MR), (present_A, people_AR)):
+            if tick is not None:
+                tick()
+            _add_up(summed, drawn_ER, sums[:, part])
     people_MR = people_AR[which_M]
     means = np.divide(sums_MR, people_MR, out=np.full_like(people_MR, np.nan), where=people_MR > 0)
     return {name: of_one.astype(np.float32) for name, of_one in zip(per_user, means, strict=True)}
@@ -82,10 +93,14 @@ def _who_takes_part(figures: Sequence[Float32]) -> tuple[list[Bool], list[int]]:
 
 def _add_up(figures: Sequence[Float32] | Sequence[Bool], drawn_ER: Float64, sums: Float64) -> None:
     """Write the sums [M, R] over users of each figure (0 for NaN), each user as often as drawn."""
-    for start in range(0, len(figures), _FIGURES):
-        table = np.stack(figures[start : start + _FIGURES], dtype=np.float64)
-        np.nan_to_num(table, copy=False, nan=0.0)
-        sums[start : start + len(table)] = table @ drawn_ER
+    sums[:] = 0.0
+    for first in range(0, len(figures), _FIGURES):
+        some = figures[first : first + _FIGURES]
+        for start in range(0, len(drawn_ER), _USERS):
+            users = slice(start, start + _USERS)
+            table = np.stack([figure[users] for figure in some], dtype=np.float64)
+            np.nan_to_num(table, copy=False, nan=0.0)
+            sums[first : first + len(some)] += table @ drawn_ER[users]
 
 
 def ratio(above: Float32, below: Float32) -> Float32:

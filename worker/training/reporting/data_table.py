@@ -18,6 +18,8 @@ def data_table(report: Mapping[str, Any]) -> Table:
         ("interactions too old for any training window", f"{facts['cut_interactions']:,}"),
         ("test targets never seen in training (misses)", f"{facts['cold_targets']:,}"),
     ]
+    if "repeated_targets" in facts:  # an earlier version's report has no count
+        rows.append(("test targets that their user had before", f"{facts['repeated_targets']:,}"))
     warm_start = report.get("warm_start")
     if warm_start is not None:
         counts = [f"{warm_start[f'items_{name}']:,}" for name in ("known", "new", "dropped")]

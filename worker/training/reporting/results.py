@@ -23,7 +23,7 @@ from worker.training.attacks.run import AttackResults, no_attacks, run_attacks
 from worker.training.data.batching import Windows
 from worker.training.data.histories import Scorer
 from worker.training.data.sequences import Sequences
-from worker.training.data.split import LeaveOneOut, Split, cold_targets
+from worker.training.data.split import LeaveOneOut, Split, cold_targets, repeated_targets
 from worker.training.evaluation.bootstrap import ratio, resampled_means
 from worker.training.evaluation.evaluate import Tick, evaluate
 from worker.training.evaluation.metrics import hit, ndcg, reciprocal_rank
@@ -141,7 +141,8 @@ def measure(
 
     `attacking` is called between the two; `tick` after every pass over a block of users, with a share that
     begins anew for each of the three; `attack_tick` in its place for the attacks, before the first one too.
-    Where it raises AttacksCutShort they are left out. Raises NonFiniteScoresError, and what callbacks raise.
+    Where it raises AttacksCutShort they are left out. While users are resampled `tick` hears 1.0. Raises
+    NonFiniteScoresError, and what callbacks raise.
     """
     began = time.monotonic()
     validation = evaluate(scorer, split, "validation", exclude_seen=spec.exclude_seen, lists=False, tick=tick)
@@ -173,15 +174,15 @@ def measure(
         attacks=found.rows,
         per_user=per_user,
         slices=slices_of(parts, figures),
-        resampled=_resampled(everyone | figures_by_part(parts, figures)),
+        resampled=_resampled(everyone | figures_by_part(parts, figures), tick),
         seconds=time.monotonic() - began,
         attacked=attacked is not None,
     )
 
 
-def _resampled(per_user: Mapping[str, Float32]) -> dict[str, Float32]:
+def _resampled(per_user: Mapping[str, Float32], tick: Tick | None) -> dict[str, Float32]:
     """Resample the users; of each cell's attacked and clean NDCG@10 comes the share kept."""
-    means = resampled_means(per_user)
+    means = resampled_means(per_user, tick=None if tick is None else lambda: tick(1.0))
     for name in [name for name in means if name.endswith(".clean_ndcg@10")]:
         cell = name.removesuffix("clean_ndcg@10")
         means[f"{cell}kept"] = ratio(means[f"{cell}ndcg@10"], means[name])
@@ -195,7 +196,8 @@ def dataset_facts(split: Split, sequences: Sequences, windows: Windows) -> dict[
     cut_interactions: training interactions too old for any training window. tied_last_two_share: share of
     evaluation users whose two targets carry the same time, so that which is the last is a matter of the
     file's order; None where there are no times or the split is another. split: `Split.facts`. cold_targets:
-    test targets never seen in training, each counted as a miss.
+    test targets never seen in training, each counted as a miss. repeated_targets: test targets that their
+    user had before.
     """
     return {
         "users": sequences.n_users,
@@ -207,6 +209,7 @@ def dataset_facts(split: Split, sequences: Sequences, windows: Windows) -> dict[
         "tied_last_two_share": split.tied_last_two_share if isinstance(split, LeaveOneOut) else None,
         "cold_targets": cold_targets(split, "test"),
         "cold_validation_targets": cold_targets(split, "validation"),
+        "repeated_targets": repeated_targets(split, "test"),
         "content_sha256": content_hash(sequences, with_times=not isinstance(split, LeaveOneOut)),
     }
 

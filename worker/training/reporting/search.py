@@ -68,7 +68,8 @@ def search_in_words(report: Report) -> str:
         f"{_percent(found['floor'])} of standard's clean NDCG@10 the one with the highest with the last item "
         "replaced at random (attacked), or where there is none the most accurate. The best of several looks "
         "better there than it is, and standard had no such choice: test figures are what counts.",
-        f"Trials that were not chosen took {_left_out_seconds(found):.0f} s more, which no cost counts.",
+        f"Trials that were not chosen took {_left_out_seconds(found):.0f} s more, each with the warm-up that "
+        "all share; no cost counts them.",
     ]
     for arm, body in found["arms"].items():
         tried = [trial["share"] for trial in body["trials"]]

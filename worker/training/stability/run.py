@@ -22,10 +22,17 @@ from worker.training.data.split import Split
 from worker.training.evaluation.evaluate import Tick, evaluate, weights_scorer
 from worker.training.evaluation.metrics import list_agreement
 from worker.training.fitting.choice import CHOSEN_BY, Validate
+from worker.training.fitting.state import Weights
 from worker.training.fitting.stored import WARMUP
 from worker.training.fitting.trainer import Trainer
 from worker.training.fitting.warm_start import WarmStart
-from worker.training.progress import CheckpointKey, CheckpointStore, OutOfTimeError, Progress
+from worker.training.progress import (
+    CheckpointKey,
+    CheckpointStore,
+    CheckpointUnreadableError,
+    OutOfTimeError,
+    Progress,
+)
 from worker.training.seeding import derive_seed
 from worker.training.settings import Arm
 from worker.training.shares import all_epochs, name_at
@@ -141,7 +148,7 @@ class Stability:
         )
         found = TopLists({}, {})
         for arm in spec.arms:
-            weights = trainer.train(arm, one.seed, self.shares.get(arm)).weights
+            weights = self._trained(trainer, apart, arm, one.seed)
             scorer = weights_scorer(spec, weights, self.split.n_items, self.device)
             ranked = evaluate(scorer, self.split, "test", exclude_seen=spec.exclude_seen, tick=self.tick)
             assert ranked.lists is not None  # noqa: S101 - asked for
@@ -157,6 +164,17 @@ class Stability:
             {"done": one.number + 1, "of": of, **one.facts()},
         )
         return found
+
+    def _trained(self, trainer: Trainer, apart: CheckpointsApart, arm: Arm, seed: int) -> Weights:
+        """The arm's weights; trained anew where what is left of it was begun for other `stability_epochs`."""
+        share = self.shares.get(arm)
+        try:
+            return trainer.train(arm, seed, share).weights
+        except CheckpointUnreadableError:
+            apart.discard("progress", seed, name_at(arm, share))
+            apart.discard("best", seed, name_at(arm, share))
+            apart.discard("warmup", seed, WARMUP)
+            return trainer.train(arm, seed, share).weights
 
     def _belongs(self, one: Retraining, spec: TrainSpec) -> Mapping[str, Any]:
         start = self.warm_start.identity if self.warm_start is not None else None

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker.training.data.sequences import Sequences
-from worker.training.data.split import cold_targets, leave_one_out
+from worker.training.data.split import cold_targets, leave_one_out, repeated_targets
 from worker.training.progress import DataError
 
 rows_of_items = st.lists(st.lists(st.integers(1, 9), min_size=1, max_size=8), min_size=1, max_size=8)
@@ -48,6 +48,11 @@ def test_last_is_test_last_but_one_is_validation_the_rest_is_training(rows: list
         assert cold_targets(split, phase) == cold  # type: ignore[arg-type]
     counts = [0] + [sum(row.count(item) for row in training) for item in range(1, 10)]
     assert split.item_counts.tolist() == counts
+
+
+def test_targets_that_their_user_had_before_are_counted() -> None:
+    split = leave_one_out(sequences_of([[1, 2, 1, 1], [3, 4, 5, 3], [3, 4, 4, 5], [6, 7]]))
+    assert (repeated_targets(split, "validation"), repeated_targets(split, "test")) == (2, 2)
 
 
 def test_times_go_along_and_ties_of_the_last_two_are_counted() -> None:

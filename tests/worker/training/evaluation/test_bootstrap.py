@@ -40,7 +40,11 @@ def test_chunks_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     values = {"a": np.random.default_rng(2).random(50).astype(np.float32)}
     whole = resampled_means(values)["a"]
     monkeypatch.setattr(bootstrap_module, "_COUNTS", 350)
-    np.testing.assert_allclose(resampled_means(values)["a"], whole, rtol=1e-6)
+    monkeypatch.setattr(bootstrap_module, "_TOGETHER", 1)
+    monkeypatch.setattr(bootstrap_module, "_USERS", 7)
+    ticks: list[int] = []
+    np.testing.assert_array_equal(resampled_means(values, tick=lambda: ticks.append(1))["a"], whole)
+    assert len(ticks) > RESAMPLES  # at each draw, and besides while it adds up
 
 
 def test_many_figures_with_several_sets_of_users_are_each_as_if_alone() -> None:

@@ -222,6 +222,15 @@ def test_stopped_in_one_it_goes_on_with_more_changes(undisturbed: tuple[dict[str
     assert len(again) == len(before) + 4
 
 
+def test_stopped_in_one_it_is_begun_anew_for_other_epochs() -> None:
+    checkpoints, other = MemoryCheckpoints(), WHOLE.model_copy(update={"stability_epochs": 3})
+    with pytest.raises(Stopped):
+        run(WHOLE, StopAfter(0), checkpoints)
+    ear = Recorder()
+    found = run(other, ear, checkpoints).report["stability"]
+    assert (found["epochs"], found["complete"]) == (3, True)
+
+
 def test_told_to_finish_it_ends_with_what_there_is() -> None:
     class FinishInSecond(Recorder):
         def step(self, at: StepProgress) -> Control:

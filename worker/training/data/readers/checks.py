@@ -60,7 +60,8 @@ def to_interactions(
         report("missing_id", f"no {role} id", f"Fill in the {role} or drop the row.", ids.is_null())
         if nul:
             bad = ids.str.contains("\0", literal=True).fill_null(False)
-            report("nul_in_id", f"a NUL character in the {role} id", "Write the id without U+0000.", bad)
+            what = f"a NUL character, or half of a surrogate pair, in the {role} id"
+            report("nul_in_id", what, "Write the id without U+0000, and both halves of a pair.", bad)
     if "time" in frame.columns:
         cells["timestamp"] = as_times(frame["time"])
         bad = cells["timestamp"].is_null()

@@ -65,6 +65,7 @@ def read_table(plain: Path, layout: Layout, columns: Mapping[str, str], max_rows
             quote_char='"' if layout.quoted else None,
             skip_lines=layout.skip,
             n_rows=limit,
+            missing_columns="insert",  # else the first line would decide how many cells a line may have
             glob=False,
         )
         frame = rows.select(picked).collect().with_row_index("row")

@@ -176,6 +176,22 @@ def test_a_named_format_goes_before_the_guess(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("separator", [",", "\t"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_the_first_line_after_the_header_decides_nothing(tmp_path: Path, separator: str, end: str) -> None:
+    header, *rows = (
+        line.replace(",", separator) for line in ("user,item,time,note", "a,x,1", "a,y,2,hello", "a,z,3")
+    )
+    wanted = [("a", "x"), ("a", "y"), ("a", "z")]
+    assert pairs_of(read(tmp_path, end.join((header, *rows)))) == wanted
+    assert pairs_of(read(tmp_path, end.join((header, "", *rows, "")))) == wanted
+    assert pairs_of(read(tmp_path, end.join((header, rows[0], rows[2], rows[2])))) == [
+        *wanted[::2],
+        wanted[2],
+    ]
+    assert pairs_of(read(tmp_path, end.join((header, rows[1], rows[0], "", rows[2])))) == wanted  # by time
+
+
 def test_quoted_cells(tmp_path: Path) -> None:
     text = 'user,title,item\na,"one, two\nthree","x ""y"""\na,,z\n"a","",w\n'
     assert pairs_of(read(tmp_path, text)) == [("a", 'x "y"'), ("a", "z"), ("a", "w")]
