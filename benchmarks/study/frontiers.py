@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure as Canvas
 
 from benchmarks.study.cells import Cell
+from benchmarks.study.choosing import steadiest
 from benchmarks.study.planning import Plan
 from benchmarks.study.records import Record
 from benchmarks.study.rules import share_of
@@ -32,8 +33,7 @@ class Frontiers:
 
     def steadiest(self, arm: Arm, clean_share: float) -> Record | None:
         """The trial with the highest attacked NDCG@10 of those with that part of standard's clean one."""
-        enough = [one for one in self.arms[arm] if one.clean >= clean_share * self.standard.clean]
-        return max(enough, key=lambda one: one.attacked, default=None)
+        return steadiest(self.arms[arm], self.standard, clean_share)
 
 
 def frontiers_of(cell: Cell, records: Mapping[str, Record], plan: Plan) -> Frontiers | None:

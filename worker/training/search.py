@@ -12,6 +12,7 @@ from itertools import product
 from typing import Any, Final
 
 from worker.training.attacks.run import run_attacks
+from worker.training.choosing import choose
 from worker.training.data.split import Split
 from worker.training.evaluation.evaluate import weights_scorer
 from worker.training.fitting.checkpoint import pack
@@ -45,17 +46,6 @@ class Trial:
     epochs: int
     stop_reason: str
     seconds: float
-
-
-def choose(trials: Sequence[Trial], standard: float, floor: float) -> Trial:
-    """Return the trial with the highest attacked NDCG@10, of those with at least `floor` · `standard` clean.
-
-    Where there is none, the one with the highest clean NDCG@10. Of equals the smaller share.
-    """
-    accurate = [trial for trial in trials if trial.clean >= floor * standard]
-    if accurate:
-        return max(accurate, key=lambda trial: (trial.attacked or 0.0, trial.clean, -trial.share))
-    return max(trials, key=lambda trial: (trial.clean, trial.attacked or 0.0, -trial.share))
 
 
 class ShareSearch:
@@ -149,7 +139,12 @@ class ShareSearch:
                 self._checkpoints.save(one.key, pack(one.tensors, one.state))
 
     def _chosen(self, arm: Arm, trials: Sequence[Trial], standard: float) -> float:
-        chosen = choose(trials, standard, self._spec.search_floor)
+        chosen = choose(
+            trials,
+            standard=standard,
+            floor=self._spec.search_floor,
+            prefer=smaller_share,
+        )
         if arm not in self._newly_tried:  # it was said before
             return chosen.share
         ratio = f"{chosen.clean / standard:.1%} of" if standard else "beside"
@@ -222,6 +217,11 @@ class ShareSearch:
             "diverged": self._diverged[arm],
             "trials": rows,
         }
+
+
+def smaller_share(trial: Trial) -> float:
+    """Of equals the weaker perturbation is taken."""
+    return -trial.share
 
 
 def _trial_of(outcome: Outcome, share: float, attacked: float | None) -> Trial:
