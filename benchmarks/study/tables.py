@@ -32,7 +32,7 @@ def arms_table(figures: CellFigures, records: Mapping[str, Record], plan: Plan) 
         f"Test, seeds {', '.join(map(str, figures.seeds))}, {figures.users:,} users: means over seeds, in "
         "brackets the lowest and the highest seed. Attacked: the last item replaced by any other.",
         "",
-        "| arm | setting | NDCG@10 | attacked NDCG@10 | kept | overlap | best epochs | CPU s a run |",
+        "| arm | setting | NDCG@10 | attacked NDCG@10 | kept | overlap | best epochs | of epochs |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for arm, one in figures.arms.items():
@@ -42,10 +42,10 @@ def arms_table(figures: CellFigures, records: Mapping[str, Record], plan: Plan) 
             return f"{one.means[figure]:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
         epochs = ", ".join(f"{run.best_epoch}{' (cut)' if run.cut else ''}" for run in one.runs)
-        seconds = sum(run.cpu_seconds for run in one.runs) / len(one.runs)
+        trained = ", ".join(str(run.epochs) for run in one.runs)
         lines.append(
             f"| `{arm}` | {_setting(arm, one.runs[0])} | {cell(CLEAN, 4)} | {cell(ATTACKED, 4)} | "
-            f"{cell(KEPT, 2)} | {cell(OVERLAP, 3)} | {epochs} | {seconds:.0f} |"
+            f"{cell(KEPT, 2)} | {cell(OVERLAP, 3)} | {epochs} | {trained} |"
         )
     for baseline in plan.baselines(figures.cell):
         record = records.get(baseline.key)
