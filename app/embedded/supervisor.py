@@ -15,6 +15,7 @@ from types import FrameType
 from app.embedded import processes
 from app.embedded.errors import StartError
 from app.embedded.processes import ProcessSpec
+from app.embedded.stop_signals import heeded_signals
 
 logger = logging.getLogger("steadyrank.up")
 
@@ -56,9 +57,11 @@ class Supervisor:
 
     @contextmanager
     def signals(self) -> Iterator[None]:
-        """While the block runs, SIGTERM, SIGINT and SIGHUP ask for a stop; a second one changes nothing."""
-        asked = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-        before = {number: signal.signal(number, self._ask) for number in asked}
+        """While the block runs, SIGTERM, SIGINT and SIGHUP ask for a stop; a second one changes nothing.
+
+        One that whoever started us has us ignore (`nohup`, `&` in a script) stays ignored.
+        """
+        before = {number: signal.signal(number, self._ask) for number in heeded_signals()}
         try:
             yield
         finally:

@@ -114,6 +114,22 @@ def test_a_signal_ends_the_watch_and_nothing_is_started_after_it(
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+@pytest.mark.parametrize("ignored", [signal.SIGHUP, signal.SIGINT])
+def test_a_signal_that_we_were_started_to_ignore_stays_ignored(
+    supervisor: Supervisor, ignored: signal.Signals
+) -> None:
+    before = signal.signal(ignored, signal.SIG_IGN)
+    try:
+        with supervisor.signals():
+            os.kill(os.getpid(), ignored)
+            assert not supervisor.stopping
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert supervisor.stopping
+        assert signal.getsignal(ignored) is signal.SIG_IGN
+    finally:
+        signal.signal(ignored, before)
+
+
 def test_exit_statuses_in_words() -> None:
     assert ended(2) == "exit code 2"
     assert ended(-9) == "signal SIGKILL"
