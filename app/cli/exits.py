@@ -3,7 +3,7 @@
 | code | means |
 | --- | --- |
 | 0 | done |
-| 1 | the job, evaluation or batch failed, the data set was rejected, or a download was damaged |
+| 1 | the job, evaluation or batch failed, the data set was rejected, or a download or secret was lost |
 | 2 | wrong usage or bad input: what you asked for is refused (4xx), or a file cannot be read |
 | 3 | the service cannot be reached, or failed itself (5xx) |
 | 4 | the job or evaluation was cancelled |
@@ -28,6 +28,7 @@ from app.sdk.errors import (
     NotConfiguredError,
     ProblemError,
     RateLimitedError,
+    SecretLostError,
     ServerError,
     ServiceUnreachableError,
     SteadyRankError,
@@ -97,7 +98,7 @@ def exit_code_of(error: Exception) -> int:
         return UNAVAILABLE
     if isinstance(error, EndedBadlyError):
         return _of_end(error.status)
-    if isinstance(error, DatasetRejectedError | IntegrityError | DemoFailedError):
+    if isinstance(error, DatasetRejectedError | IntegrityError | SecretLostError | DemoFailedError):
         return FAILED
     return BAD_INPUT
 

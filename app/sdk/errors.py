@@ -5,6 +5,7 @@
     ├── ServiceUnreachableError     no answer came (refused, timed out, cut off)
     ├── IntegrityError              a download's bytes are not the ones that were promised
     ├── WaitTimeoutError            something took longer than the caller would wait
+    ├── SecretLostError             what has a secret was made, but the answer that showed it was lost
     ├── WebhookVerificationError    a webhook's signature or time is not right
     ├── DatasetRejectedError        an upload was read and found unusable; `.dataset.problems` says why
     └── ProblemError                the service answered with an error (problem+json, RFC 9457)
@@ -88,6 +89,14 @@ class IntegrityError(SteadyRankError):
 
 class WaitTimeoutError(SteadyRankError):
     """The caller's waiting time ran out; the work itself goes on in the service."""
+
+
+class SecretLostError(SteadyRankError):
+    """A key or an endpoint was made, but its secret, which is shown once, did not arrive; `id` names it."""
+
+    def __init__(self, detail: str, *, hint: str, id: str) -> None:
+        super().__init__(detail, hint=hint)
+        self.id = id
 
 
 class WebhookVerificationError(SteadyRankError):

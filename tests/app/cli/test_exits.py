@@ -51,6 +51,21 @@ def test_a_service_that_is_not_there_is_3(cli, monkeypatch, tmp_path):
     assert "steadyrank up" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("path", "arguments"),
+    [
+        ("/v1/api_keys", ("keys", "create", "--remote")),
+        ("/v1/projects", ("projects", "create", "search")),
+        ("/v1/webhook_endpoints/whk_1/rotate", ("webhooks", "rotate", "whk_1")),
+    ],
+)
+def test_a_secret_that_got_lost_is_no_empty_line(peer, cli, path, arguments):
+    peer.on(f"POST {path}", (201, {"id": "any_1", "secret": None}))
+    result = cli(*arguments)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "any_1" in result.stderr
+
+
 def test_the_url_option_wins(peer, cli, monkeypatch):
     monkeypatch.setenv("STEADYRANK_URL", "http://nowhere.invalid")
     peer.on("GET /v1/jobs", (200, {"data": [], "has_more": False}))
