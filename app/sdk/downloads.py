@@ -88,7 +88,7 @@ class _Part:
             before = self.have
             try:
                 self._fetch(before)
-            except httpx.TransportError as lost:
+            except httpx.RequestError as lost:
                 fruitless = 0 if self.have > before else fruitless + 1
                 if fruitless >= attempts:
                     raise ServiceUnreachableError(

@@ -14,6 +14,7 @@
         ├── ForbiddenError          403
         │   └── QuotaExceededError  the project has no room; `.extra` says how much is used and wanted
         ├── NotFoundError           404, also for another project's ids
+        │   └── ProbablyDeletedError  a repeated DELETE found nothing: a try whose answer was lost did it
         ├── MethodNotAllowedError   405
         ├── RequestTimeoutError     408: the request did not arrive in time
         ├── ConflictError           409
@@ -165,6 +166,10 @@ class QuotaExceededError(ForbiddenError):
 
 class NotFoundError(ProblemError):
     """404."""
+
+
+class ProbablyDeletedError(NotFoundError):
+    """404 to a DELETE after a try that may have arrived: it is gone, and very likely that try deleted it."""
 
 
 class MethodNotAllowedError(ProblemError):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import repeat
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote
@@ -13,11 +13,12 @@ from app.sdk.aliases import ModelAliases
 from app.sdk.answers.deletions import BatchDeleted, ModelDeleted
 from app.sdk.datasets import Datasets
 from app.sdk.downloads import download, safe_target
-from app.sdk.errors import WaitTimeoutError
+from app.sdk.errors import ServiceUnreachableError
 from app.sdk.objects.datasets import Dataset
-from app.sdk.objects.fields import TERMINAL_STATUSES, id_of
+from app.sdk.objects.fields import id_of
 from app.sdk.objects.jobs import Job
 from app.sdk.objects.models import Model, Recommendation, RecommendationBatch
+from app.sdk.waiting import wait_for_end
 
 
 class Models(ModelAliases):
@@ -82,7 +83,7 @@ class Models(ModelAliases):
 
     def card(self, model: str | Model) -> str:
         """Its card, in Markdown."""
-        return self._transport.text(f"{_path(model)}/card", accept="text/markdown")
+        return self._transport.text(f"{_path(model)}/card", "text/markdown")
 
     def rename(self, model: str | Model, name: str) -> Model:
         """Register it under another name, as that name's next version."""
@@ -101,9 +102,14 @@ class Models(ModelAliases):
         """
         path, file = f"{_path(model)}/bundle", Path(target)
         with self._transport.stream(path, headers={"Range": "bytes=0-0"}) as first:
-            size = int(first.headers["Content-Range"].rpartition("/")[2])
-            sha256 = first.headers["ETag"].strip('"')
-        download(self._transport, path, file, size=size, sha256=sha256, on_bytes=on_bytes)
+            size = first.headers.get("Content-Range", "").rpartition("/")[2]
+            sha256 = first.headers.get("ETag", "").strip('"')
+        if not (size.isdecimal() and sha256):
+            raise ServiceUnreachableError(
+                f"{self._transport.base_url} answered, but not with a model's bundle.",
+                hint="Is this the address of a SteadyRank service?",
+            )
+        download(self._transport, path, file, size=int(size), sha256=sha256, on_bytes=on_bytes)
         return file
 
     def recommend(
@@ -176,21 +182,23 @@ class Models(ModelAliases):
         *,
         timeout: float | None = None,
         interval: float = 1.0,
+        outage: float = 120.0,
     ) -> RecommendationBatch:
         """Wait until a batch has ended, well or not; WaitTimeoutError after `timeout` seconds.
 
-        `progress` is told of the batch each time that it was looked at.
+        `progress` is told of the batch each time that it was looked at; `outage` is how many seconds the
+        service may be away meanwhile.
         """
-        started = time.monotonic()
-        while True:
-            found = self.batch(batch)
-            if progress is not None:
-                progress(found)
-            if found.status in TERMINAL_STATUSES:
-                return found
-            if timeout is not None and time.monotonic() - started + interval > timeout:
-                raise WaitTimeoutError(f"batch {found.id} is still {found.status} after {timeout:g} s")
-            self._transport.sleep(interval)
+        return wait_for_end(
+            self._transport,
+            _batch_path(batch),
+            RecommendationBatch.from_json,
+            what=f"batch {batch.id}",
+            pauses=repeat(interval),
+            timeout=timeout,
+            outage=outage,
+            told=progress,
+        )
 
     def download_batch(self, batch: RecommendationBatch, target: str | os.PathLike[str]) -> Path:
         """Download a batch that succeeded into the parquet file `target`: user, rank, item, score."""
