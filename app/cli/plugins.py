@@ -30,7 +30,11 @@ def add_plugins(app: typer.Typer) -> None:
 
 def _runner(point: EntryPoint) -> Callable[[typer.Context], None]:
     def run(ctx: typer.Context) -> None:
-        _command_of(point)(args=ctx.args, prog_name=f"{ctx.find_root().info_name} {point.name}")
+        _command_of(point)(
+            args=ctx.args,
+            prog_name=f"{ctx.find_root().info_name} {point.name}",
+            help_option_names=ctx.help_option_names,
+        )
 
     return run
 

@@ -177,15 +177,18 @@ class Transport:
                 if upload.size is not None:
                     sent["Content-Length"] = str(upload.size)
             left = None if deadline is None else max(_LEAST_SECONDS, deadline - self.clock())
-            request = self._client.build_request(
-                method,
-                path,
-                params=query,
-                headers=sent,
-                json=body,
-                content=upload.open() if upload is not None else None,
-                timeout=timeouts(self.timeout if left is None else min(self.timeout, left)),
-            )
+            try:
+                request = self._client.build_request(
+                    method,
+                    path,
+                    params=query,
+                    headers=sent,
+                    json=body,
+                    content=upload.open() if upload is not None else None,
+                    timeout=timeouts(self.timeout if left is None else min(self.timeout, left)),
+                )
+            except (httpx.InvalidURL, UnicodeEncodeError) as odd:
+                raise SteadyRankError(f"{path[:200]!r} cannot be asked for: {odd}.") from odd
             may_retry = tried < self._max_retries and (upload is None or upload.repeatable)
             pause = backoff(tried)
             outcome: httpx.Response | httpx.RequestError

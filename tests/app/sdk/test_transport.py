@@ -256,6 +256,27 @@ def test_a_redirect_does_not_carry_the_key_elsewhere(script, client):
     assert len(script.requests) == 1
 
 
+@pytest.mark.parametrize(
+    "ask", [lambda c: c.jobs.get("job_1"), lambda c: list(c.jobs.stream("job_1", outage=-1))]
+)
+def test_an_answer_that_cannot_be_decoded_is_an_error_of_ours(script, client, ask):
+    headers = {"Content-Encoding": "gzip", "Content-Type": "text/event-stream"}
+
+    def damaged(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, headers=headers, stream=httpx.ByteStream(b"no gzip"))
+
+    script.answers = [damaged]
+    with pytest.raises(ServiceUnreachableError):
+        ask(client)
+
+
+@pytest.mark.parametrize("odd", ["job\n1", "job_\udcff", "j" * 70_000])
+def test_an_id_that_no_address_can_hold_is_an_error_of_ours(script, client, odd):
+    with pytest.raises(SteadyRankError, match="cannot be asked for"):
+        client.jobs.get(odd)
+    assert script.requests == []
+
+
 GONE = httpx.Response(404, json={"code": "job_not_found", "detail": "No job job_1."})
 LOST = [httpx.ReadError("cut"), httpx.Response(502), httpx.Response(503), httpx.Response(504)]
 
