@@ -12,13 +12,16 @@ from urllib.parse import quote
 from app.sdk.aliases import ModelAliases
 from app.sdk.answers.deletions import BatchDeleted, ModelDeleted
 from app.sdk.datasets import Datasets
-from app.sdk.downloads import download, safe_target
+from app.sdk.downloads import download, fetch, replace_together, safe_target
 from app.sdk.errors import ServiceUnreachableError
 from app.sdk.objects.datasets import Dataset
 from app.sdk.objects.fields import id_of
 from app.sdk.objects.jobs import Job
 from app.sdk.objects.models import Model, Recommendation, RecommendationBatch
 from app.sdk.waiting import wait_for_end
+
+_KEY_FILE = "config.json"
+"""Without this file a model's folder cannot be loaded."""
 
 
 class Models(ModelAliases):
@@ -58,27 +61,25 @@ class Models(ModelAliases):
     ) -> Path:
         """Download a model's files into `folder`, which is made; what is already there and right is kept.
 
-        A cut download goes on where it broke, and every file's SHA-256 is checked (IntegrityError).
-        `on_bytes` is told (path, bytes so far).
+        A cut download goes on where it broke, and every file's SHA-256 is checked (IntegrityError). A folder
+        that holds another version keeps it until all of this one is there. `on_bytes` is told (path, bytes so
+        far).
         """
         found = self.get(model)
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
+        new = []
         for file in found.files:
-            path = file.path
+            path, place = file.path, safe_target(target, file.path)
 
             def told(done: int, path: str = path) -> None:
                 if on_bytes:
                     on_bytes(path, done)
 
-            download(
-                self._transport,
-                f"{_path(found)}/files/{quote(path)}",
-                safe_target(target, path),
-                size=file.bytes,
-                sha256=file.sha256,
-                on_bytes=told,
-            )
+            url = f"{_path(found)}/files/{quote(path)}"
+            if fetch(self._transport, url, place, size=file.bytes, sha256=file.sha256, on_bytes=told):
+                new.append(place)
+        replace_together(new, key=target / _KEY_FILE)
         return target
 
     def card(self, model: str | Model) -> str:
