@@ -14,6 +14,7 @@ from types import FrameType
 
 from app.embedded import processes
 from app.embedded.errors import StartError
+from app.embedded.logfiles import rotate
 from app.embedded.processes import ProcessSpec
 from app.embedded.stop_signals import heeded_signals
 
@@ -79,7 +80,7 @@ class Supervisor:
         """
         if self.stopping:
             return
-        processes.rotate(spec.log)
+        rotate(spec.log)
         child = _Child(spec, processes.start(spec, keep_open=self._keep_open), time.monotonic())
         self._children.append(child)
         try:
@@ -96,12 +97,13 @@ class Supervisor:
         }
 
     def watch_once(self, now: float) -> None:
-        """Look at every process once: note the dead, and start again those whose waiting time is over.
+        """Look at every process once: bound its log, note the dead, start again what has waited long enough.
 
         Args:
             now: seconds on the monotonic clock.
         """
         for child in self._children:
+            rotate(child.spec.log)
             if child.restart_at is not None:
                 if now >= child.restart_at:
                     child.process = processes.start(child.spec, keep_open=self._keep_open)

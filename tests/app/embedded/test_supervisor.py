@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from app.embedded import logfiles
 from app.embedded.errors import StartError
 from app.embedded.processes import ProcessSpec
 from app.embedded.supervisor import LIVED_SECONDS, Supervisor, delay_after, ended
@@ -81,6 +82,19 @@ def test_a_process_that_keeps_dying_waits_longer_until_it_lives_a_while(
     caplog.clear()
     supervisor.watch_once(now + LIVED_SECONDS)
     assert "starts again in 1 s" in caplog.text
+
+
+def test_the_log_of_a_running_process_is_bounded(
+    tmp_path: Path, supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logfiles, "ROTATE_BYTES", 10)
+    log = tmp_path / "worker.log"
+    supervisor.start(shell(tmp_path, "worker", "echo more than ten bytes; exec sleep 1000"))
+    until(lambda: log.read_text().endswith("\n"))
+    supervisor.watch_once(time.monotonic())
+    assert log.read_text() == ""
+    assert log.with_name("worker.log.1").read_text() == "more than ten bytes\n"
+    assert "worker" in supervisor.pids()
 
 
 def test_a_process_that_does_not_come_up_is_an_error_and_is_not_kept(
