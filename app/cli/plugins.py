@@ -45,7 +45,7 @@ def _command_of(point: EntryPoint) -> Callable[..., object]:
     except ModuleNotFoundError as missing:
         raise UsageProblemError(
             f"`{point.name}` needs the Python module {missing.name!r}, which is not installed.",
-            hint="Install what training needs: pip install 'steadyrank[worker]'",
+            hint="In a checkout `make install` brings what training needs (or `pip install '.[worker]'`).",
         ) from missing
     if isinstance(loaded, typer.Typer):
         return loaded

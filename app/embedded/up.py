@@ -92,7 +92,8 @@ class _Service:
         if self.workers and find_spec("torch") is None:
             raise EmbeddedError(
                 "Training needs torch, which is not installed.",
-                "Install it with `pip install 'steadyrank[worker]'`, or run the API alone with --workers 0.",
+                "In a checkout `make install` brings it (or `pip install '.[worker]'`); or run the API alone "
+                "with --workers 0.",
             )
         with self.supervisor.signals():
             try:
