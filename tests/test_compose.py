@@ -100,6 +100,15 @@ def test_every_variable_is_a_setting(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(OURS))
+def test_documented_settings_have_a_way_in_that_may_be_left_out(name: str) -> None:
+    assert OURS[name]["env_file"] == [{"path": "steadyrank.env", "required": False}]
+
+
+def test_the_others_know_nothing_of_our_settings() -> None:
+    assert all("env_file" not in SERVICES[name] for name in SERVICES.keys() - OURS.keys())
+
+
+@pytest.mark.parametrize("name", sorted(OURS))
 def test_the_environment_makes_production_settings(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable, value in environment(name, password="5f0c9b1de2a44c").items():
         monkeypatch.setenv(variable, value)

@@ -14,6 +14,7 @@ from app.cli import dataset_content
 from app.cli.dataset_content import DatasetId
 from app.cli.dataset_showing import ROLES, fix_text, lines_text, show_dataset
 from app.cli.exits import UsageProblemError
+from app.cli.id_files import read_ids
 from app.cli.output import (
     AsJson,
     IdempotencyKey,
@@ -186,7 +187,7 @@ def forget(
     dataset: DatasetId,
     users: Annotated[list[str] | None, typer.Argument(help="Ids of users, as in the data set.")] = None,
     file: Annotated[
-        Path | None, typer.Option("--file", exists=True, dir_okay=False, help="A file with one id a line.")
+        Path | None, typer.Option("--file", exists=True, dir_okay=False, help="A UTF-8 file, one id a line.")
     ] = None,
     delete_parent: Annotated[
         bool, typer.Option("--delete-parent", help="Delete the earlier versions once the new one is ready.")
@@ -194,15 +195,14 @@ def forget(
     as_json: AsJson = False,
 ) -> None:
     """Make another version of a data set without some users; models of earlier versions carry a warning."""
-    ids = [*(users or []), *(file.read_text(encoding="utf-8").splitlines() if file else [])]
-    ids = [user for user in ids if user]
+    ids = [*filter(None, users or []), *(read_ids(file) if file else [])]
     if not ids:
         raise UsageProblemError("name users as arguments, or a file with their ids by --file")
     with connect(ctx) as client:
         made = client.datasets.forget(dataset, ids, delete_parent=delete_parent)
     show_dataset(made, as_json)
     for user in forgotten_unknown(made, ids):
-        typer.echo(f"not in the data set: {user}", err=True)
+        typer.echo(f"not in the data set: {user!r}", err=True)  # spaces and marks are to be seen
 
 
 app.command("download")(dataset_content.download)

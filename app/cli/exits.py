@@ -3,12 +3,14 @@
 | code | means |
 | --- | --- |
 | 0 | done |
-| 1 | the job, evaluation or batch failed, the data set was rejected, or a download was damaged |
+| 1 | a job, evaluation or batch failed, a data set was rejected, an answer got lost, or `up` cannot start |
 | 2 | wrong usage or bad input: what you asked for is refused (4xx), or a file cannot be read |
-| 3 | the service cannot be reached, or failed itself (5xx) |
+| 3 | the service is not known, cannot be reached, or failed itself (5xx); `up`: another one runs there |
 | 4 | the job or evaluation was cancelled |
 | 5 | a run done again from its manifest is the same within tolerance, not bit for bit |
 | 6 | a run done again from its manifest is different |
+| 7 | it did not end within `--timeout`, or the time that a command gives it; it goes on |
+| 8 | too many requests, or the quota of a day, a month or of jobs at once is used up (429); later it is not |
 | 130 | Ctrl-C |
 """
 
@@ -26,8 +28,10 @@ from app.sdk.errors import (
     DatasetRejectedError,
     IntegrityError,
     NotConfiguredError,
+    ProbablyDeletedError,
     ProblemError,
     RateLimitedError,
+    SecretLostError,
     ServerError,
     ServiceUnreachableError,
     SteadyRankError,
@@ -43,6 +47,8 @@ UNAVAILABLE = 3
 CANCELLED = 4
 WITHIN_TOLERANCE = 5
 DIFFERENT = 6
+TIMED_OUT = 7
+LIMITED = 8
 INTERRUPTED = 130
 
 
@@ -71,10 +77,9 @@ _UNAVAILABLE = (
     ServiceUnreachableError,
     ServerError,
     ServiceFailedError,
-    RateLimitedError,
-    WaitTimeoutError,
     EmbeddedError,
 )
+_FAILED = (DatasetRejectedError, IntegrityError, SecretLostError, ProbablyDeletedError, DemoFailedError)
 
 
 class ReportingGroup(TyperGroup):
@@ -97,9 +102,11 @@ def exit_code_of(error: Exception) -> int:
         return UNAVAILABLE
     if isinstance(error, EndedBadlyError):
         return _of_end(error.status)
-    if isinstance(error, DatasetRejectedError | IntegrityError | DemoFailedError):
-        return FAILED
-    return BAD_INPUT
+    if isinstance(error, WaitTimeoutError):
+        return TIMED_OUT
+    if isinstance(error, RateLimitedError):
+        return LIMITED
+    return FAILED if isinstance(error, _FAILED) else BAD_INPUT
 
 
 def exit_code_of_job(job: Job) -> int:

@@ -30,7 +30,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="SteadyRank trains sequential recommenders whose rankings stay steady when a click is wrong.",
-    epilog="Exit codes: 0 done, 1 job failed, 2 bad input, 3 service down, 4 job cancelled, 130 Ctrl-C",
+    epilog="Exit codes: 0 done, 1 job failed, 2 bad input, 3 service down, 4 job cancelled, 5 and 6 run "
+    "reproduced roughly or not, 7 waited too long, 8 limit reached, 130 Ctrl-C",
 )
 
 

@@ -30,7 +30,11 @@ def add_plugins(app: typer.Typer) -> None:
 
 def _runner(point: EntryPoint) -> Callable[[typer.Context], None]:
     def run(ctx: typer.Context) -> None:
-        _command_of(point)(args=ctx.args, prog_name=f"{ctx.find_root().info_name} {point.name}")
+        _command_of(point)(
+            args=ctx.args,
+            prog_name=f"{ctx.find_root().info_name} {point.name}",
+            help_option_names=ctx.help_option_names,
+        )
 
     return run
 
@@ -41,7 +45,7 @@ def _command_of(point: EntryPoint) -> Callable[..., object]:
     except ModuleNotFoundError as missing:
         raise UsageProblemError(
             f"`{point.name}` needs the Python module {missing.name!r}, which is not installed.",
-            hint="Install what training needs: pip install 'steadyrank[worker]'",
+            hint="In a checkout `make install` brings what training needs (or `pip install '.[worker]'`).",
         ) from missing
     if isinstance(loaded, typer.Typer):
         return loaded

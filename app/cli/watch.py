@@ -16,9 +16,9 @@ from rich.table import Table
 
 from app.cli.output import seconds_text, status_text
 from app.sdk.client import SteadyRank
-from app.sdk.errors import ServerError, ServiceUnreachableError
 from app.sdk.objects.jobs import Job
 from app.sdk.objects.training import EpochMetrics
+from app.sdk.waiting import AWAY
 
 METRIC = "ndcg@10"
 
@@ -33,7 +33,7 @@ def follow(client: SteadyRank, job: str | Job, console: Console, *, every_epochs
         if found.started_at is not None:
             try:
                 curves.take(client.jobs.metrics(found, after=curves.newest))
-            except (ServiceUnreachableError, ServerError):
+            except AWAY:
                 view.say("[dim]the service does not answer just now; waiting for it[/]")
         view.show(found, curves)
 

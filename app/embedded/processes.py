@@ -15,8 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.embedded.errors import StartError
-
-ROTATE_BYTES = 10 * 1024 * 1024
+from app.embedded.logfiles import tail
 
 
 @dataclass(frozen=True)
@@ -135,18 +134,3 @@ def stop(running: Sequence[tuple[ProcessSpec, subprocess.Popen[bytes]]]) -> None
             process.kill()
             process.wait()
         kill_group(process)
-
-
-def rotate(log: Path) -> None:
-    """Put a log that has grown past 10 MiB aside as `<name>.1`, replacing an older one."""
-    if log.exists() and log.stat().st_size > ROTATE_BYTES:
-        log.replace(log.with_name(log.name + ".1"))
-
-
-def tail(log: Path, lines: int = 15) -> str:
-    """The last lines of a log, for an error message; empty when there is no log."""
-    if not log.exists():
-        return ""
-    with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - 8192))
-        return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])

@@ -14,7 +14,9 @@ from types import FrameType
 
 from app.embedded import processes
 from app.embedded.errors import StartError
+from app.embedded.logfiles import rotate
 from app.embedded.processes import ProcessSpec
+from app.embedded.stop_signals import heeded_signals
 
 logger = logging.getLogger("steadyrank.up")
 
@@ -56,9 +58,11 @@ class Supervisor:
 
     @contextmanager
     def signals(self) -> Iterator[None]:
-        """While the block runs, SIGTERM, SIGINT and SIGHUP ask for a stop; a second one changes nothing."""
-        asked = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-        before = {number: signal.signal(number, self._ask) for number in asked}
+        """While the block runs, SIGTERM, SIGINT and SIGHUP ask for a stop; a second one changes nothing.
+
+        One that whoever started us has us ignore (`nohup`, `&` in a script) stays ignored.
+        """
+        before = {number: signal.signal(number, self._ask) for number in heeded_signals()}
         try:
             yield
         finally:
@@ -76,7 +80,7 @@ class Supervisor:
         """
         if self.stopping:
             return
-        processes.rotate(spec.log)
+        rotate(spec.log)
         child = _Child(spec, processes.start(spec, keep_open=self._keep_open), time.monotonic())
         self._children.append(child)
         try:
@@ -93,12 +97,13 @@ class Supervisor:
         }
 
     def watch_once(self, now: float) -> None:
-        """Look at every process once: note the dead, and start again those whose waiting time is over.
+        """Look at every process once: bound its log, note the dead, start again what has waited long enough.
 
         Args:
             now: seconds on the monotonic clock.
         """
         for child in self._children:
+            rotate(child.spec.log)
             if child.restart_at is not None:
                 if now >= child.restart_at:
                     child.process = processes.start(child.spec, keep_open=self._keep_open)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -22,9 +23,9 @@ from app.db.session import Database
 from app.embedded import datafolder, table
 from app.embedded.datafolder import Hold, Running, held
 from app.embedded.errors import AlreadyRunningError, EmbeddedError, StartError
+from app.embedded.logfiles import ROTATE_BYTES
 from app.embedded.postgres import DATABASE, Postgres
 from app.embedded.preconditions import ensure_key, free_port, see_broker, unusable
-from app.embedded.processes import rotate
 from app.embedded.sockets import socket_folder
 from app.embedded.supervisor import Supervisor, logger
 from app.embedded.valkey import Valkey
@@ -91,7 +92,8 @@ class _Service:
         if self.workers and find_spec("torch") is None:
             raise EmbeddedError(
                 "Training needs torch, which is not installed.",
-                "Install it with `pip install 'steadyrank[worker]'`, or run the API alone with --workers 0.",
+                "In a checkout `make install` brings it (or `pip install '.[worker]'`); or run the API alone "
+                "with --workers 0.",
             )
         with self.supervisor.signals():
             try:
@@ -196,8 +198,7 @@ class _Service:
 @contextmanager
 def _logging(path: Path, console: Console) -> Iterator[None]:
     """Write the supervisor's messages to its log and the console while the block runs."""
-    rotate(path)
-    to_file = logging.FileHandler(path)
+    to_file = RotatingFileHandler(path, maxBytes=ROTATE_BYTES, backupCount=1)
     to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     handlers = (to_file, RichHandler(console=console, show_path=False))
     logger.setLevel(logging.INFO)

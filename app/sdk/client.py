@@ -115,7 +115,7 @@ class SteadyRank:
             jobs, models, evaluations, arm=arm, baseline=baseline, allow_mixed=allow_mixed or None
         )
         if format == "md":
-            return self._transport.text("/v1/compare", params={**query, "format": "md"}, accept="*/*")
+            return self._transport.text("/v1/compare", "text/markdown", params={**query, "format": "md"})
         return compare(self._transport, query)
 
     def capabilities(self) -> Capabilities:
@@ -128,7 +128,7 @@ class SteadyRank:
 
     def metrics(self) -> str:
         """The service's figures in Prometheus' text format; needs a key with the scope `operator`."""
-        return self._transport.text("/metrics", accept="*/*")
+        return self._transport.text("/metrics", "text/plain")
 
     def alive(self) -> Health:
         """Whether the API process answers, whatever its database does; needs no key."""

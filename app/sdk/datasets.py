@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast, overload
@@ -12,11 +11,12 @@ from app.sdk.answers.datasets import DatasetPreview, DatasetReport
 from app.sdk.answers.deletions import DatasetDeleted
 from app.sdk.bodies import Sent, Source, body_of
 from app.sdk.downloads import download
-from app.sdk.errors import DatasetRejectedError, WaitTimeoutError
+from app.sdk.errors import DatasetRejectedError
 from app.sdk.objects.datasets import Dataset
 from app.sdk.objects.fields import id_of
 from app.sdk.transport import Transport
 from app.sdk.uploads import PARTS_ABOVE_BYTES, Uploads
+from app.sdk.waiting import wait_for_end
 
 
 class Datasets:
@@ -105,25 +105,32 @@ class Datasets:
         """One data set."""
         return Dataset.from_json(self._transport.json("GET", _path(dataset)))
 
-    def wait(self, dataset: str | Dataset, *, timeout: float = 600.0, interval: float = 0.2) -> Dataset:
-        """Wait until it has been read.
+    def wait(
+        self,
+        dataset: str | Dataset,
+        *,
+        timeout: float = 600.0,
+        interval: float = 0.2,
+        outage: float = 120.0,
+    ) -> Dataset:
+        """Wait until it has been read; the service may be away for `outage` seconds meanwhile.
 
         Raises DatasetRejectedError when it cannot be used, WaitTimeoutError after `timeout` seconds.
         """
-        deadline = time.monotonic() + timeout
-        while True:
-            found = self.get(dataset)
-            if found.status == "rejected":
-                raise DatasetRejectedError(found)
-            if found.status != "validating":
-                return found
-            if time.monotonic() + interval > deadline:
-                raise WaitTimeoutError(
-                    f"data set {found.id} is still being read after {timeout:g} s",
-                    hint="Is a worker for the `light` queue running? See GET /readyz.",
-                )
-            self._transport.sleep(interval)
-            interval = min(2.0, interval * 1.5)
+        found = wait_for_end(
+            self._transport,
+            _path(dataset),
+            Dataset.from_json,
+            what=f"data set {id_of(dataset)}",
+            pauses=_ever_longer(interval),
+            timeout=timeout,
+            outage=outage,
+            is_over=lambda found: found.status != "validating",
+            hint="Is a worker for the `light` queue running? See GET /readyz.",
+        )
+        if found.status == "rejected":
+            raise DatasetRejectedError(found)
+        return found
 
     @overload
     def report(self, dataset: str | Dataset, *, format: Literal["json"] = "json") -> DatasetReport: ...
@@ -136,7 +143,7 @@ class Datasets:
         path, query = f"{_path(dataset)}/report", {"format": format}
         if format == "json":
             return cast("DatasetReport", self._transport.json("GET", path, params=query))
-        return self._transport.text(path, params=query, accept="*/*")
+        return self._transport.text(path, "text/markdown", params=query)
 
     def preview(self, dataset: str | Dataset, *, limit: int = 20) -> DatasetPreview:
         """The first `rows` as they were understood, and the file's first `lines`; at most 100."""
@@ -206,6 +213,13 @@ def forgotten_unknown(made: Dataset, users: Sequence[str]) -> list[str]:
     """
     steps = made.lineage["transforms"] if made.lineage else ()
     return [users[place] for step in steps for place in step.get("unknown_at") or ()]
+
+
+def _ever_longer(pause: float) -> Iterator[float]:
+    """Pauses of half as long again each time, up to two seconds."""
+    while True:
+        yield pause
+        pause = min(2.0, pause * 1.5)
 
 
 def _path(dataset: str | Dataset) -> str:

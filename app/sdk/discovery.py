@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
+
 from app.sdk.errors import NotConfiguredError
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
@@ -49,7 +51,7 @@ def discover(
             hint="Start one here with `steadyrank up`, or name one with STEADYRANK_URL.",
         )
     url = url.rstrip("/")
-    if urlsplit(url).scheme not in {"http", "https"}:
+    if not _is_address(url):
         raise NotConfiguredError(
             f"{url!r} is not a service address.", hint="Give a URL such as http://127.0.0.1:8000."
         )
@@ -74,7 +76,19 @@ def _read(path: Path) -> str | None:
         return None
 
 
+def _is_address(url: str) -> bool:
+    """Whether it is a URL of HTTP with a host that can be looked up and, where one is named, a port."""
+    try:
+        asked = httpx.URL(url)
+        asked.raw_host.decode("ascii").encode("idna")  # what a look-up does with it
+        return asked.scheme in {"http", "https"} and bool(asked.host) and urlsplit(url).port != 0
+    except (httpx.InvalidURL, ValueError):
+        return False
+
+
 def _same_service(a: str, b: str) -> bool:
+    if not _is_address(b):
+        return False
     left, right = urlsplit(a), urlsplit(b)
     hosts = {left.hostname, right.hostname}
     return left.scheme == right.scheme and left.port == right.port and (len(hosts) == 1 or hosts <= _LOOPBACK)

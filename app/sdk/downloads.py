@@ -1,13 +1,14 @@
 """Download a file so that what ends up on disk is whole and right.
 
 Bytes go to `<name>.part` beside the target and are renamed after size and SHA-256 agree. A cut connection is
-taken up where it broke (Range with If-Range on the strong ETag), also by a later process.
+taken up where it broke (Range with If-Range on the strong ETag), also by a later process. None of the files
+that belong together is renamed before all are there.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -32,10 +33,25 @@ def download(
     `attempts` is how many cut connections in a row, none of which brought a byte, are put up with.
     `on_bytes` is told how many bytes are there so far. IntegrityError when the bytes are not `sha256`'s.
     """
+    if fetch(transport, path, target, size=size, sha256=sha256, attempts=attempts, on_bytes=on_bytes):
+        part_of(target).replace(target)
+
+
+def fetch(
+    transport: Transport,
+    path: str,
+    target: Path,
+    *,
+    size: int,
+    sha256: str,
+    attempts: int = 5,
+    on_bytes: Callable[[int], None] | None = None,
+) -> bool:
+    """Do all that `download` does but rename: whether `part_of(target)` is to replace the target."""
     if target.is_file() and target.stat().st_size == size and _sha256(target) == sha256:
-        return
+        return False
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = _Part(transport, path, target.with_name(target.name + ".part"), size, sha256, on_bytes)
+    part = _Part(transport, path, part_of(target), size, sha256, on_bytes)
     resumed = 0 < part.have <= size
     if not resumed:
         part.forget()
@@ -50,7 +66,27 @@ def download(
             f"{target.name}: the downloaded bytes do not have the promised size and SHA-256.",
             hint="Try again; if it stays so, the stored file or something on the way is damaged.",
         )
-    part.file.replace(target)
+    return True
+
+
+def replace_together(targets: Sequence[Path], key: Path) -> None:
+    """Rename the fetched parts of files that are of no use without `key`, so that no mixture can be used.
+
+    `key` goes first and comes back last: cut in between, the files are not whole, and the next download finds
+    in parts what it needs.
+    """
+    last = [key] if targets and (key in targets or key.exists()) else []
+    if key in targets:
+        key.unlink(missing_ok=True)
+    elif last:
+        key.replace(part_of(key))
+    for target in [*(one for one in targets if one != key), *last]:
+        part_of(target).replace(target)
+
+
+def part_of(target: Path) -> Path:
+    """Where the bytes of a file gather that is not whole yet."""
+    return target.with_name(target.name + ".part")
 
 
 def safe_target(folder: Path, relative: str) -> Path:
@@ -88,7 +124,7 @@ class _Part:
             before = self.have
             try:
                 self._fetch(before)
-            except httpx.TransportError as lost:
+            except httpx.RequestError as lost:
                 fruitless = 0 if self.have > before else fruitless + 1
                 if fruitless >= attempts:
                     raise ServiceUnreachableError(

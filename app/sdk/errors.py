@@ -5,6 +5,7 @@
     ├── ServiceUnreachableError     no answer came (refused, timed out, cut off)
     ├── IntegrityError              a download's bytes are not the ones that were promised
     ├── WaitTimeoutError            something took longer than the caller would wait
+    ├── SecretLostError             what has a secret was made, but the answer that showed it was lost
     ├── WebhookVerificationError    a webhook's signature or time is not right
     ├── DatasetRejectedError        an upload was read and found unusable; `.dataset.problems` says why
     └── ProblemError                the service answered with an error (problem+json, RFC 9457)
@@ -13,6 +14,7 @@
         ├── ForbiddenError          403
         │   └── QuotaExceededError  the project has no room; `.extra` says how much is used and wanted
         ├── NotFoundError           404, also for another project's ids
+        │   └── ProbablyDeletedError  a repeated DELETE found nothing: a try whose answer was lost did it
         ├── MethodNotAllowedError   405
         ├── RequestTimeoutError     408: the request did not arrive in time
         ├── ConflictError           409
@@ -90,6 +92,14 @@ class WaitTimeoutError(SteadyRankError):
     """The caller's waiting time ran out; the work itself goes on in the service."""
 
 
+class SecretLostError(SteadyRankError):
+    """A key or an endpoint was made, but its secret, which is shown once, did not arrive; `id` names it."""
+
+    def __init__(self, detail: str, *, hint: str, id: str) -> None:
+        super().__init__(detail, hint=hint)
+        self.id = id
+
+
 class WebhookVerificationError(SteadyRankError):
     """A webhook was not signed with the secret, or not a short while ago: it is not to be trusted."""
 
@@ -156,6 +166,10 @@ class QuotaExceededError(ForbiddenError):
 
 class NotFoundError(ProblemError):
     """404."""
+
+
+class ProbablyDeletedError(NotFoundError):
+    """404 to a DELETE after a try that may have arrived: it is gone, and very likely that try deleted it."""
 
 
 class MethodNotAllowedError(ProblemError):

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import repeat
 from typing import Unpack, cast
 
 from app.sdk.answers.deletions import EvaluationDeleted
-from app.sdk.errors import WaitTimeoutError
 from app.sdk.objects.datasets import Dataset
-from app.sdk.objects.fields import JSON, TERMINAL_STATUSES, id_of, read_time
+from app.sdk.objects.fields import JSON, id_of, read_time
 from app.sdk.objects.models import Model
 from app.sdk.reports import EvaluationReport
 from app.sdk.settings import EvaluationSettings
 from app.sdk.transport import Transport
+from app.sdk.waiting import wait_for_end
 
 
 @dataclass(frozen=True)
@@ -118,19 +118,23 @@ class Evaluations:
         *,
         timeout: float | None = None,
         interval: float = 1.0,
+        outage: float = 120.0,
         on_progress: Callable[[Evaluation], None] | None = None,
     ) -> Evaluation:
-        """Wait until it has ended, well or not; WaitTimeoutError after `timeout` seconds."""
-        started = time.monotonic()
-        while True:
-            found = self.get(evaluation)
-            if on_progress is not None:
-                on_progress(found)
-            if found.status in TERMINAL_STATUSES:
-                return found
-            if timeout is not None and time.monotonic() - started + interval > timeout:
-                raise WaitTimeoutError(f"evaluation {found.id} is still {found.status} after {timeout:g} s")
-            self._transport.sleep(interval)
+        """Wait until it has ended, well or not; WaitTimeoutError after `timeout` seconds.
+
+        `outage` is how many seconds the service may be away meanwhile.
+        """
+        return wait_for_end(
+            self._transport,
+            _path(evaluation),
+            Evaluation.from_json,
+            what=f"evaluation {id_of(evaluation)}",
+            pauses=repeat(interval),
+            timeout=timeout,
+            outage=outage,
+            told=on_progress,
+        )
 
     def report(self, evaluation: str | Evaluation) -> EvaluationReport:
         """All of its figures. ConflictError (`report_not_ready`) before it has succeeded."""
@@ -138,7 +142,7 @@ class Evaluations:
 
     def report_markdown(self, evaluation: str | Evaluation) -> str:
         """The same as a page to read."""
-        return self._transport.text(f"{_path(evaluation)}/report", accept="text/markdown")
+        return self._transport.text(f"{_path(evaluation)}/report", "text/markdown")
 
     def cancel(self, evaluation: str | Evaluation) -> Evaluation:
         """Cancel it: at once when queued, within moments when running."""

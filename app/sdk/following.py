@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 
 import httpx
 
-from app.sdk.errors import RateLimitedError, ServerError, ServiceUnreachableError
+from app.sdk.errors import ServiceUnreachableError
 from app.sdk.objects.fields import TERMINAL_STATUSES
 from app.sdk.objects.jobs import Event
 from app.sdk.transport import Transport
+from app.sdk.waiting import AWAY, Patience
 
 _PAUSE_SECONDS = 1.0
+_EVENT_STREAM = "text/event-stream"
 
 
 def follow_events(
@@ -23,31 +24,51 @@ def follow_events(
     """The events after one of them, as they happen, until the job has ended.
 
     Raises:
-        ServiceUnreachableError: The service was away for more than `outage` seconds.
+        ServiceUnreachableError: For more than `outage` seconds the service was away, or no connection brought
+            as much as a line of events.
 
     """
     seen = str(after) if after is not None else None
     over = False
-    heard = time.monotonic()
+    patience = Patience(transport, outage)
     while not over:
-        headers = {"Accept": "text/event-stream", **({"Last-Event-ID": seen} if seen else {})}
+        headers = {"Last-Event-ID": seen} if seen else {}
+        lines = _Lines()
+        lost: httpx.RequestError | None = None
         try:
-            with transport.stream(path, headers=headers) as response:
-                heard = time.monotonic()
+            with transport.stream(path, headers=headers, media_type=_EVENT_STREAM) as response:
                 if response.status_code == HTTPStatus.NO_CONTENT:
                     return
-                for event in _events(response.iter_lines()):
+                for event in _events(lines.of(response)):
                     seen = str(event.sequence)
                     yield event
                     # A job that is run again goes on after its end: only the stream's own end decides.
                     over = _is_end(event)
-        except httpx.TransportError:
-            over, heard = False, time.monotonic()
-        except (ServiceUnreachableError, ServerError, RateLimitedError):
-            if time.monotonic() - heard > outage:
+        except httpx.RequestError as cut:
+            over, lost = False, cut
+        except AWAY:
+            if patience.over:
                 raise
+        if lines.came:
+            patience.hear()
+        elif patience.over:
+            raise ServiceUnreachableError(
+                f"{transport.base_url} ends connections for events before anything comes.",
+                hint="Does something between here and the service cut long answers off?",
+            ) from lost
         if not over:
             transport.sleep(_PAUSE_SECONDS)
+
+
+class _Lines:
+    """The lines of one connection, and whether any said something: a comment is a sign of life, too."""
+
+    came = False
+
+    def of(self, response: httpx.Response) -> Iterator[str]:
+        for line in response.iter_lines():
+            self.came = self.came or bool(line)
+            yield line
 
 
 def _events(lines: Iterable[str]) -> Iterator[Event]:

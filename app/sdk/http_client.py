@@ -37,11 +37,16 @@ def open_client(
     return httpx.Client(
         base_url=connection.base_url,
         headers=headers,
-        timeout=httpx.Timeout(timeout, connect=min(timeout, _CONNECT_SECONDS)),
+        timeout=timeouts(timeout),
         transport=transport,
         mounts=_DIRECT,
         verify=_certificates(),
     )
+
+
+def timeouts(seconds: float) -> httpx.Timeout:
+    """What a request may take for each read or write, and for connecting."""
+    return httpx.Timeout(seconds, connect=min(seconds, _CONNECT_SECONDS))
 
 
 @cache

@@ -17,6 +17,8 @@ from app.sdk.objects.training import Checkpoint, EpochMetrics
 from app.sdk.reports import JobReport
 from app.sdk.transport import Transport
 
+_MEDIA_TYPES = {"html": "text/html", "md": "text/markdown"}
+
 
 class JobRecords:
     """The records of jobs."""
@@ -82,7 +84,7 @@ class JobRecords:
         path, query = f"{path_of(job)}/report", {"format": format}
         if format == "json":
             return cast("JobReport", self._transport.json("GET", path, params=query))
-        return self._transport.text(path, params=query, accept="*/*")
+        return self._transport.text(path, _MEDIA_TYPES[format], params=query)
 
     def report_markdown(self, job: str | Job) -> str:
         """The report as Markdown."""
@@ -98,7 +100,7 @@ class JobRecords:
 
     def figure(self, job: str | Job, name: str) -> str:
         """One of them, as SVG."""
-        return self._transport.text(f"{path_of(job)}/figures/{quote(name, safe='')}.svg", accept="*/*")
+        return self._transport.text(f"{path_of(job)}/figures/{quote(name, safe='')}.svg", "image/svg+xml")
 
     def checkpoints(self, job: str | Job) -> Iterator[Checkpoint]:
         """The training states that are kept."""

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
+from itertools import repeat
 from typing import Any, Literal, Unpack, cast
 
 from app.sdk.answers.deletions import JobDeleted
-from app.sdk.errors import RateLimitedError, ServerError, ServiceUnreachableError, WaitTimeoutError
 from app.sdk.job_records import JobRecords, path_of
 from app.sdk.objects.datasets import Dataset
 from app.sdk.objects.estimates import JobValidation
 from app.sdk.objects.fields import id_of
 from app.sdk.objects.jobs import Job
 from app.sdk.settings import JobSettings
+from app.sdk.waiting import wait_for_end
 
 _LONG_POLL = 30.0
 
@@ -150,21 +150,14 @@ class Jobs(JobRecords):
             outage: Seconds that the service may be unreachable meanwhile, such as during its restart.
 
         """
-        started = heard = time.monotonic()
-        while True:
-            left = _LONG_POLL if timeout is None else started + timeout - time.monotonic()
-            try:
-                found = self.get(job, wait=0.0 if callback else min(left, _LONG_POLL))
-            except (ServiceUnreachableError, ServerError, RateLimitedError) as down:
-                if time.monotonic() - heard > outage:
-                    raise
-                self._transport.sleep(max(interval, getattr(down, "retry_after", None) or 0.0))
-                continue
-            heard = time.monotonic()
-            if callback:
-                callback(found)
-            if found.is_terminal:
-                return found
-            if timeout is not None and time.monotonic() - started + interval > timeout:
-                raise WaitTimeoutError(f"job {found.id} is still {found.status} after {timeout:g} s")
-            self._transport.sleep(interval)
+        return wait_for_end(
+            self._transport,
+            path_of(job),
+            Job.from_json,
+            what=f"job {id_of(job)}",
+            pauses=repeat(interval),
+            timeout=timeout,
+            outage=outage,
+            told=callback,
+            long_poll=0.0 if callback else _LONG_POLL,
+        )

@@ -8,6 +8,7 @@ from typing import Any
 
 from app.sdk.objects.fields import id_of
 from app.sdk.objects.keys import ApiKey
+from app.sdk.secrets import shown_once
 from app.sdk.transport import Transport
 
 
@@ -20,7 +21,7 @@ class ApiKeys:
     def create(
         self, name: str, *, scopes: Sequence[str] = ("submit",), expires_at: datetime | None = None
     ) -> ApiKey:
-        """Make a key; its `secret` is in this answer and never again.
+        """Make a key; its `secret` is in this answer and never again (SecretLostError if it got lost).
 
         Args:
             name: What it is for.
@@ -31,7 +32,8 @@ class ApiKeys:
         body: dict[str, Any] = {"name": name, "scopes": list(scopes)}
         if expires_at is not None:
             body["expires_at"] = expires_at.isoformat()
-        return ApiKey.from_json(self._transport.json("POST", "/v1/api_keys", body=body))
+        made = self._transport.json("POST", "/v1/api_keys", body=body)
+        return ApiKey.from_json(shown_once(made, "The key", remedy="Revoke {id} and make another key."))
 
     def list(self, *, page_size: int | None = None) -> Iterator[ApiKey]:
         """All keys of the project, newest first; revoked ones too."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from app.sdk.errors import RateLimitedError, ServerError, ServiceUnreachableError
 from app.sdk.objects.fields import TERMINAL_STATUSES
 from app.sdk.transport import Transport
+from app.sdk.waiting import AWAY, Patience
 
 _PAUSE_SECONDS = 1.0
 _LAST_WORDS_SECONDS = 2.0
@@ -56,23 +55,24 @@ def follow_lines(
         ServiceUnreachableError: The service was away for more than `outage` seconds.
 
     """
-    heard = time.monotonic()
+    patience = Patience(transport, outage)
     over_at: float | None = None
     while True:
         try:
             for line in read_lines(transport, job, query):
                 query = {**query, "after": line.id, "tail": None}
                 yield line
-            if over_at is not None and time.monotonic() >= over_at:
+                patience.hear()  # what the caller does meanwhile is no outage
+            if over_at is not None and transport.clock() >= over_at:
                 return
             ended = transport.json("GET", job)["status"] in TERMINAL_STATUSES
-            heard = time.monotonic()
-        except (ServiceUnreachableError, ServerError, RateLimitedError):
-            if time.monotonic() - heard > outage:
+            patience.hear()
+        except AWAY:
+            if patience.over:
                 raise
             ended = False
         if not ended:
             over_at = None
         elif over_at is None:
-            over_at = time.monotonic() + _LAST_WORDS_SECONDS
+            over_at = transport.clock() + _LAST_WORDS_SECONDS
         transport.sleep(_PAUSE_SECONDS)

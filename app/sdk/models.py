@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import repeat
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote
@@ -12,12 +12,16 @@ from urllib.parse import quote
 from app.sdk.aliases import ModelAliases
 from app.sdk.answers.deletions import BatchDeleted, ModelDeleted
 from app.sdk.datasets import Datasets
-from app.sdk.downloads import download, safe_target
-from app.sdk.errors import WaitTimeoutError
+from app.sdk.downloads import download, fetch, replace_together, safe_target
+from app.sdk.errors import ServiceUnreachableError
 from app.sdk.objects.datasets import Dataset
-from app.sdk.objects.fields import TERMINAL_STATUSES, id_of
+from app.sdk.objects.fields import id_of
 from app.sdk.objects.jobs import Job
 from app.sdk.objects.models import Model, Recommendation, RecommendationBatch
+from app.sdk.waiting import wait_for_end
+
+_KEY_FILE = "config.json"
+"""Without this file a model's folder cannot be loaded."""
 
 
 class Models(ModelAliases):
@@ -57,32 +61,30 @@ class Models(ModelAliases):
     ) -> Path:
         """Download a model's files into `folder`, which is made; what is already there and right is kept.
 
-        A cut download goes on where it broke, and every file's SHA-256 is checked (IntegrityError).
-        `on_bytes` is told (path, bytes so far).
+        A cut download goes on where it broke, and every file's SHA-256 is checked (IntegrityError). A folder
+        that holds another version keeps it until all of this one is there. `on_bytes` is told (path, bytes so
+        far).
         """
         found = self.get(model)
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
+        new = []
         for file in found.files:
-            path = file.path
+            path, place = file.path, safe_target(target, file.path)
 
             def told(done: int, path: str = path) -> None:
                 if on_bytes:
                     on_bytes(path, done)
 
-            download(
-                self._transport,
-                f"{_path(found)}/files/{quote(path)}",
-                safe_target(target, path),
-                size=file.bytes,
-                sha256=file.sha256,
-                on_bytes=told,
-            )
+            url = f"{_path(found)}/files/{quote(path)}"
+            if fetch(self._transport, url, place, size=file.bytes, sha256=file.sha256, on_bytes=told):
+                new.append(place)
+        replace_together(new, key=target / _KEY_FILE)
         return target
 
     def card(self, model: str | Model) -> str:
         """Its card, in Markdown."""
-        return self._transport.text(f"{_path(model)}/card", accept="text/markdown")
+        return self._transport.text(f"{_path(model)}/card", "text/markdown")
 
     def rename(self, model: str | Model, name: str) -> Model:
         """Register it under another name, as that name's next version."""
@@ -101,9 +103,14 @@ class Models(ModelAliases):
         """
         path, file = f"{_path(model)}/bundle", Path(target)
         with self._transport.stream(path, headers={"Range": "bytes=0-0"}) as first:
-            size = int(first.headers["Content-Range"].rpartition("/")[2])
-            sha256 = first.headers["ETag"].strip('"')
-        download(self._transport, path, file, size=size, sha256=sha256, on_bytes=on_bytes)
+            size = first.headers.get("Content-Range", "").rpartition("/")[2]
+            sha256 = first.headers.get("ETag", "").strip('"')
+        if not (size.isdecimal() and sha256):
+            raise ServiceUnreachableError(
+                f"{self._transport.base_url} answered, but not with a model's bundle.",
+                hint="Is this the address of a SteadyRank service?",
+            )
+        download(self._transport, path, file, size=int(size), sha256=sha256, on_bytes=on_bytes)
         return file
 
     def recommend(
@@ -176,21 +183,23 @@ class Models(ModelAliases):
         *,
         timeout: float | None = None,
         interval: float = 1.0,
+        outage: float = 120.0,
     ) -> RecommendationBatch:
         """Wait until a batch has ended, well or not; WaitTimeoutError after `timeout` seconds.
 
-        `progress` is told of the batch each time that it was looked at.
+        `progress` is told of the batch each time that it was looked at; `outage` is how many seconds the
+        service may be away meanwhile.
         """
-        started = time.monotonic()
-        while True:
-            found = self.batch(batch)
-            if progress is not None:
-                progress(found)
-            if found.status in TERMINAL_STATUSES:
-                return found
-            if timeout is not None and time.monotonic() - started + interval > timeout:
-                raise WaitTimeoutError(f"batch {found.id} is still {found.status} after {timeout:g} s")
-            self._transport.sleep(interval)
+        return wait_for_end(
+            self._transport,
+            _batch_path(batch),
+            RecommendationBatch.from_json,
+            what=f"batch {batch.id}",
+            pauses=repeat(interval),
+            timeout=timeout,
+            outage=outage,
+            told=progress,
+        )
 
     def download_batch(self, batch: RecommendationBatch, target: str | os.PathLike[str]) -> Path:
         """Download a batch that succeeded into the parquet file `target`: user, rank, item, score."""

@@ -17,6 +17,7 @@ from app.sdk.errors import (
     MethodNotAllowedError,
     NotFoundError,
     PayloadTooLargeError,
+    ProbablyDeletedError,
     ProblemError,
     QuotaExceededError,
     QuotaUsedUpError,
@@ -101,6 +102,19 @@ def problem_from(response: httpx.Response, *, retry_after: float | None = None) 
         used_by=tuple(str(identity) for identity in used_by) if isinstance(used_by, list) else (),
         retry_after=retry_after,
         extra={name: value for name, value in body.items() if name not in _MEMBERS},
+    )
+
+
+def probably_deleted(problem: NotFoundError) -> ProbablyDeletedError:
+    """What a 404 to a DELETE says after a try that may have arrived."""
+    return ProbablyDeletedError(
+        status=problem.status,
+        code=problem.code,
+        title=problem.title,
+        detail=f"It is gone, probably deleted by an earlier try whose answer was lost. {problem.detail}",
+        hint="How many bytes came free is not known any more. If you never had it, check the id.",
+        request_id=problem.request_id,
+        extra=problem.extra,
     )
 
 

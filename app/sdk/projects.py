@@ -9,7 +9,10 @@ from typing import Any
 
 from app.sdk.objects.fields import JSON, id_of, read_time
 from app.sdk.objects.keys import ApiKey
+from app.sdk.secrets import shown_once
 from app.sdk.transport import Transport
+
+_NO_FIRST_KEY = "Delete {id}, which is empty, and make it again: nobody has the secret of its first key."
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,8 @@ class Projects:
     ) -> Project:
         """Make a project and its first key; its `secret` is in this answer and never again.
 
+        SecretLostError if that answer got lost.
+
         Args:
             name: Unique in the installation.
             limits: `rows`, `stored_bytes`, `jobs_at_once`, `jobs_a_day`, `runtime_seconds_a_month`; 0 is no
@@ -116,7 +121,8 @@ class Projects:
             "retention": dict(retention or {}),
             "key": key,
         }
-        return Project.from_json(self._transport.json("POST", "/v1/projects", body=body))
+        made = self._transport.json("POST", "/v1/projects", body=body)
+        return Project.from_json(shown_once(made, "The project", remedy=_NO_FIRST_KEY))
 
     def list(self, *, page_size: int | None = None) -> Iterator[Project]:
         """All projects of the installation, newest first."""

@@ -3,34 +3,36 @@
 Retried with exponential back-off and jitter (or after Retry-After): 408, 429, 502, 503, 504 and lost
 connections of requests that may safely be sent twice. A POST may, too: it carries an Idempotency-Key, the
 caller's or one of its own, the same at every try, by which the service knows a repeat and answers as it did
-before.
+before. A DELETE that is sent again and then finds nothing is ProbablyDeletedError.
 """
 
 from __future__ import annotations
 
-import random
-import re
 import time
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
 
 from app.sdk.discovery import Connection
-from app.sdk.errors import ServiceUnreachableError, SteadyRankError
-from app.sdk.http_client import open_client
-from app.sdk.problems import problem_from
+from app.sdk.errors import NotFoundError, ServiceUnreachableError, SteadyRankError
+from app.sdk.http_client import open_client, timeouts
+from app.sdk.problems import probably_deleted, problem_from
+from app.sdk.retries import (
+    IN_PROGRESS,
+    LONGEST_RETRY_AFTER,
+    RETRIED_STATUSES,
+    backoff,
+    key_of,
+    may_have_worked,
+    retry_after,
+)
 
-RETRIED_STATUSES = frozenset({408, 429, 502, 503, 504})
-IN_PROGRESS = "idempotency_in_progress"
-LONGEST_RETRY_AFTER = 60.0
-
-_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+# What begins just before its deadline is given a moment all the same.
+_LEAST_SECONDS = 1.0
+_NOT_OURS = "Is this the address of a SteadyRank service?"
 
 
 @dataclass(frozen=True)
@@ -57,11 +59,13 @@ class Transport:
         max_retries: int,
         http: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.base_url = connection.base_url
         self.timeout = timeout
         self._max_retries = max_retries
         self.sleep = sleep
+        self.clock = clock
         self._client = open_client(connection, timeout=timeout, transport=http)
 
     def __repr__(self) -> str:
@@ -83,11 +87,13 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         repeatable: bool = False,
         idempotency_key: str | None = None,
+        deadline: float | None = None,
     ) -> dict[str, Any]:
         """Send and return the answer's JSON object; an empty answer gives {}.
 
         `repeatable` marks a POST that changes nothing and so needs no key to be sent again. Any other has
-        `idempotency_key`, or a fresh one; SteadyRankError if that cannot be a key.
+        `idempotency_key`, or a fresh one; SteadyRankError if that cannot be a key. `deadline`, a time of
+        `clock`, is when trying ends.
         """
         response = self._send(
             method,
@@ -98,6 +104,7 @@ class Transport:
             headers=headers,
             repeatable=repeatable,
             idempotency_key=idempotency_key,
+            deadline=deadline,
         )
         if not response.content:
             return {}
@@ -108,21 +115,29 @@ class Transport:
         if not isinstance(parsed, dict):
             raise ServiceUnreachableError(
                 f"{self.base_url} answered {response.status_code}, but not with SteadyRank's JSON.",
-                hint="Is this the address of a SteadyRank service?",
+                hint=_NOT_OURS,
             )
         return parsed
 
-    def text(self, path: str, *, params: Mapping[str, Any] | None = None, accept: str = "text/plain") -> str:
-        """GET a text document."""
-        return self._send("GET", path, params=params, headers={"Accept": accept}).text
+    def text(self, path: str, media_type: str, *, params: Mapping[str, Any] | None = None) -> str:
+        """GET a text document; ServiceUnreachableError if what comes is of another type."""
+        response = self._send("GET", path, params=params, headers={"Accept": media_type})
+        self._expect(media_type, response)
+        return response.text
 
     @contextmanager
-    def stream(self, path: str, *, headers: Mapping[str, str]) -> Iterator[httpx.Response]:
-        """GET a body piece by piece; the caller reads it and handles a cut (httpx.TransportError)."""
-        response = self._send(
-            "GET", path, headers={"Accept": "*/*", "Accept-Encoding": "identity", **headers}, stream=True
-        )
+    def stream(
+        self, path: str, *, headers: Mapping[str, str], media_type: str | None = None
+    ) -> Iterator[httpx.Response]:
+        """GET a body piece by piece; the caller reads it and handles a cut (httpx.RequestError).
+
+        ServiceUnreachableError if there is a body, and of another type than `media_type`.
+        """
+        accepted = {"Accept": media_type or "*/*", "Accept-Encoding": "identity"}
+        response = self._send("GET", path, headers={**accepted, **headers}, stream=True)
         try:
+            if media_type is not None and response.status_code != httpx.codes.NO_CONTENT:
+                self._expect(media_type, response)
             yield response
         finally:
             response.close()
@@ -149,89 +164,77 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         repeatable: bool = False,
         idempotency_key: str | None = None,
+        deadline: float | None = None,
         stream: bool = False,
     ) -> httpx.Response:
         query = {name: value for name, value in (params or {}).items() if value is not None}
-        key = {"Idempotency-Key": _key(idempotency_key)} if method == "POST" and not repeatable else {}
-        tried = 0
+        key = {"Idempotency-Key": key_of(idempotency_key)} if method == "POST" and not repeatable else {}
+        tried, unsure = 0, False
         while True:
             sent = {**(headers or {}), **key}
             if upload is not None:
                 sent["Content-Type"] = upload.content_type
                 if upload.size is not None:
                     sent["Content-Length"] = str(upload.size)
-            request = self._client.build_request(
-                method,
-                path,
-                params=query,
-                headers=sent,
-                json=body,
-                content=upload.open() if upload is not None else None,
-            )
-            may_retry = tried < self._max_retries and (upload is None or upload.repeatable)
+            left = None if deadline is None else max(_LEAST_SECONDS, deadline - self.clock())
             try:
-                response = self._client.send(request, stream=stream)
-            except httpx.TransportError as lost:
-                if not may_retry:
-                    raise self._unreachable(lost) from lost
-                self.sleep(_backoff(tried))
-            else:
-                if response.is_success or response.status_code == httpx.codes.PARTIAL_CONTENT:
-                    return response
-                wait = _retry_after(response)
-                try:
-                    response.read()
-                except httpx.TransportError as lost:
-                    raise self._unreachable(lost) from lost
-                problem = problem_from(response, retry_after=wait)
-                # While the first try is still at work, its answer is a moment away.
-                again = response.status_code in RETRIED_STATUSES or (key and problem.code == IN_PROGRESS)
-                # Tomorrow's quota is not there in a minute.
-                too_long = (
-                    response.status_code == httpx.codes.TOO_MANY_REQUESTS
-                    and (wait or 0) > LONGEST_RETRY_AFTER
+                request = self._client.build_request(
+                    method,
+                    path,
+                    params=query,
+                    headers=sent,
+                    json=body,
+                    content=upload.open() if upload is not None else None,
+                    timeout=timeouts(self.timeout if left is None else min(self.timeout, left)),
                 )
-                if not may_retry or not again or too_long:
-                    raise problem
-                self.sleep(wait if wait is not None and wait <= LONGEST_RETRY_AFTER else _backoff(tried))
+            except (httpx.InvalidURL, UnicodeEncodeError) as odd:
+                raise SteadyRankError(f"{path[:200]!r} cannot be asked for: {odd}.") from odd
+            may_retry = tried < self._max_retries and (upload is None or upload.repeatable)
+            pause = backoff(tried)
+            outcome: httpx.Response | httpx.RequestError
+            error: SteadyRankError
+            try:
+                outcome = response = self._client.send(request, stream=stream)
+                if response.is_success:
+                    return response
+                response.read()
+            except httpx.RequestError as lost:
+                outcome, error = lost, self._unreachable(lost)
+                again = isinstance(lost, httpx.TransportError)
+            else:
+                error = problem_from(response, retry_after=retry_after(response))
+                if unsure and method == "DELETE" and isinstance(error, NotFoundError):
+                    raise probably_deleted(error)
+                # While the first try is still at work, its answer is a moment away.
+                again = error.status in RETRIED_STATUSES or (bool(key) and error.code == IN_PROGRESS)
+                asked = error.retry_after
+                if asked is not None and asked <= LONGEST_RETRY_AFTER:
+                    pause = asked
+                elif asked is not None and error.status == httpx.codes.TOO_MANY_REQUESTS:
+                    again = False  # tomorrow's quota is not there in a minute
+            if not may_retry or not again or (deadline is not None and self.clock() + pause > deadline):
+                raise error from (outcome if isinstance(outcome, Exception) else None)
+            unsure = unsure or may_have_worked(outcome)
+            self.sleep(pause)
             tried += 1
 
-    def _unreachable(self, lost: httpx.TransportError) -> ServiceUnreachableError:
-        what = "did not answer in time" if isinstance(lost, httpx.TimeoutException) else "cannot be reached"
+    def _expect(self, media_type: str, response: httpx.Response) -> None:
+        got = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if got != media_type:
+            raise ServiceUnreachableError(
+                f"{self.base_url} answered with {got or 'no media type'} where {media_type} was asked for.",
+                hint=_NOT_OURS,
+            )
+
+    def _unreachable(self, lost: httpx.RequestError) -> ServiceUnreachableError:
+        if isinstance(lost, httpx.TimeoutException):
+            what = "did not answer in time"
+        elif isinstance(lost, httpx.TransportError):
+            what = "cannot be reached"
+        else:
+            what = "sent an answer that cannot be read"
         reason = f" ({lost})" if str(lost) else ""
         return ServiceUnreachableError(
             f"The SteadyRank service at {self.base_url} {what}{reason}.",
             hint="Is it running? Start one here with `steadyrank up`, or check STEADYRANK_URL.",
         )
-
-
-def _key(given: str | None) -> str:
-    """The caller's key, or a fresh one. SteadyRankError for one that the service, or HTTP, would refuse."""
-    if given is None:
-        return uuid.uuid4().hex
-    if not _KEY.fullmatch(given):
-        raise SteadyRankError(
-            f"{given!r} is no idempotency key.", hint="1 to 255 printable ASCII characters without spaces."
-        )
-    return given
-
-
-def _backoff(tried: int) -> float:
-    """Seconds before the next try: 0.5, 1, 2, 4, then 8, each shortened at random by up to half."""
-    return float(min(8.0, 0.5 * 2**tried) * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, no secret
-
-
-def _retry_after(response: httpx.Response) -> float | None:
-    """Seconds that the service asks to be left alone: a number or an HTTP date."""
-    given = response.headers.get("Retry-After")
-    if given is None:
-        return None
-    try:
-        return max(0.0, float(given))
-    except ValueError:
-        pass
-    try:
-        at = parsedate_to_datetime(given)
-    except ValueError:
-        return None
-    return max(0.0, (at - datetime.now(UTC)).total_seconds())

@@ -8,10 +8,13 @@ from datetime import datetime
 from typing import Any, cast
 
 from app.sdk.answers.deletions import EndpointDeleted
+from app.sdk.errors import ProbablyDeletedError
 from app.sdk.objects.fields import JSON, id_of, read_time
+from app.sdk.secrets import shown_once
 from app.sdk.transport import Transport
 
 _ALL = ("*",)
+_ROTATE_AGAIN = "Rotate {id} again, now: the receiver's present secret signs no more from then on."
 
 
 @dataclass(frozen=True)
@@ -106,10 +109,14 @@ class WebhookEndpoints:
         """Register an address; the answer's `secret` is shown this once (app.sdk.webhooks.verify needs it).
 
         `events` are names such as `job.succeeded`, or `*` alone for all. ValidationFailedError says what is
-        wrong with the address: only public ones are taken unless the operator allows others.
+        wrong with the address: only public ones are taken unless the operator allows others. SecretLostError
+        if the answer with the secret got lost.
         """
         body = {"url": url, "events": list(events), "description": description, "enabled": enabled}
-        return WebhookEndpoint.from_json(self._transport.json("POST", "/v1/webhook_endpoints", body=body))
+        made = self._transport.json("POST", "/v1/webhook_endpoints", body=body)
+        return WebhookEndpoint.from_json(
+            shown_once(made, "The endpoint", remedy="Rotate the secret of {id}.")
+        )
 
     def list(self, *, page_size: int | None = None) -> Iterator[WebhookEndpoint]:
         """All endpoints of the project, newest first, without their secrets."""
@@ -126,15 +133,23 @@ class WebhookEndpoints:
 
     def delete(self, endpoint: str | WebhookEndpoint) -> EndpointDeleted:
         """Delete an endpoint and its log; what was not sent yet is not sent."""
-        return cast("EndpointDeleted", self._transport.json("DELETE", _path(endpoint)))
+        try:
+            return cast("EndpointDeleted", self._transport.json("DELETE", _path(endpoint)))
+        except ProbablyDeletedError:
+            # An endpoint holds no bytes, so that all of the lost answer is known.
+            return {"id": id_of(endpoint), "object": "webhook_endpoint", "deleted": True, "freed_bytes": 0}
 
     def test(self, endpoint: str | WebhookEndpoint) -> WebhookDelivery:
         """Send a `webhook.test`, once; `delivery` shows what came of it."""
         return WebhookDelivery.from_json(self._transport.json("POST", f"{_path(endpoint)}/test"))
 
     def rotate(self, endpoint: str | WebhookEndpoint) -> WebhookEndpoint:
-        """Make a new `secret`, shown this once; for 24 hours the one before signs too."""
-        return WebhookEndpoint.from_json(self._transport.json("POST", f"{_path(endpoint)}/rotate"))
+        """Make a new `secret`, shown this once; for 24 hours the one before signs too.
+
+        SecretLostError if the answer with the secret got lost.
+        """
+        made = self._transport.json("POST", f"{_path(endpoint)}/rotate")
+        return WebhookEndpoint.from_json(shown_once(made, "A new secret of", remedy=_ROTATE_AGAIN))
 
     def deliveries(
         self,

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 
 from app.config import Settings
 from app.main import create_app
+from app.models.bundle import LOADER, LOADER_FILE, PORTABLE_FILE
 from worker.training.spec import TrainSpec
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -86,6 +87,17 @@ def test_the_readme_names_both_commands() -> None:
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_no_text_names_a_package_that_no_index_has() -> None:
+    pages = [*ROOT.glob("docs/**/*.md"), ROOT / "README.md"]
+    for file in [*ROOT.glob("app/**/*.py"), *ROOT.glob("worker/**/*.py"), *pages]:
+        assert not re.search(r"pip install ['\"]?steadyrank", file.read_text(encoding="utf-8")), file
+
+
+def test_what_the_model_card_names_is_in_its_zip() -> None:
+    assert (LOADER_FILE, PORTABLE_FILE) == ("load.py", "portable.py")
+    assert "\nmodel = load_model(" in LOADER
 
 
 def test_commands_in_the_makefile_are_all_in_its_help() -> None:

@@ -236,7 +236,9 @@ class Page:
         self.asked.append(name)
         responses = documented()[name][2]["responses"]
         status = max(set(responses) & {"200", "201"})
-        ((media_type, content),) = list(responses[status]["content"].items())[:1]
+        offered = responses[status]["content"]
+        media_type = next(iter({request.headers["Accept"]} & offered.keys()), next(iter(offered)))
+        content = offered[media_type]
         if media_type != JSON:
             return self._bytes(request, media_type)
         example = (

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from app.embedded import processes
 from app.embedded.processes import ProcessSpec
+from app.embedded.stop_signals import heeded_signals
 from app.sdk.client import SteadyRank
 
 START_SECONDS = 120.0
 STOP_SECONDS = 60.0
-ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # What a user may have set for a service of theirs must not reach the demo's, least of all their database.
 KEPT_VARIABLES = frozenset({"STEADYRANK_DEVICE", "STEADYRANK_THREADS"})
 
@@ -67,13 +67,13 @@ def running_service(logs_to: Path) -> Iterator[SteadyRank]:
 
 @contextmanager
 def stopped_by_signals() -> Iterator[None]:
-    """While the block runs, Ctrl-C, SIGTERM and SIGHUP end it with everything cleaned up.
+    """While the block runs, Ctrl-C, SIGTERM and SIGHUP, if not ignored, end it with everything cleaned up.
 
     Only the first counts: another one during the clean-up would leave processes behind.
     """
 
     def leave(number: int, frame: object) -> None:
-        for other in ENDING_SIGNALS:
+        for other in heeded_signals():
             signal.signal(other, signal.SIG_IGN)
         raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
 
@@ -84,7 +84,7 @@ def stopped_by_signals() -> Iterator[None]:
 @contextmanager
 def _handled(handler: Callable[[int, object], None] | signal.Handlers) -> Iterator[None]:
     """While the block runs, `handler` has the signals that end a process."""
-    before = {number: signal.signal(number, handler) for number in ENDING_SIGNALS}
+    before = {number: signal.signal(number, handler) for number in heeded_signals()}
     try:
         yield
     finally:

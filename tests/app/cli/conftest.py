@@ -34,7 +34,9 @@ class Peer:
                 status, value = left.pop(0) if len(left) > 1 else left[0]
                 payload = value.encode() if isinstance(value, str) else json.dumps(value).encode()
                 self.send_response(status)
-                self.send_header("Content-Type", "application/json")
+                asked = self.headers.get("Accept", "*/*")
+                text = isinstance(value, str)
+                self.send_header("Content-Type", asked if text and asked != "*/*" else "application/json")
                 self.send_header("Content-Length", str(len(payload)))
                 self.end_headers()
                 self.wfile.write(payload)

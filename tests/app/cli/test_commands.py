@@ -180,6 +180,17 @@ def test_submit_can_wait_for_the_end(peer, cli):
     assert "training standard" in result.stderr
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_following_puts_up_with_a_service_that_has_no_time(peer, cli, monkeypatch, status):
+    monkeypatch.setattr("app.sdk.transport.RETRIED_STATUSES", frozenset())
+    ended = {**JOB, "started_at": JOB["created_at"], "status": "succeeded"}
+    peer.on("GET /v1/jobs/job_1", (200, ended))
+    peer.on("GET /v1/jobs/job_1/metrics", (status, {"code": "x", "detail": "Not now."}))
+    result = cli("jobs", "watch", "job_1")
+    assert result.exit_code == 0, result.output
+    assert "does not answer just now" in result.output
+
+
 def test_the_report_is_markdown_or_json(peer, cli):
     peer.on("GET /v1/jobs/job_1/report", (200, "# Report\n"))
     assert cli("jobs", "report", "job_1").stdout == "# Report\n\n"

@@ -87,7 +87,27 @@ def test_users_to_forget_come_from_arguments_and_a_file(peer, cli, tmp_path):
     result = cli("datasets", "forget", "ds_1", "anna", "--file", str(listed), "--delete-parent")
     assert result.exit_code == 0, result.output
     assert peer.bodies == [{"users": ["anna", "ben", "cleo"], "delete_parent": True}]
-    assert result.stderr.strip() == "not in the data set: ben"
+    assert result.stderr.strip() == "not in the data set: 'ben'"
+
+
+def test_ids_in_a_file_are_taken_to_the_letter(peer, cli, tmp_path):
+    odd = ["anna", " ben\u2028", "c\x85d", "e\x0bf\x0cg", "h\ri"]
+    listed = tmp_path / "users.txt"
+    listed.write_bytes(b"\xef\xbb\xbf" + "\r\n".join(odd).encode() + b"\r\n")
+    peer.on("POST /v1/datasets/ds_1/forget", (201, READY))
+    peer.on("GET /v1/datasets/ds_2", (200, READY))
+    result = cli("datasets", "forget", "ds_1", "--file", str(listed))
+    assert peer.bodies == [{"users": odd, "delete_parent": False}]
+    assert result.stderr.strip() == r"not in the data set: ' ben\u2028'"
+
+
+def test_a_file_that_is_no_utf_8_forgets_nobody(peer, cli, tmp_path):
+    listed = tmp_path / "users.txt"
+    listed.write_bytes("andré".encode("latin-1"))
+    result = cli("datasets", "forget", "ds_1", "--file", str(listed))
+    assert result.exit_code == 2
+    assert "is not UTF-8 text: byte 0xe9 at offset 4" in result.stderr
+    assert peer.bodies == []
 
 
 @pytest.mark.parametrize("arguments", [[], ["--file", "/dev/null"]])

@@ -1,8 +1,15 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
+from app.cli import exits
 from app.sdk.client import SteadyRank
+from app.sdk.errors import ProbablyDeletedError
+
+GUIDE = (Path(__file__).resolve().parents[3] / "docs/guide.md").read_text(encoding="utf-8")
 
 PROBLEM = {
     "status": 422,
@@ -21,6 +28,9 @@ PROBLEM = {
     ],
     "hint": "See GET /v1/capabilities.",
 }
+
+
+CODES = re.compile(r"^\| (\d+) \| (.+) \|$", re.M)
 
 
 def job(status: str, **more: object) -> dict[str, object]:
@@ -43,12 +53,57 @@ def test_status_codes_become_exit_codes(peer, cli, status, code):
     assert cli("jobs", "show", "job_1").exit_code == code
 
 
+@pytest.mark.parametrize("code", ["rate_limited", "quota_used_up"])
+def test_a_limit_that_is_reached_is_8_and_no_service_that_is_down(peer, cli, monkeypatch, code):
+    monkeypatch.setattr("app.sdk.transport.RETRIED_STATUSES", frozenset())
+    peer.on("POST /v1/jobs", (429, {"code": code, "detail": "No more today."}))
+    assert cli("jobs", "submit", "ds_1").exit_code == exits.LIMITED == 8
+
+
+def test_waiting_in_vain_is_7(peer, cli):
+    batch = {"id": "rec_1", "model": "mdl_1", "status": "queued"}
+    peer.on("POST /v1/models/mdl_1/recommendations", (201, batch))
+    peer.on("GET /v1/models/mdl_1/recommendations/rec_1", (200, batch))
+    result = cli("models", "recommend-batch", "mdl_1", "ds_1", "out.parquet", "--timeout", "0")
+    assert result.exit_code == exits.TIMED_OUT == 7
+    assert "rec_1 is still queued" in result.stderr
+
+
+def test_an_answer_that_was_lost_is_1():
+    gone = ProbablyDeletedError(status=404, code="job_not_found", title="", detail="It is gone.")
+    assert exits.exit_code_of(gone) == exits.FAILED
+
+
+def test_the_guide_and_the_help_name_the_codes_that_there_are(cli):
+    codes = {value for name, value in vars(exits).items() if name.isupper() and isinstance(value, int)}
+    documented = CODES.findall(exits.__doc__ or "")
+    assert {int(code) for code, _ in documented} == codes
+    assert CODES.findall(GUIDE.partition("## Exit codes")[2]) == documented
+    told = cli("--help").stdout.partition("Exit codes:")[2]
+    assert {int(code) for code in re.findall(r"\d+", told)} == codes
+
+
 def test_a_service_that_is_not_there_is_3(cli, monkeypatch, tmp_path):
     monkeypatch.setenv("STEADYRANK_DATA_DIR", str(tmp_path))
     monkeypatch.delenv("STEADYRANK_URL", raising=False)
     result = cli("jobs", "list")
     assert result.exit_code == 3
     assert "steadyrank up" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("path", "arguments"),
+    [
+        ("/v1/api_keys", ("keys", "create", "--remote")),
+        ("/v1/projects", ("projects", "create", "search")),
+        ("/v1/webhook_endpoints/whk_1/rotate", ("webhooks", "rotate", "whk_1")),
+    ],
+)
+def test_a_secret_that_got_lost_is_no_empty_line(peer, cli, path, arguments):
+    peer.on(f"POST {path}", (201, {"id": "any_1", "secret": None}))
+    result = cli(*arguments)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "any_1" in result.stderr
 
 
 def test_the_url_option_wins(peer, cli, monkeypatch):

@@ -103,28 +103,6 @@ def test_children_die_with_a_killed_parent_and_free_its_folder(tmp_path: Path) -
         pass
 
 
-def test_a_log_that_has_grown_is_put_aside_and_a_small_one_is_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(processes, "ROTATE_BYTES", 10)
-    log = tmp_path / "api.log"
-    processes.rotate(log)
-    log.write_text("x" * 10)
-    processes.rotate(log)
-    assert log.exists()
-    log.write_text("y" * 11)
-    processes.rotate(log)
-    assert not log.exists()
-    assert (tmp_path / "api.log.1").read_text() == "y" * 11
-
-
-def test_the_end_of_a_log_is_its_last_lines(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    assert processes.tail(log) == ""
-    log.write_bytes(b"\xff\n" + b"".join(b"line %d\n" % n for n in range(5000)))
-    assert processes.tail(log, lines=2) == "line 4998\nline 4999"
-
-
 def test_killing_the_group_of_a_process_long_gone_is_harmless(tmp_path: Path) -> None:
     process = start(shell(tmp_path, "exit 0"))
     process.wait()

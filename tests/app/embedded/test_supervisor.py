@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from app.embedded import logfiles
 from app.embedded.errors import StartError
 from app.embedded.processes import ProcessSpec
 from app.embedded.supervisor import LIVED_SECONDS, Supervisor, delay_after, ended
@@ -83,6 +84,19 @@ def test_a_process_that_keeps_dying_waits_longer_until_it_lives_a_while(
     assert "starts again in 1 s" in caplog.text
 
 
+def test_the_log_of_a_running_process_is_bounded(
+    tmp_path: Path, supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logfiles, "ROTATE_BYTES", 10)
+    log = tmp_path / "worker.log"
+    supervisor.start(shell(tmp_path, "worker", "echo more than ten bytes; exec sleep 1000"))
+    until(lambda: log.read_text().endswith("\n"))
+    supervisor.watch_once(time.monotonic())
+    assert log.read_text() == ""
+    assert log.with_name("worker.log.1").read_text() == "more than ten bytes\n"
+    assert "worker" in supervisor.pids()
+
+
 def test_a_process_that_does_not_come_up_is_an_error_and_is_not_kept(
     tmp_path: Path, supervisor: Supervisor
 ) -> None:
@@ -112,6 +126,22 @@ def test_a_signal_ends_the_watch_and_nothing_is_started_after_it(
         supervisor.start(shell(tmp_path, "late"))
     assert supervisor.pids() == {}
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("ignored", [signal.SIGHUP, signal.SIGINT])
+def test_a_signal_that_we_were_started_to_ignore_stays_ignored(
+    supervisor: Supervisor, ignored: signal.Signals
+) -> None:
+    before = signal.signal(ignored, signal.SIG_IGN)
+    try:
+        with supervisor.signals():
+            os.kill(os.getpid(), ignored)
+            assert not supervisor.stopping
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert supervisor.stopping
+        assert signal.getsignal(ignored) is signal.SIG_IGN
+    finally:
+        signal.signal(ignored, before)
 
 
 def test_exit_statuses_in_words() -> None:

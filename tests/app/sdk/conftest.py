@@ -53,3 +53,14 @@ def client(script: Script) -> Iterator[SteadyRank]:
         sleep=script.slept.append,
     ) as made:
         yield made
+
+
+@pytest.fixture
+def timed(client: SteadyRank, script: Script) -> SteadyRank:
+    """The client, on a clock that only its own sleep, and each request by a second, moves on."""
+
+    def clock() -> float:
+        return sum(script.slept) + len(script.requests)
+
+    client._transport.clock = clock
+    return client

@@ -50,6 +50,39 @@ def test_an_address_without_a_scheme_is_refused(tmp_path):
         discover("localhost:8753", data_folder=tmp_path)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://localhost:abc",
+        "http://localhost:99999",
+        "http://[::1",
+        "http://",
+        "http://:8753",
+        "http://a\x01",
+        "http://xn--a",
+        "http://a..b",
+        f"http://{'a' * 300}",
+        "ftp://a.test",
+    ],
+)
+def test_an_address_that_is_none_is_refused_and_named(folder, url):
+    with pytest.raises(NotConfiguredError) as caught:
+        discover(url, data_folder=folder)
+    assert repr(url.rstrip("/")) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[::1]:8753", "https://b\u00fccher.test/steadyrank", "http://10.0.0.1"]
+)
+def test_unusual_addresses_are_taken(tmp_path, url):
+    assert discover(url, data_folder=tmp_path).base_url == url
+
+
+def test_a_damaged_file_of_this_machines_service_disturbs_no_other(folder):
+    (folder / "url").write_text("http://[::1")
+    assert discover("http://elsewhere.test", data_folder=folder).api_key is None
+
+
 def test_a_broken_key_is_refused_without_being_quoted(tmp_path):
     with pytest.raises(NotConfiguredError) as caught:
         discover("http://a.test", "sr_first\nsr_second", data_folder=tmp_path)

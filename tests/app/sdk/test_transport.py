@@ -17,6 +17,7 @@ from app.sdk.errors import (
     MethodNotAllowedError,
     NotFoundError,
     PayloadTooLargeError,
+    ProbablyDeletedError,
     ProblemError,
     QuotaExceededError,
     QuotaUsedUpError,
@@ -253,6 +254,66 @@ def test_a_redirect_does_not_carry_the_key_elsewhere(script, client):
     with pytest.raises(ProblemError):
         client.jobs.get("job_1")
     assert len(script.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "ask", [lambda c: c.jobs.get("job_1"), lambda c: list(c.jobs.stream("job_1", outage=-1))]
+)
+def test_an_answer_that_cannot_be_decoded_is_an_error_of_ours(script, client, ask):
+    headers = {"Content-Encoding": "gzip", "Content-Type": "text/event-stream"}
+
+    def damaged(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, headers=headers, stream=httpx.ByteStream(b"no gzip"))
+
+    script.answers = [damaged]
+    with pytest.raises(ServiceUnreachableError):
+        ask(client)
+
+
+@pytest.mark.parametrize("odd", ["job\n1", "job_\udcff", "j" * 70_000])
+def test_an_id_that_no_address_can_hold_is_an_error_of_ours(script, client, odd):
+    with pytest.raises(SteadyRankError, match="cannot be asked for"):
+        client.jobs.get(odd)
+    assert script.requests == []
+
+
+GONE = httpx.Response(404, json={"code": "job_not_found", "detail": "No job job_1."})
+LOST = [httpx.ReadError("cut"), httpx.Response(502), httpx.Response(503), httpx.Response(504)]
+
+
+@pytest.mark.parametrize("lost", LOST, ids=str)
+def test_a_delete_whose_answer_was_lost_was_probably_done(script, client, lost):
+    script.answers = [lost, httpx.Response(429), GONE]
+    with pytest.raises(ProbablyDeletedError, match="earlier try whose answer was lost") as said:
+        client.jobs.delete("job_1")
+    assert said.value.code == "job_not_found"
+
+
+@pytest.mark.parametrize("before", [[], [httpx.ConnectError("refused")], [httpx.Response(429)]])
+def test_a_delete_that_did_nothing_before_found_nothing(script, client, before):
+    script.answers = [*before, GONE]
+    with pytest.raises(NotFoundError) as said:
+        client.jobs.delete("job_1")
+    assert type(said.value) is NotFoundError
+
+
+def test_only_a_delete_is_taken_for_done(script, client):
+    script.answers = [httpx.ReadError("cut"), GONE]
+    with pytest.raises(NotFoundError) as said:
+        client.jobs.cancel("job_1")
+    assert type(said.value) is NotFoundError
+
+
+def test_what_holds_no_bytes_is_deleted_though_the_answer_was_lost(script, client):
+    script.answers = [httpx.ReadError("cut"), GONE] * 2
+    deleted = {"deleted": True, "freed_bytes": 0}
+    assert client.webhook_endpoints.delete("whk_1") == {
+        "id": "whk_1",
+        "object": "webhook_endpoint",
+        **deleted,
+    }
+    named = {"object": "model.alias", "name": "films", "alias": "best"}
+    assert client.models.delete_alias("films", "best") == {**named, **deleted}
 
 
 def test_lists_walk_all_pages_lazily(script, client):

@@ -98,10 +98,13 @@ def model_card(report: Mapping[str, Any], arm: str, seed: int) -> str:
                 + "\n".join(figures),
                 f"Measured under protocol `{report['protocol_hash']}`.",
                 "## Use",
-                "Needs numpy and safetensors only (`pip install steadyrank`); no torch.",
-                "```python\nfrom worker.training.portable import load_model\n\n"
-                'model = load_model(".")\n'
+                "Needs Python 3.11 and numpy, nothing else; no torch. The zip of this model "
+                "(`steadyrank models bundle`, or `/bundle` of the API) brings a loader beside these files:",
+                "```sh\npython load.py -k 10 'item id' 'a later item id'\n```",
+                "```python\nfrom load import model\n\n"
                 'model.recommend(["item id", "a later item id"], k=10)\n```',
+                "Where these files came without it, `worker/training/portable.py` of SteadyRank's source "
+                'does the same (`load_model(".")`).',
                 "| file | holds |\n| --- | --- |\n"
                 f"| `{WEIGHTS_FILE}` | the weights, float32 |\n"
                 f"| `{CONFIG_FILE}` | the architecture, and every training setting |\n"

@@ -20,8 +20,26 @@ def test_a_service_that_does_not_start_leaves_its_log_and_nothing_else(monkeypat
     assert list(temporary.iterdir()) == []
 
 
+@pytest.fixture
+def heeding():
+    """SIGHUP heeded, also when the tests themselves run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+def test_a_demo_under_nohup_outlives_its_terminal():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stopped_by_signals():
+            signal.raise_signal(signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_the_first_signal_ends_the_block_and_the_next_ones_do_not_disturb(number):
+def test_the_first_signal_ends_the_block_and_the_next_ones_do_not_disturb(number, heeding):
     before = signal.getsignal(number)
     cleaned_up = []
 

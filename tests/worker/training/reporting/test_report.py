@@ -131,6 +131,8 @@ def test_a_seed_that_loses_is_said_though_its_arm_does_not_and_stands_on_its_own
     assert (row["arm"], row["seed"]) == ("standard", 0)
     assert row["message"].startswith("standard, seed 0 ranks no better than popularity (NDCG@10 0.0200")
     cards = [model_card(report, "standard", seed) for seed in (0, 1)]
+    for part in ("python load.py", "from load import model", "worker/training/portable.py"):
+        assert all(part in card for card in cards)
     assert ["no better than popularity" in card for card in cards] == [True, False]
 
     seeds = [arm("standard", seed, measured(level)) for seed, level in enumerate((0.02, 0.05))]
