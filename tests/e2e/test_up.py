@@ -9,13 +9,14 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
 import pytest
+
+from tests.waiting import wait_until
 
 # three starts of the whole service: seconds on an idle machine, minutes on a busy one
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
@@ -58,22 +59,15 @@ def service(data: Path, *more: str, **variables: str) -> Iterator[tuple[subproce
             assert process.poll() is None, output.read_text()
             return (data / "url").exists() and (data / "url").read_text() in output.read_text()
 
-        until(started, START_SECONDS)
+        wait_until(started, START_SECONDS)
         yield process, (data / "url").read_text().strip()
     finally:
         process.terminate()
         try:
-            process.wait(40)
+            process.wait(60)
         finally:
             process.kill()
-            until(lambda: not processes_in(data), 20)
-
-
-def until(condition: Callable[[], bool], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to be in time"
-        time.sleep(0.05)
+            wait_until(lambda: not processes_in(data))
 
 
 def processes_in(data: Path) -> dict[int, str]:
@@ -136,7 +130,7 @@ def test_it_starts_answers_survives_every_kill_and_stops_without_a_trace(data: P
         assert (data / "valkey.broken").exists()
         assert status(f"{url}/v1/datasets", key) == 200
         process.send_signal(signal.SIGTERM)
-        assert process.wait(40) == 0
+        assert process.wait(60) == 0
         assert processes_in(data) == {}
         assert not (data / "url").exists()
     assert "database system is shut down" in (data / "logs" / "postgres.log").read_text()
@@ -148,8 +142,8 @@ def kill_and_see_it_return(program: str, data: Path, url: str) -> None:
     names = ("uvicorn", "-Q train", "-Q light", "-Q measure", "app.jobs.reaper", "valkey-server", "postgres")
     assert all(any(name in line for line in commands.values()) for name in names), commands
     os.kill(next(pid for pid, line in commands.items() if program in line), signal.SIGKILL)
-    until(lambda: "started again" in (data / "logs" / "up.log").read_text(), 20)
-    until(lambda: status(f"{url}/readyz") == 200, 60)
+    wait_until(lambda: "started again" in (data / "logs" / "up.log").read_text())
+    wait_until(lambda: status(f"{url}/readyz") == 200)
     assert (data / "logs" / "up.log").read_text().count(" ended (") == 1
 
 
@@ -160,4 +154,4 @@ def test_with_addresses_given_it_starts_no_servers(data: Path, database_url: str
         assert not (data / "postgres").exists()
         assert not (data / "valkey").exists()
         process.send_signal(signal.SIGINT)
-        assert process.wait(40) == 0
+        assert process.wait(60) == 0

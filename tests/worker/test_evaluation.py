@@ -7,8 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -32,6 +30,7 @@ from app.storage.database import DatabaseBlobStore
 from app.task_names import EVALUATE_MODEL, MEASURE_QUEUE
 from tests.factories import RecordingSender
 from tests.trained_jobs import log_of, store_log, train_job
+from tests.waiting import wait_until
 from worker.child_process import ChildProcess
 from worker.evaluation import evaluate_model
 from worker.evaluation_run import DatasetGoneError, ModelGoneError, run_evaluation
@@ -148,13 +147,6 @@ def in_the_background(resources: Resources, row: Evaluation) -> threading.Thread
     return thread
 
 
-def wait_for(what: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def test_a_worker_killed_while_it_measures_is_recovered(
     resources: Resources,
     trained: tuple[str, str, list[str]],
@@ -171,7 +163,7 @@ def test_a_worker_killed_while_it_measures_is_recovered(
         " stopping=threading.Event())"
     )
     parent = subprocess.Popen([sys.executable, "-c", program, database_url, row.id])
-    wait_for(lambda: again(resources, row).status == "running")
+    wait_until(lambda: again(resources, row).status == "running")
     os.kill(parent.pid, signal.SIGKILL)
     parent.wait()
     sender.sent.clear()
@@ -221,7 +213,7 @@ def test_one_that_was_signalled_beside_its_worker_is_given_back(
 def test_cancelled_while_it_runs(resources: Resources, trained: tuple[str, str, list[str]]) -> None:
     row = ask(resources, trained[2][0], trained[0], attack_repeats=100, attack_counts=[1, 2, 3])
     thread = in_the_background(resources, row)
-    wait_for(lambda: again(resources, row).status == "running")
+    wait_until(lambda: again(resources, row).status == "running")
     with resources.database.unit_of_work() as session:
         service.cancel(session, row.project_id, row.id)
     thread.join(60)

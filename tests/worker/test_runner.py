@@ -6,7 +6,6 @@ import hashlib
 import json
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
@@ -32,6 +31,7 @@ from app.db.models.model_file import ModelFile
 from app.jobs.reaper import reap_expired
 from tests.e2e.conftest import interactions, trainers_of
 from tests.factories import RecordingSender, expire, make_job, make_ready_dataset
+from tests.waiting import wait_until
 from worker.resources import Resources, open_resources
 from worker.runner import run_job
 from worker.training.portable import load_model
@@ -206,10 +206,7 @@ def test_what_was_saved_on_another_machine_is_not_used_and_costs_the_job_nothing
     stopping = threading.Event()
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(run, resources, job_id, stopping)
-        deadline = time.monotonic() + 120
-        while "warmup" not in kinds_of_checkpoints(resources):
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait_until(lambda: "warmup" in kinds_of_checkpoints(resources))
         stopping.set()
         running.result(60)
     assert found(resources, job_id).status == "queued"
@@ -254,16 +251,16 @@ def test_a_job_whose_time_is_over_ends_with_the_model_that_it_has(
     endless = {"epochs": 10_000, "min_epochs": 10_000, "patience": 10_000, "arms": ["standard", "cascade"]}
     job_id = bench.submit(resources, **endless)
     validated = select(JobMetric.epoch).where(JobMetric.arm == "standard", JobMetric.validation.is_not(None))
+
+    def was_validated() -> bool:
+        with resources.database.unit_of_work() as session:
+            return session.execute(validated.limit(1)).first() is not None
+
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(run, resources, job_id)
-        deadline = time.monotonic() + 120
-        while not late.is_set():
-            assert time.monotonic() < deadline
-            with resources.database.unit_of_work() as session:
-                if session.execute(validated.limit(1)).first():
-                    late.set()
-            time.sleep(0.05)
-        running.result(120)
+        wait_until(was_validated)
+        late.set()
+        running.result(60)
     job = found(resources, job_id)
     assert (job.status, job.stop_reason) == ("succeeded", "max_runtime"), job.error
     assert job.report is not None
@@ -295,10 +292,7 @@ def test_a_lost_lease_ends_the_process_and_changes_nothing_more(bench: Bench) ->
     job_id = bench.submit(resources, epochs=5000, min_epochs=5000)
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(run, resources, job_id)
-        deadline = time.monotonic() + 120
-        while not trainers_of(job_id):
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait_until(lambda: trainers_of(job_id))
         with resources.database.unit_of_work() as session:
             expire(session, session.get_one(Job, job_id))
             assert reap_expired(session) == [job_id]
