@@ -16,6 +16,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app.sdk.client import SteadyRank
+from tests.factories import CSV
 from tests.waiting import wait_until
 
 # several starts of the service: seconds on an idle machine, minutes on a busy one
@@ -112,7 +114,7 @@ def test_it_starts_answers_survives_every_kill_and_stops_without_a_trace(data: P
         assert re.search(r"port \d+: Address already in use.*\n.*--port", elsewhere.stdout)
 
         if sys.platform == "linux":
-            kill_and_see_it_return("uvicorn", data, url)
+            kill_and_see_them_return(data, url, a_running_job(data, url, key))
         # a power cut: nobody has the time to tidy up
         for pid in (process.pid, *processes_in(data)):
             with suppress(ProcessLookupError):
@@ -133,15 +135,29 @@ def test_it_starts_answers_survives_every_kill_and_stops_without_a_trace(data: P
     assert "database system is shut down" in (data / "logs" / "postgres.log").read_text()
 
 
-def kill_and_see_it_return(program: str, data: Path, url: str) -> None:
-    """Every process is there; one that is killed is started again."""
+def a_running_job(data: Path, url: str, key: str) -> str:
+    """The id of a job that a worker of the service has, and that does not end."""
+    log = data.parent / "log.csv"
+    log.write_bytes(CSV)
+    endless = {"epochs": 10_000, "min_epochs": 10_000, "warmup_epochs": 0, "arms": ["standard"]}
+    with SteadyRank(url, key) as client:
+        job = client.jobs.create(client.datasets.upload(log, wait=True).id, **endless).id
+        wait_until(lambda: client.jobs.get(job).status == "running")
+    return job
+
+
+def kill_and_see_them_return(data: Path, url: str, job: str) -> None:
+    """Every process is there; those that are killed start again, and the worker's job waits for no lease."""
     commands = processes_in(data)
     names = ("uvicorn", "-Q train", "-Q light", "-Q measure", "app.jobs.reaper", "valkey-server", "postgres")
     assert all(any(name in line for line in commands.values()) for name in names), commands
-    os.kill(next(pid for pid, line in commands.items() if program in line), signal.SIGKILL)
-    wait_until(lambda: "started again" in (data / "logs" / "up.log").read_text())
+    for program in ("uvicorn", "-Q train"):
+        os.kill(next(pid for pid, line in commands.items() if program in line), signal.SIGKILL)
+    log = data / "logs" / "up.log"
+    wait_until(lambda: log.read_text().count("started again") == 2)
     wait_until(lambda: status(f"{url}/readyz") == 200)
-    assert (data / "logs" / "up.log").read_text().count(" ended (") == 1
+    assert log.read_text().count(" ended (") == 2
+    assert f"train1 had {job}: queued again by the reaper" in log.read_text()
 
 
 def test_with_addresses_given_it_starts_no_servers(data: Path, database_url: str, broker_url: str) -> None:
