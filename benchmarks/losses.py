@@ -1,6 +1,6 @@
 """What a training step of each ranking loss costs, and the memory it peaks at, over a catalogue of any size.
 
-    python benchmarks/losses.py [--items 100000] [--losses softmax] [--steps 3] [--output result.json]
+    python -m benchmarks losses [--items 100000] [--losses softmax] [--steps 3] [--output result.json]
 
 One thread, SASRec, synthetic histories of 5 to 51 items in batches of 256 windows. Each row runs in a
 process of its own, so that its peak memory is its own. The target: a full softmax over 100,000 items
@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
-import resource
 import statistics
 import time
 from pathlib import Path
@@ -21,6 +19,7 @@ from typing import Any, get_args
 import numpy as np
 import torch
 
+from benchmarks.own_process import in_own_process, peak_megabytes
 from worker.training.adversary.perturbation import OFF, adversary_of
 from worker.training.adversary.replacement import replacer_of
 from worker.training.data.batching import BucketedBatches, cut_windows
@@ -43,7 +42,7 @@ def synthetic(items: int, users: int = 2000) -> Sequences:
     return Sequences(names[:users], names[:items], np.cumsum([0, *lengths]).astype(np.int64), drawn)
 
 
-def measure(loss_name: LossName, items: int, steps: int, *, perturbed: bool) -> dict[str, Any]:
+def measure(loss_name: LossName, items: int, steps: int, perturbed: bool) -> dict[str, Any]:
     torch.set_num_threads(1)
     spec = TrainSpec(loss=loss_name)
     train = synthetic(items)
@@ -80,14 +79,8 @@ def measure(loss_name: LossName, items: int, steps: int, *, perturbed: bool) -> 
         "levels": "both" if perturbed else "none",
         "cpu_seconds_per_step": round(statistics.median(seconds[1:]), 3),
         "targets_per_step": round(statistics.mean(targets)),
-        "peak_megabytes": round(peak_megabytes()),
         "megabytes_before_the_first_step": round(before),
     }
-
-
-def peak_megabytes() -> float:
-    """Largest resident size of this process so far (ru_maxrss counts kilobytes on Linux)."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -102,8 +95,7 @@ def main(arguments: list[str] | None = None) -> None:
     rows = []
     for name in given.losses:
         for perturbed in (False, True):
-            with multiprocessing.get_context("spawn").Pool(1) as process:
-                row = process.apply(measure, (name, given.items, given.steps), {"perturbed": perturbed})
+            row = in_own_process(measure, name, given.items, given.steps, perturbed)
             rows.append(row)
             print(
                 f"{name:<18}{row['levels']:<8}{row['cpu_seconds_per_step']:>8.3f}"

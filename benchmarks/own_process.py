@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
-import resource
 from collections.abc import Callable
 from typing import Any
+
+from worker.training.process_memory import most_resident_bytes
 
 
 def in_own_process(measure: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
@@ -20,5 +21,5 @@ def _with_peak(measure: Callable[..., dict[str, Any]], *arguments: Any) -> dict[
 
 
 def peak_megabytes() -> float:
-    """Largest resident size of this process so far (ru_maxrss counts kilobytes on Linux)."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """Largest resident size of this process so far, in MiB."""
+    return most_resident_bytes() / 2**20

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import tempfile
 import time
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from worker.training.data.batching import cut_windows
 from worker.training.data.readers.read import ReadOptions, read_interactions
 from worker.training.data.sequences import build_sequences
 from worker.training.data.split import leave_one_out
+from worker.training.process_memory import most_resident_bytes
 
 T = TypeVar("T")
 IDS = {"user": pl.String, "item": pl.String}
@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> None:
         began = time.process_time()
         result = work()
         figures[f"{name}_cpu_seconds"] = round(time.process_time() - began, 2)
-        figures[f"{name}_peak_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3)
+        figures[f"{name}_peak_mb"] = round(most_resident_bytes() / 1e6)
         return result
 
     with tempfile.TemporaryDirectory() as folder:

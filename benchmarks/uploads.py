@@ -4,7 +4,7 @@
 
 A real Postgres and broker in a temporary folder, one API process, no worker; the client is the SDK in a
 process of its own for each way. The file is text that hardly compresses. Memory is the largest resident size:
-VmHWM of the API process, which never sinks, and ru_maxrss of each client, both in MiB with all their imports.
+VmHWM of the API process and of each client (it never sinks), both in MiB with all their imports.
 Needs [embedded], and about four times the file in free space where temporary files go.
 """
 

@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -30,6 +31,7 @@ from app.embedded.postgres import Postgres
 from app.embedded.processes import ProcessSpec, start, stop, wait_ready
 from app.embedded.valkey import Valkey
 from app.storage.database import DatabaseBlobStore
+from tests.dealing import dealt
 from tests.factories import RecordingSender, opened
 
 
@@ -42,9 +44,15 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes long: at the end, the other processes would have nothing left to do meanwhile."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with what takes long, in every process."""
+    known_to_worker: dict[str, Any] = getattr(config, "workerinput", {})
+    items[:] = dealt(
+        items,
+        known_to_worker.get("workercount", 1),
+        slow=lambda item: item.get_closest_marker("slow") is not None,
+        module=lambda item: item.path,
+    )
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -6,6 +6,7 @@ Without `-Q` one process serves all queues, and then reading a data set waits be
 
 from __future__ import annotations
 
+import atexit
 from typing import Any
 
 from celery import Celery, signals
@@ -42,6 +43,7 @@ def _show_up(sender: Any, **_: Any) -> None:
     presence = Presence(process_resources(), node=str(sender.hostname), queues=queues)
     presence.start()
     _presence.append(presence)
+    atexit.register(_leave)
 
 
 @signals.worker_shutting_down.connect  # type: ignore[untyped-decorator]
@@ -51,5 +53,6 @@ def _stop_what_runs(**_: Any) -> None:
 
 @signals.worker_shutdown.connect  # type: ignore[untyped-decorator]
 def _leave(**_: Any) -> None:
+    # At exit too: an idle worker makes a cold shutdown of a remapped SIGTERM, and that sends no signal.
     while _presence:
         _presence.pop().stop()

@@ -106,7 +106,10 @@ def compare(data: Path, peers: list[str], epochs: int, seconds: float) -> list[d
     for name in peers:
         peer = PEERS[name]
         try:
-            others.append(run(ready(peer), peer.runner, data, epochs, seconds))
+            found = run(ready(peer), peer.runner, data, epochs, seconds)
+            if peer.same_targets:
+                refuse_other_targets(found, mine[0])
+            others.append(found)
         except InstallationError as error:
             others.append(Skipped(peer.title, f"not installed: {str(error).splitlines()[-1]}"))
         except (RunnerError, CudaBuildError) as error:
@@ -114,6 +117,13 @@ def compare(data: Path, peers: list[str], epochs: int, seconds: float) -> list[d
         print(f"  {peer.title}: done", file=sys.stderr, flush=True)
     mine.append(run(*ours, data, epochs, seconds))
     return [merged(mine), *others]
+
+
+def refuse_other_targets(found: dict[str, Any], ours: dict[str, Any]) -> None:
+    """Raise RunnerError for a library that trained on more or fewer targets than we: no ratio would hold."""
+    its, mine = found["targets_per_epoch"], ours["targets_per_epoch"]
+    if its != mine:
+        raise RunnerError(f"it trained on {its:,} targets an epoch where ours has {mine:,}")
 
 
 def table(results: list[dict[str, Any] | Skipped]) -> str:

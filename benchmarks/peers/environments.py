@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from worker.install_torch import CPU_INDEX, PYPROJECT, answers, pinned_torch
+from worker.training.runtime import KEPT_BYTES, MAPPED_FROM_BYTES
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FOLDER = REPOSITORY / ".bench"
@@ -38,11 +39,15 @@ class InstallationError(RuntimeError):
 
 @dataclass(frozen=True)
 class Peer:
-    """A library to compare with: its requirements as pip takes them, and its runner's file."""
+    """A library to compare with: its requirements as pip takes them, and its runner's file.
+
+    same_targets: whether it trains on the targets that we do, window for window.
+    """
 
     name: str
     title: str
     requirements: tuple[str, ...]
+    same_targets: bool = True
 
     @property
     def runner(self) -> Path:
@@ -56,7 +61,12 @@ PEERS = {
         Peer("rectools", "RecTools 0.19", ("rectools[torch]==0.19.0",)),
         Peer("replay", "RePlay 0.22", ("replay-rec[torch]==0.22.0",)),
         # RecBole 1.2.1 uses names that numpy 2 and pandas 3 no longer have.
-        Peer("recbole", "RecBole 1.2.1", ("recbole==1.2.1", "numpy<2", "pandas<2.2", "scipy<1.13")),
+        Peer(
+            "recbole",
+            "RecBole 1.2.1",
+            ("recbole==1.2.1", "numpy<2", "pandas<2.2", "scipy<1.13"),
+            same_targets=False,
+        ),
     )
 }
 
@@ -87,11 +97,19 @@ def refuse_cuda_build(version: str, cuda: str | None) -> None:
 
 
 def clean_environment() -> dict[str, str]:
-    """This process's variables without those that would lead a peer's Python to our packages; one thread."""
+    """This process's variables without those that would lead a peer's Python to our packages; one thread.
+
+    glibc keeps what a peer frees as it does for us (`Runtime.prepare`).
+    """
     hidden = {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"}
     kept = {name: value for name, value in os.environ.items() if name not in hidden}
     threads = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
-    return kept | dict.fromkeys(threads, "1") | {"CUDA_VISIBLE_DEVICES": "", "PYTHONNOUSERSITE": "1"}
+    allocator = {
+        "MALLOC_MMAP_THRESHOLD_": str(MAPPED_FROM_BYTES),
+        "MALLOC_TRIM_THRESHOLD_": str(KEPT_BYTES),
+    }
+    alone = {"CUDA_VISIBLE_DEVICES": "", "PYTHONNOUSERSITE": "1"}
+    return kept | dict.fromkeys(threads, "1") | allocator | alone
 
 
 def python_of(environment: Path) -> Path:

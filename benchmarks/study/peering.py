@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.peers.environments import clean_environment
 from benchmarks.study.cells import CELLS, Cell
 from benchmarks.study.rules import DataName, Rules, Settings
-from benchmarks.study.running import say, split_of
+from benchmarks.study.running import environment, now, say, split_of
 from benchmarks.study.workspace import PAUSE, hold
 from worker.training.data.split import LeaveOneOut
 
@@ -50,7 +51,11 @@ class PeerStudy:
         self._lines = folder / f"rectools-{data}.jsonl"
 
     def finished(self) -> dict[str, dict[str, Any]]:
-        """Records by key, each {key, purpose, seed, changes, settings, result}."""
+        """Records by key, each {key, purpose, seed, changes, settings, result, environment, finished_at}.
+
+        The environment is that of who started the run; the script's own is in result. The first records have
+        neither it nor a time.
+        """
         if not self._lines.exists():
             return {}
         lines = [json.loads(line) for line in self._lines.read_text("utf-8").splitlines()]
@@ -97,6 +102,8 @@ class PeerStudy:
             "changes": dict(run.changes),
             "settings": {name: value for name, value in settings.items() if name != "data"},
             "result": dict(result),
+            "environment": environment(),
+            "finished_at": now(),
         }
         self._lines.parent.mkdir(parents=True, exist_ok=True)
         with self._lines.open("a", encoding="utf-8") as file:
@@ -145,7 +152,7 @@ def _do(study: PeerStudy, run: PeerRun, python: Path, data: Path) -> None:
     settings = study.settings(run, data)
     say(f"rectools {study.data} {run.key}")
     command = [str(python), str(SCRIPT), json.dumps(settings)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, env=clean_environment(), stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None  # noqa: S101 - it was asked for
         last = ""
         for line in process.stdout:

@@ -107,7 +107,7 @@ def perform(
         scorer: Scorer = Popularity(split) if run.arm == "popularity" else Markov(split)
         figures, outcomes = _on_test(scorer, split, spec, tick)
         found = evaluate(scorer, split, "validation", exclude_seen=spec.exclude_seen, lists=False, tick=tick)
-        return Record(**common, **figures, validation=found.metrics, finished_at=_now()), outcomes
+        return Record(**common, **figures, validation=found.metrics, finished_at=now()), outcomes
     folder = workspace.training(run)
     warmup = workspace.warmup(run)
     checkpoints = StudyCheckpoints(folder, warmup)
@@ -117,7 +117,7 @@ def perform(
             run, spec, split, Ear(run, own_curve, warmup_curve, stopping), checkpoints, tick=tick
         )
     except DivergedError as error:
-        return Record(**common, error=str(error), finished_at=_now()), None
+        return Record(**common, error=str(error), finished_at=now()), None
     finally:
         checkpoints.release()
     points = own_curve.points()
@@ -138,9 +138,9 @@ def perform(
     scorer = weights_scorer(spec, outcome.weights, split.n_items)
     if run.purpose == "trial":
         rows = _attack(scorer, split, spec, "validation", tick).rows
-        return Record(**common, attacks=rows, finished_at=_now()), None
+        return Record(**common, attacks=rows, finished_at=now()), None
     figures, outcomes = _on_test(scorer, split, spec, tick)
-    return Record(**common, **figures, finished_at=_now()), outcomes
+    return Record(**common, **figures, finished_at=now()), outcomes
 
 
 def _train(
@@ -225,5 +225,6 @@ def say(text: str) -> None:
     print(f"{datetime.now(UTC):%H:%M:%S} {text}", flush=True)
 
 
-def _now() -> str:
+def now() -> str:
+    """The time of a record."""
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
@@ -22,6 +23,11 @@ def url() -> Iterator[str]:
     async def small() -> dict[str, str]:
         return {"a": "b"}
 
+    @application.get("/slow")
+    async def slow() -> dict[str, str]:
+        await asyncio.sleep(0.4)
+        return {}
+
     @application.get("/large")
     async def large() -> Response:
         return Response(bytes(3_000_000))
@@ -35,6 +41,10 @@ def test_latencies_are_those_of_every_request(url: str) -> None:
     assert len(latencies) == 40
     assert min(latencies) > 0
     assert as_fast_as_possible(f"{url}/small", KEY, 2, 0.2)["per_second"] > 5
+
+
+def test_answers_are_counted_over_the_time_that_the_last_one_took(url: str) -> None:
+    assert as_fast_as_possible(f"{url}/slow", KEY, 2, 0.01)["per_second"] < 2 / 0.4
 
 
 def test_a_download_is_counted_to_its_last_byte(url: str) -> None:
@@ -55,7 +65,8 @@ def test_a_request_asks_for_path_and_query() -> None:
 
 
 def test_addresses_take_turns_and_ratios_are_of_medians(url: str) -> None:
-    found = in_turns(at_a_rate, {"job": f"{url}/small", "empty": f"{url}/small"}, KEY, 100.0, 0.1, rounds=2)
+    place = (f"{url}/small", KEY)
+    found = in_turns(at_a_rate, {"job": place, "empty": place}, 100.0, 0.1, rounds=2)
     assert [len(rounds) for rounds in found.values()] == [2, 2]
     figures = {
         "latency_milliseconds": {"job": 3 * median_of(found["empty"]), "empty": median_of(found["empty"])},

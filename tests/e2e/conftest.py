@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from io import BytesIO
@@ -24,6 +23,7 @@ from app.db.session import Database
 from app.queue import CeleryQueue, make_celery
 from app.storage.database import DatabaseBlobStore
 from tests.factories import make_job, make_ready_dataset
+from tests.waiting import wait_until
 from worker.child_process import as_environment
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -100,11 +100,11 @@ class Workshop:
             return len(found.scalars().all())
 
     def wait(self, reached: Callable[[], object], seconds: float = 120.0) -> None:
-        deadline = time.monotonic() + seconds
-        while not reached():
-            if time.monotonic() > deadline:
-                raise AssertionError(self.logs(f"not reached in {seconds} s"))
-            time.sleep(0.03)
+        try:
+            wait_until(reached, seconds)
+        except AssertionError as error:
+            error.add_note(self.logs("The processes said:"))
+            raise
 
     def logs(self, why: str) -> str:
         """A failed test's last lines of every process."""

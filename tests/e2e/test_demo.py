@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -99,15 +99,18 @@ def demo() -> Iterator[Demo]:
 
 
 def read_until(process: subprocess.Popen[str], text: str, seconds: float = 90.0) -> str:
-    """What the process has written up to and with a line that holds `text`."""
+    """What the process has written up to and with a line that holds `text`; killed when it takes too long."""
     assert process.stdout is not None
-    deadline = time.monotonic() + seconds
     lines = []
-    for line in process.stdout:
-        lines.append(line)
-        if text in line:
-            return "".join(lines)
-        assert time.monotonic() < deadline, "".join(lines)
+    too_late = threading.Timer(seconds, process.kill)
+    too_late.start()
+    try:
+        for line in process.stdout:
+            lines.append(line)
+            if text in line:
+                return "".join(lines)
+    finally:
+        too_late.cancel()
     pytest.fail(f"ended without {text!r}:\n" + "".join(lines))
 
 

@@ -161,11 +161,11 @@ def test_a_killed_worker_loses_nothing(workshop: Workshop, undisturbed: dict[str
     workshop.wait(lambda: said(workshop, job_id, "arm warmup, seed 0: epoch 2 in"))
     first.send_signal(signal.SIGKILL)
     first.wait()
-    workshop.wait(lambda: not trainers_of(job_id), 20)  # the training process dies with its parent
+    workshop.wait(lambda: not trainers_of(job_id))  # the training process dies with its parent
     assert workshop.job(job_id).status == "running"  # nobody could tell; the lease would
     with workshop.database.unit_of_work() as session:  # as a supervisor does that sees it
         assert end_leases(session, "first@test") == [job_id]
-    workshop.wait(lambda: workshop.job(job_id).status == "queued", 20)  # sooner than the lease
+    workshop.wait(lambda: workshop.job(job_id).status == "queued")  # sooner than the lease
     assert said(workshop, job_id, "arm warmup, seed 0: epoch 2 in")
     workshop.worker("second")
     workshop.wait(lambda: succeeded(workshop, job_id))

@@ -9,15 +9,18 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
 import pytest
 
-# three starts of the whole service: seconds on an idle machine, minutes on a busy one
+from app.sdk.client import SteadyRank
+from tests.factories import CSV
+from tests.waiting import wait_until
+
+# several starts of the service: seconds on an idle machine, minutes on a busy one
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 COMMAND = str(Path(sys.executable).with_name("steadyrank"))
@@ -58,22 +61,18 @@ def service(data: Path, *more: str, **variables: str) -> Iterator[tuple[subproce
             assert process.poll() is None, output.read_text()
             return (data / "url").exists() and (data / "url").read_text() in output.read_text()
 
-        until(started, START_SECONDS)
+        wait_until(started, START_SECONDS)
         yield process, (data / "url").read_text().strip()
+        if process.poll() is None:
+            process.terminate()
+            assert process.wait(60) == 0, output.read_text()
     finally:
         process.terminate()
         try:
-            process.wait(40)
+            process.wait(60)
         finally:
             process.kill()
-            until(lambda: not processes_in(data), 20)
-
-
-def until(condition: Callable[[], bool], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to be in time"
-        time.sleep(0.05)
+            wait_until(lambda: not processes_in(data))
 
 
 def processes_in(data: Path) -> dict[int, str]:
@@ -115,13 +114,7 @@ def test_it_starts_answers_survives_every_kill_and_stops_without_a_trace(data: P
         assert re.search(r"port \d+: Address already in use.*\n.*--port", elsewhere.stdout)
 
         if sys.platform == "linux":
-            kill_and_see_it_return("uvicorn", data, url)
-            # the kernel takes the children along, and the next supervisor waits until they are gone
-            process.kill()
-            process.wait()
-
-    with service(data) as (process, url):
-        assert status(f"{url}/v1/datasets", key) == 200
+            kill_and_see_them_return(data, url, a_running_job(data, url, key))
         # a power cut: nobody has the time to tidy up
         for pid in (process.pid, *processes_in(data)):
             with suppress(ProcessLookupError):
@@ -135,22 +128,36 @@ def test_it_starts_answers_survives_every_kill_and_stops_without_a_trace(data: P
         assert "put aside" in (data / "logs" / "up.log").read_text()
         assert (data / "valkey.broken").exists()
         assert status(f"{url}/v1/datasets", key) == 200
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(40) == 0
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
         assert processes_in(data) == {}
         assert not (data / "url").exists()
     assert "database system is shut down" in (data / "logs" / "postgres.log").read_text()
 
 
-def kill_and_see_it_return(program: str, data: Path, url: str) -> None:
-    """Every process is there; one that is killed is started again."""
+def a_running_job(data: Path, url: str, key: str) -> str:
+    """The id of a job that a worker of the service has, and that does not end."""
+    log = data.parent / "log.csv"
+    log.write_bytes(CSV)
+    endless = {"epochs": 10_000, "min_epochs": 10_000, "warmup_epochs": 0, "arms": ["standard"]}
+    with SteadyRank(url, key) as client:
+        job = client.jobs.create(client.datasets.upload(log, wait=True).id, **endless).id
+        wait_until(lambda: client.jobs.get(job).status == "running")
+    return job
+
+
+def kill_and_see_them_return(data: Path, url: str, job: str) -> None:
+    """Every process is there; those that are killed start again, and the worker's job waits for no lease."""
     commands = processes_in(data)
     names = ("uvicorn", "-Q train", "-Q light", "-Q measure", "app.jobs.reaper", "valkey-server", "postgres")
     assert all(any(name in line for line in commands.values()) for name in names), commands
-    os.kill(next(pid for pid, line in commands.items() if program in line), signal.SIGKILL)
-    until(lambda: "started again" in (data / "logs" / "up.log").read_text(), 20)
-    until(lambda: status(f"{url}/readyz") == 200, 60)
-    assert (data / "logs" / "up.log").read_text().count(" ended (") == 1
+    for program in ("uvicorn", "-Q train"):
+        os.kill(next(pid for pid, line in commands.items() if program in line), signal.SIGKILL)
+    log = data / "logs" / "up.log"
+    wait_until(lambda: log.read_text().count("started again") == 2)
+    wait_until(lambda: status(f"{url}/readyz") == 200)
+    assert log.read_text().count(" ended (") == 2
+    assert f"train1 had {job}: queued again by the reaper" in log.read_text()
 
 
 def test_with_addresses_given_it_starts_no_servers(data: Path, database_url: str, broker_url: str) -> None:
@@ -159,5 +166,6 @@ def test_with_addresses_given_it_starts_no_servers(data: Path, database_url: str
         assert status(f"{url}/v1/datasets", (data / "api-key").read_text().strip()) == 200
         assert not (data / "postgres").exists()
         assert not (data / "valkey").exists()
-        process.send_signal(signal.SIGINT)
-        assert process.wait(40) == 0
+        if sys.platform == "linux":
+            process.kill()
+            wait_until(lambda: not processes_in(data))  # the kernel takes its children along

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +24,7 @@ from app.db.models.dataset import Dataset
 from app.db.session import Database
 from app.storage.database import DatabaseBlobStore
 from tests.factories import CSV, RecordingSender, age, make_dataset
+from tests.waiting import wait_until
 from worker.datasets import validate_dataset
 from worker.resources import Resources
 from worker.training.data.readers.read import ReadOptions, ReadResult, read_interactions
@@ -175,8 +175,7 @@ def test_the_claim_is_kept_alive_while_reading_takes_long(
 
     def read(path: Path, options: ReadOptions, **given: Any) -> ReadResult:
         began = _get(resources, dataset_id).lease_until
-        while _get(resources, dataset_id).lease_until == began:
-            time.sleep(0.02)
+        wait_until(lambda: _get(resources, dataset_id).lease_until != began)
         with resources.database.unit_of_work() as session:
             taken.append(recover_validating(session, quick.settings))
             taken.append(claim_validation(session, dataset_id, lease_seconds=1))
@@ -196,8 +195,7 @@ def test_a_worker_that_leaves_gives_it_back_and_loses_no_attempt(
 
     def read(path: Path, options: ReadOptions, **given: Any) -> ReadResult:
         stopping.set()
-        while _get(resources, dataset_id).lease_until is not None:
-            time.sleep(0.02)
+        wait_until(lambda: _get(resources, dataset_id).lease_until is None)
         return read_interactions(path, options, **given)
 
     with monkeypatch.context() as patch:

@@ -7,8 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -32,12 +30,15 @@ from app.storage.database import DatabaseBlobStore
 from app.task_names import EVALUATE_MODEL, MEASURE_QUEUE
 from tests.factories import RecordingSender
 from tests.trained_jobs import log_of, store_log, train_job
+from tests.waiting import wait_until
+from worker.child import EXIT_FAILED, end_of
 from worker.child_process import ChildProcess
 from worker.evaluation import evaluate_model
 from worker.evaluation_run import DatasetGoneError, ModelGoneError, run_evaluation
+from worker.pipe import End
 from worker.resources import Resources
 from worker.training.evaluation.outcomes import read_outcomes
-from worker.training.progress import Control
+from worker.training.progress import Control, TrainingError
 
 
 @pytest.fixture
@@ -85,6 +86,21 @@ def run_here(resources: Resources, row: Evaluation, folder: Path) -> Evaluation:
     return again(resources, row)
 
 
+class Ended:
+    """Stands for a measuring process that has ended, and how it said that it did."""
+
+    moved_at = float("inf")
+
+    def __init__(self, code: int, end: End | None = None) -> None:
+        self.code, self.end = code, end
+
+    def wait(self, seconds: float) -> int:
+        return self.code
+
+    def kill(self) -> int:
+        return self.code
+
+
 def test_on_its_own_data_a_model_has_its_jobs_figures(
     resources: Resources, trained: tuple[str, str, list[str]], sender: RecordingSender
 ) -> None:
@@ -127,13 +143,22 @@ def test_another_data_set_with_unknown_items_and_other_attacks(
     assert "new0" in done.report["unknown"]["examples"]
     # The data set is another one, but its users and items are those that the model was trained with.
     assert done.report["model"]["trained_on_this"] is False
+    assert done.report["training"] == {"checked": True, "targets_in_training": 0}
+    assert set(done.report["baselines"]) == {"popularity", "markov"}
 
 
 def test_one_that_knows_no_item_fails_and_says_so(
-    resources: Resources, trained: tuple[str, str, list[str]]
+    resources: Resources,
+    trained: tuple[str, str, list[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    row = ask(resources, trained[2][0], store_log(resources, log_of(5, prefix="other"), "c.csv"))
-    failed = run(resources, row)
+    strange = store_log(resources, log_of(5, prefix="other"), "c.csv")
+    with pytest.raises(TrainingError) as raised:
+        run_here(resources, ask(resources, trained[2][0], strange), tmp_path)
+    ended = Ended(EXIT_FAILED, end_of(raised.value, "The evaluation"))
+    monkeypatch.setattr(worker.evaluation, "ChildProcess", lambda *_, **__: ended)
+    failed = run(resources, ask(resources, trained[2][1], strange))
     assert failed.error is not None
     assert (failed.status, failed.error["code"]) == ("failed", "no_known_items")
     assert "none of the data set's 12 items" in failed.error["message"]
@@ -148,13 +173,6 @@ def in_the_background(resources: Resources, row: Evaluation) -> threading.Thread
     return thread
 
 
-def wait_for(what: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def test_a_worker_killed_while_it_measures_is_recovered(
     resources: Resources,
     trained: tuple[str, str, list[str]],
@@ -162,7 +180,7 @@ def test_a_worker_killed_while_it_measures_is_recovered(
     database_url: str,
     sender: RecordingSender,
 ) -> None:
-    row = ask(resources, trained[2][0], trained[0], attack_repeats=100, attack_counts=[1, 2])
+    row = ask(resources, trained[2][0], trained[0])
     program = (
         "import sys, threading; from app.config import Settings; from worker.resources import *\n"
         "from worker.evaluation import evaluate_model\n"
@@ -171,7 +189,7 @@ def test_a_worker_killed_while_it_measures_is_recovered(
         " stopping=threading.Event())"
     )
     parent = subprocess.Popen([sys.executable, "-c", program, database_url, row.id])
-    wait_for(lambda: again(resources, row).status == "running")
+    wait_until(lambda: again(resources, row).status == "running")
     os.kill(parent.pid, signal.SIGKILL)
     parent.wait()
     sender.sent.clear()
@@ -189,13 +207,7 @@ def test_a_measuring_process_killed_twice_is_a_failure_that_names_memory(
     resources: Resources, trained: tuple[str, str, list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = ask(resources, trained[2][0], trained[0])
-
-    class Killed(ChildProcess):
-        def wait(self, seconds: float) -> int | None:
-            os.kill(self.pid, signal.SIGKILL)
-            return super().wait(seconds)
-
-    monkeypatch.setattr(worker.evaluation, "ChildProcess", Killed)
+    monkeypatch.setattr(worker.evaluation, "ChildProcess", lambda *_, **__: Ended(-signal.SIGKILL))
     assert run(resources, row).status == "queued"
     failed = run(resources, row)
     assert failed.error is not None
@@ -221,7 +233,7 @@ def test_one_that_was_signalled_beside_its_worker_is_given_back(
 def test_cancelled_while_it_runs(resources: Resources, trained: tuple[str, str, list[str]]) -> None:
     row = ask(resources, trained[2][0], trained[0], attack_repeats=100, attack_counts=[1, 2, 3])
     thread = in_the_background(resources, row)
-    wait_for(lambda: again(resources, row).status == "running")
+    wait_until(lambda: again(resources, row).status == "running")
     with resources.database.unit_of_work() as session:
         service.cancel(session, row.project_id, row.id)
     thread.join(60)

@@ -41,7 +41,7 @@ def manifest(log: Path) -> Path:
     """The manifest of a run on `log`."""
     folder = log.parent / "first"
     spec = log.parent / "spec.json"
-    small = {"arms": ("cascade",), "seeds": (1,), "attack_replacements": ("uniform",)}
+    small = {"arms": ("cascade",), "seeds": (1,), "attack_replacements": ("uniform",), "stability_changes": 0}
     spec.write_text(SPEC.model_copy(update=small).model_dump_json())
     first = train("--data", log, "-o", folder, "--spec", spec, "--threads", 1)
     assert first.exit_code == 0, first.output

@@ -6,9 +6,9 @@ import hashlib
 import json
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -29,12 +29,18 @@ from app.db.models.job_log import JobLog
 from app.db.models.job_metric import JobMetric
 from app.db.models.model import Model
 from app.db.models.model_file import ModelFile
+from app.jobs.claims import claim
 from app.jobs.reaper import reap_expired
 from tests.e2e.conftest import interactions, trainers_of
 from tests.factories import RecordingSender, expire, make_job, make_ready_dataset
+from tests.waiting import wait_until
+from worker.child import end_of
+from worker.pipe import End
 from worker.resources import Resources, open_resources
 from worker.runner import run_job
 from worker.training.portable import load_model
+from worker.training.progress import Control, DataError
+from worker.training_run import run_training
 
 SPEC: dict[str, Any] = {
     "epochs": 2,
@@ -77,6 +83,23 @@ def run(resources: Resources, job_id: str, stopping: threading.Event | None = No
     run_job(job_id, resources=resources, worker="w@host", stopping=stopping or threading.Event())
 
 
+def end_here(resources: Resources, job_id: str, folder: Path) -> End:
+    """How an attempt ends that cannot begin to train: the child's code, without a process of its own."""
+    with resources.database.unit_of_work() as session:
+        claimed = claim(session, job_id, worker="w@host", lease=timedelta(seconds=60))
+    assert claimed is not None
+    with pytest.raises(DataError) as raised:
+        run_training(
+            claimed,
+            resources=resources,
+            folder=folder,
+            beat=lambda: None,
+            control=lambda: Control.CONTINUE,
+            found=lambda _: None,
+        )
+    return end_of(raised.value, "Training")
+
+
 def found(resources: Resources, job_id: str) -> Job:
     with resources.database.unit_of_work() as session:
         statement = select(Job).where(Job.id == job_id).options(undefer(Job.report))
@@ -101,7 +124,7 @@ def bench(database_url: str) -> Iterator[Bench]:
         resources.database.dispose()
 
 
-def test_an_attempt_ends_in_verified_models_and_a_report(bench: Bench) -> None:
+def test_an_attempt_ends_in_models_and_a_report(bench: Bench) -> None:
     resources = bench.resources()
     job_id = bench.submit(resources)
     run(resources, job_id)
@@ -142,7 +165,7 @@ def test_an_attempt_ends_in_verified_models_and_a_report(bench: Bench) -> None:
     assert attempts(resources) == ["succeeded"]
 
 
-def test_a_job_starts_from_an_earlier_jobs_model(bench: Bench) -> None:
+def test_a_job_starts_from_an_earlier_jobs_model(bench: Bench, tmp_path: Path) -> None:
     resources = bench.resources()
     run(resources, bench.submit(resources))
     with resources.database.unit_of_work() as session:
@@ -159,10 +182,9 @@ def test_a_job_starts_from_an_earlier_jobs_model(bench: Bench) -> None:
     assert job.report["spec"]["init_from"] == model_id
     with resources.database.unit_of_work() as session:
         session.delete(session.get_one(Model, model_id))
-    run(resources, late_id)
-    late = found(resources, late_id)
-    assert late.status == "failed"
-    assert model_id in (late.error or {})["message"]
+    late = end_here(resources, late_id, tmp_path)
+    assert late.kind == "error"
+    assert model_id in late.message
 
 
 def test_damaged_interactions_fail_the_job_with_a_hint(bench: Bench) -> None:
@@ -179,12 +201,12 @@ def test_damaged_interactions_fail_the_job_with_a_hint(bench: Bench) -> None:
     assert job.error["hint"]
 
 
-def test_what_cannot_be_learnt_fails_the_job_with_the_librarys_reason(bench: Bench) -> None:
+def test_what_cannot_be_learnt_ends_the_attempt_with_the_librarys_reason(
+    bench: Bench, tmp_path: Path
+) -> None:
     resources = bench.resources()
-    job_id = bench.submit(resources, k_core=1000)
-    run(resources, job_id)
-    job = found(resources, job_id)
-    assert (job.status, (job.error or {}).get("code")) == ("failed", "dataset_changed")
+    end = end_here(resources, bench.submit(resources, k_core=1000), tmp_path)
+    assert (end.kind, end.code) == ("error", "dataset_changed")
 
 
 def test_a_process_that_does_not_move_is_ended(
@@ -206,10 +228,7 @@ def test_what_was_saved_on_another_machine_is_not_used_and_costs_the_job_nothing
     stopping = threading.Event()
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(run, resources, job_id, stopping)
-        deadline = time.monotonic() + 120
-        while "warmup" not in kinds_of_checkpoints(resources):
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait_until(lambda: "warmup" in kinds_of_checkpoints(resources))
         stopping.set()
         running.result(60)
     assert found(resources, job_id).status == "queued"
@@ -254,16 +273,16 @@ def test_a_job_whose_time_is_over_ends_with_the_model_that_it_has(
     endless = {"epochs": 10_000, "min_epochs": 10_000, "patience": 10_000, "arms": ["standard", "cascade"]}
     job_id = bench.submit(resources, **endless)
     validated = select(JobMetric.epoch).where(JobMetric.arm == "standard", JobMetric.validation.is_not(None))
+
+    def was_validated() -> bool:
+        with resources.database.unit_of_work() as session:
+            return session.execute(validated.limit(1)).first() is not None
+
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(run, resources, job_id)
-        deadline = time.monotonic() + 120
-        while not late.is_set():
-            assert time.monotonic() < deadline
-            with resources.database.unit_of_work() as session:
-                if session.execute(validated.limit(1)).first():
-                    late.set()
-            time.sleep(0.05)
-        running.result(120)
+        wait_until(was_validated)
+        late.set()
+        running.result(60)
     job = found(resources, job_id)
     assert (job.status, job.stop_reason) == ("succeeded", "max_runtime"), job.error
     assert job.report is not None
@@ -295,10 +314,7 @@ def test_a_lost_lease_ends_the_process_and_changes_nothing_more(bench: Bench) ->
     job_id = bench.submit(resources, epochs=5000, min_epochs=5000)
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(run, resources, job_id)
-        deadline = time.monotonic() + 120
-        while not trainers_of(job_id):
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait_until(lambda: trainers_of(job_id))
         with resources.database.unit_of_work() as session:
             expire(session, session.get_one(Job, job_id))
             assert reap_expired(session) == [job_id]

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from sqlalchemy import select, update
 
+import worker.sinks
 from app.db.models.blob import Blob, BlobChunk
 from app.db.models.checkpoint import Checkpoint
 from app.db.models.job import Job
@@ -70,18 +73,28 @@ def epoch(number: int, loss: float) -> EpochMetrics:
     return EpochMetrics("standard", 0, number, loss, None, None, {"ndcg@10": loss / 3}, 1.5)
 
 
-def test_a_step_beats_always_writes_seldom_and_answers(database: Database, run: Run) -> None:
+def test_a_step_beats_always_writes_seldom_and_answers(
+    database: Database, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(worker.sinks, "time", SimpleNamespace(monotonic=lambda: now))
+
+    def shown() -> dict[str, Any]:
+        with database.unit_of_work() as session:
+            progress = session.get_one(Job, run.claimed.job_id).progress
+        assert progress is not None
+        return progress
+
     for step in range(50):
         assert run.progress.step(at(step, step / 90)) is Control.CONTINUE
+        now += 0.009
     assert run.beats == 50
+    assert shown()["step"] == 0
+    now = 1000.5
     run.control = Control.SAVE_AND_STOP
     assert run.progress.step(at(51, 0.6)) is Control.SAVE_AND_STOP
-    with database.unit_of_work() as session:
-        progress = session.get_one(Job, run.claimed.job_id).progress
-    assert progress is not None
-    assert progress["step"] < 10  # 50 steps take far less than half a second
-    assert (progress["epoch"], progress["total_steps"]) == (2, 90)
-    assert progress["examples_per_second"] == 1234.5
+    assert (shown()["step"], shown()["epoch"], shown()["total_steps"]) == (51, 2, 90)
+    assert shown()["examples_per_second"] == 1234.5
 
 
 def test_a_phase_is_shown_and_told_once(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
-import resource
 import sys
 from dataclasses import dataclass
 from typing import Any
@@ -14,11 +13,12 @@ import numpy as np
 import polars as pl
 import torch
 
+from worker.training.process_memory import most_resident_bytes
 from worker.training.progress import TrainingError
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-_KEPT_BYTES = 256 * 2**20
-_MAPPED_FROM_BYTES = 32 * 2**20
+KEPT_BYTES = 256 * 2**20
+MAPPED_FROM_BYTES = 32 * 2**20
 
 
 class DeviceUnavailableError(TrainingError):
@@ -74,8 +74,7 @@ class Runtime:
 
 def peak_memory_bytes(device: torch.device) -> int:
     """Most memory that this process has had so far, in bytes; with that of its tensors, if on a GPU."""
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return most + (torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0)
+    return most_resident_bytes() + (torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0)
 
 
 def keep_freed_memory() -> bool:
@@ -90,4 +89,4 @@ def keep_freed_memory() -> bool:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False
-    return bool(mallopt(_M_MMAP_THRESHOLD, _MAPPED_FROM_BYTES) and mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES))
+    return bool(mallopt(_M_MMAP_THRESHOLD, MAPPED_FROM_BYTES) and mallopt(_M_TRIM_THRESHOLD, KEPT_BYTES))

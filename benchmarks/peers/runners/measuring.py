@@ -11,6 +11,7 @@ import json
 import resource
 import statistics
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -67,12 +68,6 @@ def load(path: str) -> Interactions:
     return Interactions(rows[:, 0], rows[:, 1], rows[:, 2])
 
 
-def expected_targets(data: Interactions, window: int) -> int:
-    """Training targets of one window a user: every next item whose input is in the window."""
-    lengths = np.bincount(data.user[data.only(TRAIN)])
-    return int(np.clip(lengths - 1, 0, window).sum())
-
-
 def cpu_seconds() -> float:
     """CPU seconds of this process, all its threads and its finished children."""
     # os.times() counts in hundredths of a second, which small epochs do not fill.
@@ -81,8 +76,13 @@ def cpu_seconds() -> float:
 
 
 def peak_megabytes() -> float:
-    """Largest resident size so far (ru_maxrss counts kilobytes on Linux)."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """Largest resident size so far; getrusage's begins with that of the driver that started this process."""
+    try:
+        status = Path("/proc/self/status").read_text("ascii", "replace")
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) / 1024
 
 
 @dataclass

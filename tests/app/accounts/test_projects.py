@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 import httpx
 import pytest
-from sqlalchemy import text, update
+from sqlalchemy import update
 
 from app.accounts.service import create_key
 from app.db.models.blob import Blob
@@ -21,10 +20,7 @@ from app.sdk.errors import ForbiddenError, InUseError
 from tests.app.uploads.parts import complete, count, fill, open_upload
 from tests.factories import CSV
 from tests.problems import problem
-
-WAITING = text(
-    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-)
+from tests.waiting import wait_for_a_waiting_request
 
 
 @pytest.fixture
@@ -92,20 +88,10 @@ def test_a_name_that_another_takes_at_the_same_moment(operator: httpx.Client, da
             session.execute(update(Project).where(Project.id == first).values(name="c"))
             asked = {"name": "c", "limits": {"rows": 5}}
             answer = other.submit(operator.patch, f"/v1/projects/{second}", json=asked)
-            _wait_for_a_waiting_request(database)
+            wait_for_a_waiting_request(database)
         problem(answer.result(), 409, "project_exists")
     unchanged = operator.get(f"/v1/projects/{second}").json()
     assert (unchanged["name"], unchanged["own_limits"]["rows"]) == ("b", None)
-
-
-def _wait_for_a_waiting_request(database: Database) -> None:
-    until = time.monotonic() + 20
-    while time.monotonic() < until:
-        with database.engine.connect() as connection:
-            if connection.execute(WAITING).scalar_one():
-                return
-        time.sleep(0.01)
-    raise AssertionError("the request waited for nothing")
 
 
 def test_what_is_given_changes_and_null_goes_back_to_the_settings(operator: httpx.Client) -> None:

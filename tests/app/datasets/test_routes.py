@@ -7,7 +7,6 @@ import hashlib
 import json
 import lzma
 import socket
-import time
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,6 +23,7 @@ from app.db.models.job import Job
 from app.db.session import Database
 from app.storage.database import DatabaseBlobStore
 from tests.factories import CSV, make_dataset, make_ready_dataset
+from tests.waiting import wait_until
 
 
 def _count(database: Database, table: type[Any]) -> int:
@@ -32,9 +32,7 @@ def _count(database: Database, table: type[Any]) -> int:
 
 
 def _wait_until_nothing_is_left(database: Database) -> None:
-    deadline = time.monotonic() + 5
-    while _count(database, Blob) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_until(lambda: not _count(database, Blob))
     assert (_count(database, Blob), _count(database, BlobChunk), _count(database, Dataset)) == (0, 0, 0)
 
 
@@ -145,10 +143,7 @@ def test_a_client_that_vanishes_leaves_nothing(
         if "multipart" in content_type:
             connection.sendall(b'--b\r\nContent-Disposition: form-data; name="f"; filename="f"\r\n\r\n')
         connection.sendall(b"u1,i1,1\n" * 200_000)
-        deadline = time.monotonic() + 5
-        while not _count(database, BlobChunk) and time.monotonic() < deadline:
-            time.sleep(0.02)
-        assert _count(database, BlobChunk) > 0
+        wait_until(lambda: _count(database, BlobChunk) > 0)
     _wait_until_nothing_is_left(database)
 
 

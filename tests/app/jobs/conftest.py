@@ -8,6 +8,7 @@ import pytest
 
 from app.db.models.dataset import Dataset
 from app.db.session import Database
+from app.jobs import watching
 from app.jobs.claims import Claim, claim
 from app.sdk.client import SteadyRank
 from app.storage.database import DatabaseBlobStore
@@ -32,6 +33,21 @@ class Bench:
             claimed = claim(session, job_id, worker="w@host", lease=self.lease)
         assert claimed is not None
         return claimed
+
+
+@pytest.fixture
+def waiters(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The job that each long poll waits for, from the moment when it begins to wait; looks are quick."""
+    begun: list[str] = []
+    wait = watching.wait_for_change
+
+    async def told(*arguments: Any, job_id: str, **given: Any) -> watching.Seen:
+        begun.append(job_id)
+        return await wait(*arguments, job_id=job_id, **given)
+
+    monkeypatch.setattr(watching, "wait_for_change", told)
+    monkeypatch.setattr(watching, "LOOK_SECONDS", 0.05)
+    return begun
 
 
 @pytest.fixture

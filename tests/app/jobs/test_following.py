@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -16,6 +15,7 @@ from app.jobs import watching
 from app.jobs.claims import hold
 from app.jobs.life import Status, move
 from app.sdk.client import SteadyRank
+from tests.waiting import wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -67,11 +67,11 @@ def test_the_sdk_follows_across_lost_connections(
     assert events[-1].data["to"] == "cancelled"
 
 
-def test_the_sdk_waits_by_long_polls(service: SteadyRank, bench: Any) -> None:
+def test_the_sdk_waits_by_long_polls(service: SteadyRank, bench: Any, waiters: list[str]) -> None:
     job_id = bench.submit()
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(service.jobs.wait, job_id, timeout=30, interval=0.01)
-        time.sleep(0.2)
+        wait_until(lambda: waiters)
         with SteadyRank(service.base_url, service._transport._client.headers["Authorization"][7:]) as other:
             other.jobs.cancel(job_id)
         assert waiting.result(25).status == "cancelled"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -95,26 +94,30 @@ def test_a_strangers_and_a_deleted_jobs_lines_are_nobodys(
 
 
 def test_the_sdk_follows_until_the_job_has_ended(
-    service: SteadyRank, bench: Any, database: Database, client: httpx.Client
+    service_url: str, api_key: str, bench: Any, database: Database, client: httpx.Client
 ) -> None:
     job_id = two_attempts(bench, database)
-    assert [line.id for line in service.jobs.logs(job_id, attempt=2)] == ["2-1", "2-2"]
+    pauses: list[float] = []
 
-    def go_on() -> None:
-        time.sleep(0.3)
+    def go_on(pause: float) -> None:
+        """What happens between two looks of who follows; there is nothing to hear in the later ones."""
+        pauses.append(pause)
+        assert len(pauses) < 100
+        if len(pauses) > 1:
+            time.sleep(0.05)
+            return
         write(database, Claim(job_id, 2), lines(3, 4))
         with database.unit_of_work() as session:
             release(session, Claim(job_id, 2), message="The worker shut down.")
         client.post(f"/v1/jobs/{job_id}/cancel").raise_for_status()
         write(database, Claim(job_id, 2), lines(5, 5))
 
-    other = threading.Thread(target=go_on)
-    other.start()
-    followed = [line.id for line in service.jobs.logs(job_id, tail=1, follow=True)]
-    other.join()
-    assert followed == ["2-2", "2-3", "2-4", "2-5"]
-    with pytest.raises(NotFoundError):
-        list(service.jobs.logs("job_x", follow=True))
+    with SteadyRank(service_url, api_key, sleep=go_on) as service:
+        assert [line.id for line in service.jobs.logs(job_id, attempt=2)] == ["2-1", "2-2"]
+        followed = [line.id for line in service.jobs.logs(job_id, tail=1, follow=True)]
+        assert followed == ["2-2", "2-3", "2-4", "2-5"]
+        with pytest.raises(NotFoundError):
+            list(service.jobs.logs("job_x", follow=True))
 
 
 def test_the_command_prints_them(bench: Any, database: Database, service_url: str, api_key: str) -> None:

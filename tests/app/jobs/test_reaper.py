@@ -3,7 +3,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -24,6 +23,7 @@ from app.queue import CeleryQueue, make_celery
 from app.storage.database import DatabaseBlobStore
 from app.task_names import TRAIN_QUEUE
 from tests.factories import RecordingSender, expire, make_job, make_ready_dataset
+from tests.waiting import wait_until
 from worker.child_process import as_environment
 
 LEASE = timedelta(seconds=30)
@@ -205,10 +205,7 @@ def test_the_process_reaps_and_ends_promptly(
         [sys.executable, "-m", "app.jobs.reaper"], env=as_environment(settings), stderr=subprocess.DEVNULL
     )
     try:
-        deadline = time.monotonic() + 60
-        while status_of(database, job) != "queued":
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_until(lambda: status_of(database, job) == "queued")
         reaper.send_signal(signal.SIGTERM)
         assert reaper.wait(30) == 0  # half of its pause
     finally:

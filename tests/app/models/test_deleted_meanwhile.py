@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
-from sqlalchemy import delete, text
+from sqlalchemy import delete
 
 from app.db.models.batch_recommendation import BatchRecommendation
 from app.db.models.dataset import Dataset
@@ -17,10 +16,7 @@ from app.storage.database import DatabaseBlobStore
 from tests.factories import make_ready_dataset
 from tests.problems import problem
 from tests.stored_models import store_models
-
-WAITING = text(
-    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-)
+from tests.waiting import wait_for_a_waiting_request
 
 
 @pytest.mark.parametrize("table", [Model, Dataset])
@@ -51,7 +47,7 @@ def test_work_on_what_is_being_deleted_finds_nothing(
             kind = "model" if table is Model else "dataset"
             session.execute(delete(table).where(table.id == ids[kind]))
             answer = other.submit(client.post, path.format_map(ids), json=given, timeout=100)
-            _wait_for_a_waiting_request(database)
+            wait_for_a_waiting_request(database)
         problem(answer.result(), 404, f"{kind}_not_found")
 
 
@@ -67,16 +63,5 @@ def test_a_batch_that_another_request_deletes_is_not_found(
         with database.unit_of_work() as session:
             session.execute(delete(BatchRecommendation).where(BatchRecommendation.id == batch_id))
             answer = other.submit(client.delete, f"{path}/{batch_id}", timeout=100)
-            _wait_for_a_waiting_request(database)
+            wait_for_a_waiting_request(database)
         problem(answer.result(), 404, "recommendation_not_found")
-
-
-def _wait_for_a_waiting_request(database: Database) -> None:
-    """Until a statement waits for a lock: the request has come as far as what is being deleted."""
-    until = time.monotonic() + 90
-    while time.monotonic() < until:
-        with database.engine.connect() as connection:
-            if connection.execute(WAITING).scalar_one():
-                return
-        time.sleep(0.01)
-    raise AssertionError("the request waited for nothing")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,13 +24,14 @@ from tests.app.uploads.parts import (
     open_upload,
     put_part,
 )
+from tests.waiting import wait_until
 
 
 def _begin_part(service_url: str, api_key: str, upload: str, n: int, data: bytes) -> socket.socket:
     """A PUT of which these bytes have been sent, of one MiB."""
     address = urlsplit(service_url)
     head = f"PUT /v1/uploads/{upload}/parts/{n} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {api_key}\r\n"
-    connection = socket.create_connection((address.hostname, address.port), timeout=10)
+    connection = socket.create_connection((address.hostname, address.port), timeout=60)
     connection.sendall(f"{head}Content-Length: {MIB}\r\n\r\n".encode() + data)
     return connection
 
@@ -41,8 +41,8 @@ def test_a_sender_that_vanishes_leaves_nothing(
 ) -> None:
     upload = open_upload(client)
     with _begin_part(service_url, api_key, upload, 1, PARTS[1][:500_000]):
-        _wait_for(lambda: count(database, Blob) == 1)
-    _wait_for(lambda: count(database, Blob) == 0)
+        wait_until(lambda: count(database, Blob) == 1)
+    wait_until(lambda: count(database, Blob) == 0)
     assert client.get(f"/v1/uploads/{upload}").json()["missing"] == [1, 2, 3]
 
 
@@ -52,12 +52,12 @@ def test_a_part_still_on_its_way_when_the_upload_is_completed_comes_too_late(
     upload = open_upload(client)
     fill(client, upload)
     with _begin_part(service_url, api_key, upload, 1, b"y" * (MIB - 1)) as late:
-        _wait_for(lambda: count(database, Blob) == 4)
+        wait_until(lambda: count(database, Blob) == 4)
         dataset = complete(client, upload).json()["id"]
         late.sendall(b"y")
         assert late.recv(200).startswith(b"HTTP/1.1 409")
     assert client.get(f"/v1/datasets/{dataset}/content").content == DATA
-    _wait_for(lambda: count(database, Blob) == 1)
+    wait_until(lambda: count(database, Blob) == 1)
 
 
 def test_while_it_is_being_completed_everything_else_is_409(client: httpx.Client, database: Database) -> None:
@@ -92,11 +92,5 @@ def _at_once(*calls: Any) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
-
-
-def _wait_for(condition: Any) -> None:
-    deadline = time.monotonic() + 5
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert condition()
+        thread.join(60)
+        assert not thread.is_alive()

@@ -20,14 +20,8 @@ from app.db.models.webhook_delivery import WebhookDelivery
 from app.db.session import Database
 from app.jobs import reaper
 from app.webhooks.deliverer import Deliverer
+from tests.waiting import wait_until
 from worker.child_process import as_environment
-
-
-def wait_until(reached: Callable[[], object], seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not reached():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -109,8 +103,15 @@ def test_a_database_that_is_away_is_survived(private: Settings, caplog: pytest.L
     assert "could not look for webhooks" in caplog.text
 
 
-def test_none_are_sent_where_none_may_be(private: Settings, database: Database) -> None:
-    deliverer = Deliverer(database, private.model_copy(update={"webhook_concurrency": 0}))
+def test_none_are_sent_where_none_may_be(
+    post: Any, receiver: Any, private: Settings, database: Database
+) -> None:
+    post.endpoint(receiver.url, "job.queued")
+    post.submit()
+    none = {"webhook_concurrency": 0, "webhook_poll_seconds": 0.01}
+    deliverer = Deliverer(database, private.model_copy(update=none))
     deliverer.start()
+    assert deliverer._thread.ident is None  # it was never started, not even to look
     deliverer.stop()
-    assert not deliverer._thread.is_alive()
+    assert receiver.received == []
+    assert [(row.status, row.attempt) for row in post.deliveries()] == [("pending", 0)]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from benchmarks.study import peering
 from benchmarks.study.peering import PeerRun, PeerStudy, write_parts
 from benchmarks.study.records import Record
 from benchmarks.study.rules import RULES
@@ -57,6 +61,38 @@ def test_as_many_trials_as_strong_then_the_best_on_every_seed(study: PeerStudy) 
     assert [run.seed for run in done if run.purpose == "test"] == [0, 1, 2]
     assert study.chosen() == {"learning_rate": 2e-3, "dropout": 0.5}
     assert len(study.tests()) == 3
+
+
+def test_a_record_says_where_and_when_it_was_made_and_older_ones_are_read(
+    study: PeerStudy, tmp_path: Path
+) -> None:
+    first, second = study.pending()[:2]
+    study.add(first, study.settings(first, Path("data.tsv")), result(0.05))
+    line = study.finished()[first.key]
+    assert {"code", "torch"} <= set(line.pop("environment"))
+    assert datetime.fromisoformat(line.pop("finished_at")).tzinfo is not None
+    (file,) = tmp_path.glob("rectools-*.jsonl")
+    file.write_text(json.dumps(line) + "\n")
+    assert study.finished() == {first.key: line}
+    assert study.pending()[0] == second
+
+
+def test_its_process_sees_neither_our_packages_nor_more_than_one_thread(
+    study: PeerStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import json, os\n"
+        "seen = os.environ.get('PYTHONPATH'), os.environ['OMP_NUM_THREADS']\n"
+        f"print(json.dumps({{'result': {result(0.05)!r} | {{'seen': seen}}}}))\n"
+    )
+    monkeypatch.setattr(peering, "SCRIPT", script)
+    monkeypatch.setenv("PYTHONPATH", "/somewhere")
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    (tmp_path / "rectools-beauty.tsv").touch()
+    peering.compare_with_rectools(study, Path(sys.executable), tmp_path, tmp_path)
+    assert len(study.tests()) == len(RULES.seeds)
+    assert all(line["result"]["seen"] == [None, "1"] for line in study.finished().values())
 
 
 def test_it_is_told_the_studys_protocol_and_meets_test_targets_in_tests_alone(study: PeerStudy) -> None:
