@@ -13,12 +13,14 @@ def most_resident_bytes() -> int:
     """Most that was resident at once so far, in bytes.
 
     Linux says it in VmHWM. What getrusage says there is not this process's own: one that was spawned begins
-    with the peak of its parent. It is asked where there is no /proc.
+    with the peak of its parent. It is asked where there is no /proc, or one (of a sandbox) without that line.
     """
     try:
         status = STATUS.read_text(encoding="ascii", errors="replace")
     except OSError:
-        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return most * (1 if sys.platform == "darwin" else 1024)
-    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
-    return int(line.split()[1]) * 1024
+        status = ""
+    own = next((line for line in status.splitlines() if line.startswith("VmHWM:")), None)
+    if own is not None:
+        return int(own.split()[1]) * 1024
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most * (1 if sys.platform == "darwin" else 1024)

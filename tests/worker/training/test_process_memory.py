@@ -32,3 +32,12 @@ def test_where_there_is_no_proc_getrusage_is_asked(monkeypatch: pytest.MonkeyPat
     assert most_resident_bytes() == resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     monkeypatch.setattr(process_memory.sys, "platform", "freebsd")
     assert most_resident_bytes() == 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def test_a_sandbox_whose_proc_does_not_say_it_is_asked_otherwise(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    status = tmp_path / "status"
+    status.write_text("Name:\tpython\nVmRSS:\t1 kB\n")
+    monkeypatch.setattr(process_memory, "STATUS", status)
+    assert most_resident_bytes() >= MB
