@@ -194,7 +194,8 @@ class EvaluationSettings(_Settings):
     """Full-ranking evaluation and item-replacement attacks at test time."""
 
     exclude_seen: bool = True
-    """Leave all of a user's earlier items out of the ranking (not only those in the window)."""
+    """Leave all of a user's earlier items out of the ranking (not only those in the window), but for the
+    target itself."""
     attack_positions: Distinct[AttackPosition] = ("end", "start", "random")
     """Where in the window items are replaced; `highest_cascade` takes those of the highest cascade effect."""
     attack_counts: Distinct[Annotated[int, Field(ge=1, le=100)]] = (1, 2, 5)
