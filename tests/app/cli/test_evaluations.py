@@ -45,7 +45,7 @@ def test_any_setting_is_set_and_waiting_has_an_end(peer, cli):
     peer.on("POST /v1/evaluations", (201, {**EVALUATION, "status": "queued"}))
     peer.on("GET /v1/evaluations/eval_1", (200, {**EVALUATION, "status": "running"}))
     late = cli("evaluations", "run", "films@3", "ds_1", "--set", "k_core=5", "--timeout", "0")
-    assert (late.exit_code, "is still running after 0 s" in late.stderr) == (3, True)
+    assert (late.exit_code, "is still running after 0 s" in late.stderr) == (7, True)
     assert peer.bodies == [{"model": "films@3", "dataset": "ds_1", "k_core": 5}]
     for given in ("dataset=ds_2", "idempotency_key=a"):
         assert cli("evaluations", "run", "films@3", "ds_1", "--set", given).exit_code == 2

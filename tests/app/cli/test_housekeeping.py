@@ -79,7 +79,7 @@ def test_a_batch_may_hold_items_of_the_histories(peer, cli, tmp_path):
     assert peer.bodies == [{"dataset": "ds_1", "k": 10, "exclude_seen": False}]
     peer.on(f"GET {path}/rec_1", (200, {**batch, "status": "running"}))
     late = cli(*begin, str(target), "--timeout", "0")
-    assert (late.exit_code, "batch rec_1 is still running after 0 s" in late.stderr) == (3, True)
+    assert (late.exit_code, "batch rec_1 is still running after 0 s" in late.stderr) == (7, True)
     error = {"code": "no_known_items", "message": "it knows none of them", "hint": "Look at the ids."}
     peer.on(f"GET {path}/rec_1", (200, {**batch, "status": "failed", "error": error}))
     failed = cli(*begin, str(target))
