@@ -128,10 +128,10 @@ def perform(
         "epochs": outcome.epochs,
         "cut": outcome.stop_reason == "epochs",
         "seconds": round(outcome.seconds, 1),
-        "cpu_seconds": round(before + max((p["cpu"] for p in points), default=0.0), 1),
+        "cpu_seconds": round(before + max((p["cpu"] for p in points), default=0.0), 3),
         "cpu_seconds_to_best": round(
             before + max((p["cpu"] for p in points if p["epoch"] <= outcome.best_epoch), default=0.0),
-            1,
+            3,
         ),
         "curve": [[p["epoch"], round(p["ndcg"], 5)] for p in points if p["ndcg"] is not None],
     }
