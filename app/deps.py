@@ -48,12 +48,13 @@ def get_late_session(request: Request, database: DatabaseDep, _: TurnDep) -> Ite
 
 
 def get_session(
-    request: Request, database: DatabaseDep, _: Annotated[None, Depends(take_turn, scope="function")]
+    request: Request,
+    database: DatabaseDep,
+    turn: TurnDep,
+    _: Annotated[None, Depends(take_turn, scope="function")],
 ) -> Iterator[Session]:
     """A unit of work around the route function; a connection is taken at the first query."""
-    with database.unit_of_work() as session:
-        idempotency.enter(request, session)
-        yield session
+    yield from get_late_session(request, database, turn)
 
 
 async def get_principal(

@@ -128,9 +128,14 @@ class IdempotentRoute(APIRoute):
         return handle_once
 
 
+def _once_of(request: Request) -> Once | None:
+    """What is known of a request that may be a repeat; None of one without a key."""
+    return cast("Once | None", getattr(request.state, _STATE, None))
+
+
 def enter(request: Request, session: Session) -> None:
     """Look for an earlier answer to this request, if it may be a repeat; raises Replayed if there is one."""
-    once: Once | None = getattr(request.state, _STATE, None)
+    once = _once_of(request)
     if once is not None:
         once.enter(session)
 
@@ -140,7 +145,7 @@ def begin_streamed(request: Request, *parts: str) -> None:
 
     Needed of routes that stream what they are sent, before they ask for anything or change anything.
     """
-    once: Once | None = getattr(request.state, _STATE, None)
+    once = _once_of(request)
     if once is not None:
         once.identify(*(part.encode() for part in parts))
         once.begin()
@@ -148,7 +153,7 @@ def begin_streamed(request: Request, *parts: str) -> None:
 
 def is_answered(request: Request, reader: Session) -> bool:
     """Whether this may be the repeat of a request that has been answered."""
-    once: Once | None = getattr(request.state, _STATE, None)
+    once = _once_of(request)
     return once is not None and once.is_answered(reader)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from datetime import timedelta
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -12,11 +13,13 @@ from sqlalchemy import select
 
 from app.db.models.dataset import Dataset
 from app.db.models.model import Model
+from app.evaluations.life import claim as claim_evaluation
 from app.jobs.claims import claim
 from tests.factories import make_job, make_ready_dataset
+from worker.evaluation_run import run_evaluation
 from worker.resources import Resources
 from worker.training.experiment import ExperimentResult, run_experiment
-from worker.training.progress import MemoryCheckpoints, SilentProgress
+from worker.training.progress import Control, MemoryCheckpoints, SilentProgress
 from worker.training.runtime import Runtime
 from worker.training.spec import TrainSpec
 from worker.training_run import store
@@ -87,3 +90,17 @@ def train_job(
     with resources.database.unit_of_work() as session:
         models = session.execute(select(Model.id).where(Model.job_id == job.id).order_by(Model.id))
         return job.id, list(models.scalars())
+
+
+def measure_here(resources: Resources, evaluation_id: str, folder: Path) -> None:
+    """Measure what an evaluation asks for; what its measuring process does, without a process of its own."""
+    with resources.database.unit_of_work() as session:
+        claimed = claim_evaluation(session, evaluation_id, lease_seconds=30)
+    assert claimed is not None
+    run_evaluation(
+        claimed,
+        resources=resources,
+        folder=folder,
+        beat=lambda: None,
+        control=lambda: Control.CONTINUE,
+    )

@@ -51,7 +51,7 @@ def record(session: Session, project_id: str, *, parent: str, made: str, users: 
 def is_needed(session: Session, project_id: str, dataset_id: str, *, made: str) -> bool:
     """Whether the data set has to stay when `made` replaces it; it is held till the transaction ends."""
     parent = queries.find(session, project_id, dataset_id, lock=True)
-    return parent is not None and bool(set(queries.users_of(session, dataset_id)) - {made})
+    return parent is not None and _is_in_use(session, dataset_id, made=made)
 
 
 def delete_earlier(
@@ -63,7 +63,7 @@ def delete_earlier(
         dataset = queries.find(session, project_id, dataset_id, lock=True)
         if dataset is None:
             continue
-        if set(queries.users_of(session, dataset_id)) - {made}:
+        if _is_in_use(session, dataset_id, made=made):
             told["kept_in_use"].append(dataset_id)
             continue
         remove(session, blobs, dataset)
@@ -77,6 +77,11 @@ def remove(session: Session, blobs: BlobStore, dataset: Dataset) -> int:
     session.delete(dataset)
     session.flush()
     return blobs.delete(session, *stored)
+
+
+def _is_in_use(session: Session, dataset_id: str, *, made: str) -> bool:
+    """Whether anything still needs the data set but the one that is to replace it."""
+    return bool(set(queries.users_of(session, dataset_id)) - {made})
 
 
 def _with_ancestors(session: Session, project_id: str, dataset_id: str) -> list[str]:

@@ -85,9 +85,8 @@ async def upload_dataset(
 
     def expect_room() -> None:
         with database.unit_of_work() as reader:
-            if not is_answered(
-                request, reader
-            ):  # what a repeat stored the first time is no reason to refuse it
+            # What a repeat stored the first time is no reason to refuse it.
+            if not is_answered(request, reader):
                 size = int(declared) if declared.isdigit() else 1
                 quotas.expect_room(reader, settings, project_id, size)
 

@@ -29,7 +29,7 @@ from app.jobs.claims import LeaseLost
 from app.storage.database import DatabaseBlobStore
 from app.task_names import EVALUATE_MODEL, MEASURE_QUEUE
 from tests.factories import RecordingSender
-from tests.trained_jobs import log_of, store_log, train_job
+from tests.trained_jobs import log_of, measure_here, store_log, train_job
 from tests.waiting import wait_until
 from worker.child import EXIT_FAILED, end_of
 from worker.child_process import ChildProcess
@@ -73,16 +73,7 @@ def run(resources: Resources, row: Evaluation) -> Evaluation:
 
 def run_here(resources: Resources, row: Evaluation, folder: Path) -> Evaluation:
     """Without a process of its own: the same code, and no import of torch to wait for."""
-    with resources.database.unit_of_work() as session:
-        claimed = claim(session, row.id, lease_seconds=30)
-    assert claimed is not None
-    run_evaluation(
-        claimed,
-        resources=resources,
-        folder=folder,
-        beat=lambda: None,
-        control=lambda: Control.CONTINUE,
-    )
+    measure_here(resources, row.id, folder)
     return again(resources, row)
 
 

@@ -139,12 +139,8 @@ class ShareSearch:
                 self._checkpoints.save(one.key, pack(one.tensors, one.state))
 
     def _chosen(self, arm: Arm, trials: Sequence[Trial], standard: float) -> float:
-        chosen = choose(
-            trials,
-            standard=standard,
-            floor=self._spec.search_floor,
-            prefer=smaller_share,
-        )
+        floor = self._spec.search_floor
+        chosen = choose(trials, standard=standard, floor=floor, prefer=smaller_share)
         if arm not in self._newly_tried:  # it was said before
             return chosen.share
         ratio = f"{chosen.clean / standard:.1%} of" if standard else "beside"

@@ -80,9 +80,10 @@ def peak_megabytes() -> float:
     try:
         status = Path("/proc/self/status").read_text("ascii", "replace")
     except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
-    return int(line.split()[1]) / 1024
+        status = ""
+    own = next((line for line in status.splitlines() if line.startswith("VmHWM:")), None)
+    kilobytes = own.split()[1] if own is not None else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(kilobytes) / 1024
 
 
 @dataclass

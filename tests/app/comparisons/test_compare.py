@@ -16,14 +16,11 @@ from app.cli import main
 from app.config import Settings
 from app.db.models.job_file import JobFile
 from app.db.session import Database
-from app.evaluations.life import claim
 from app.sdk.client import SteadyRank
 from app.sdk.comparisons import Comparison
 from app.storage.database import DatabaseBlobStore
-from tests.trained_jobs import log_of, store_log, train_job
-from worker.evaluation_run import run_evaluation
+from tests.trained_jobs import log_of, measure_here, store_log, train_job
 from worker.resources import Resources
-from worker.training.progress import Control
 
 
 @dataclass(frozen=True)
@@ -128,16 +125,7 @@ def test_models_and_evaluations_beside_jobs(
 ) -> None:
     model = trained.models[-1]
     asked = client.post("/v1/evaluations", json={"model": model, "dataset": trained.dataset}).json()
-    with resources.database.unit_of_work() as session:
-        claimed = claim(session, asked["id"], lease_seconds=30)
-    assert claimed is not None
-    run_evaluation(
-        claimed,
-        resources=resources,
-        folder=tmp_path,
-        beat=lambda: None,
-        control=lambda: Control.CONTINUE,
-    )
+    measure_here(resources, asked["id"], tmp_path)
     body = compared(client, models=f"{model},wider-sasrec-standard@1", evaluations=asked["id"])
     same = body["others"][1]
     assert (same["evaluation"], same["model"], same["type"]) == (asked["id"], model, "evaluation")

@@ -17,10 +17,8 @@ from app.storage.database import DatabaseBlobStore
 from tests.factories import make_dataset, make_ready_dataset
 from tests.problems import problem
 from tests.report_schema import EVALUATION_REPORT
-from tests.trained_jobs import log_of, store_log, train_job
-from worker.evaluation_run import run_evaluation
+from tests.trained_jobs import log_of, measure_here, store_log, train_job
 from worker.resources import Resources
-from worker.training.progress import Control
 
 
 @pytest.fixture
@@ -35,20 +33,6 @@ def trained(resources: Resources) -> tuple[str, str]:
     return dataset, train_job(resources, dataset)[1][1]
 
 
-def work(resources: Resources, evaluation_id: str, folder: Path) -> None:
-    """What a light worker's measuring process does."""
-    with resources.database.unit_of_work() as session:
-        claimed = claim(session, evaluation_id, lease_seconds=30)
-    assert claimed is not None
-    run_evaluation(
-        claimed,
-        resources=resources,
-        folder=folder,
-        beat=lambda: None,
-        control=lambda: Control.CONTINUE,
-    )
-
-
 def test_a_model_whose_share_was_searched_is_measured_as_one_at_that_share(
     service_url: str, api_key: str, resources: Resources, tmp_path: Path
 ) -> None:
@@ -58,7 +42,7 @@ def test_a_model_whose_share_was_searched_is_measured_as_one_at_that_share(
         found = service.jobs.report(job)["search"]
         assert found is not None
         queued = service.evaluations.create(model, dataset)
-        work(resources, queued.id, tmp_path)
+        measure_here(resources, queued.id, tmp_path)
         spec = service.evaluations.report(queued)["spec"]
     assert spec["perturb_share"] == found["arms"]["cascade"]["share"] != 0.1
 
@@ -77,7 +61,7 @@ def test_from_the_request_to_the_report(
         with pytest.raises(ConflictError) as refused:
             service.evaluations.report(queued)
         assert refused.value.code == "report_not_ready"
-        work(resources, queued.id, tmp_path)
+        measure_here(resources, queued.id, tmp_path)
         done = service.evaluations.wait(queued, timeout=30)
         report = service.evaluations.report(done)
         assert (done.status, done.progress) == ("succeeded", 1.0)

@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from worker.training.data.histories import Histories
 from worker.training.data.sequences import Int32, Int64, Sequences, ragged_positions
 from worker.training.progress import DataError
 
@@ -72,9 +73,9 @@ def cold_targets(split: Split, phase: EvaluationPhase) -> int:
 
 def repeated_targets(split: Split, phase: EvaluationPhase) -> int:
     """Count the targets that their user had before: candidates, though all else that the user had is not."""
-    offsets, items = split.histories(phase)
-    row_of_item = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-    had = row_of_item[items == split.targets(phase)[row_of_item]]
+    histories = Histories(*split.histories(phase))
+    row_of_item = histories.row_of_item
+    had = row_of_item[histories.items == split.targets(phase)[row_of_item]]
     return len(np.unique(had))
 
 
