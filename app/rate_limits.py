@@ -20,8 +20,8 @@ from redis.exceptions import RedisError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.accounts.middleware import PRINCIPAL
+from app.accounts.scopes import SAFE_METHODS, needed
 from app.accounts.scopes import Scope as KeyScope
-from app.accounts.scopes import needed
 from app.accounts.service import Principal
 from app.limit_errors import RateLimited
 from app.problems import problem_response
@@ -31,7 +31,6 @@ logger = logging.getLogger(__name__)
 WINDOW_SECONDS = 60
 _PATIENCE_SECONDS = 0.25
 _AWAY_SECONDS = 5.0
-_READING = frozenset({"GET", "HEAD"})
 
 # The broker's clock, so that several API processes agree; the bucket is forgotten once it is full again.
 _TAKE = """
@@ -114,7 +113,7 @@ class RateLimitMiddleware:
         if scope["type"] != "http" or not isinstance(caller, Principal):
             await self._app(scope, receive, send)
             return
-        reads = scope["method"] in _READING or needed(scope["method"], scope["path"]) is KeyScope.READ
+        reads = scope["method"] in SAFE_METHODS or needed(scope["method"], scope["path"]) is KeyScope.READ
         kind = "read" if reads else "write"
         most = self._per_minute[kind]
         name = f"{kind}:{caller.key_id or caller.project_id}"

@@ -16,6 +16,7 @@ from app.config import get_settings
 from app.log_lines import configure_logging
 from app.queue import make_celery
 from app.task_names import QUEUES
+from worker.own_folder import work_in_own_folder
 from worker.presence import Presence
 from worker.resources import process_resources
 from worker.shutdown import stopping
@@ -39,6 +40,7 @@ def _log_as_the_service_does(**_: Any) -> None:
 
 @signals.worker_ready.connect  # type: ignore[untyped-decorator]
 def _show_up(sender: Any, **_: Any) -> None:
+    work_in_own_folder()
     queues = [name for name in QUEUES if name in sender.app.amqp.queues.consume_from]
     presence = Presence(process_resources(), node=str(sender.hostname), queues=queues)
     presence.start()

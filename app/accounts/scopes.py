@@ -22,7 +22,8 @@ class Scope(StrEnum):
 _RANK = {scope: rank for rank, scope in enumerate(Scope)}
 _OF_ADMINS = frozenset({"api_keys", "webhook_endpoints"})
 _OF_OPERATORS = frozenset({"projects"})
-_LOOKING = frozenset({"GET", "HEAD", "OPTIONS"})
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that change nothing (RFC 9110, section 9.2.1)."""
 
 
 def needed(method: str, path: str) -> Scope:
@@ -33,7 +34,7 @@ def needed(method: str, path: str) -> Scope:
     if len(parts) > 2 and parts[2] in _OF_ADMINS:
         return Scope.ADMIN
     asks_a_model = method == "POST" and parts[2:3] == ["models"] and parts[4:] == ["recommend"]
-    if method in _LOOKING or asks_a_model:
+    if method in SAFE_METHODS or asks_a_model:
         return Scope.READ
     return Scope.SUBMIT
 

@@ -58,6 +58,8 @@ class Workshop:
     def __init__(self, settings: Settings, folder: Path) -> None:
         self.settings = settings
         self.folder = folder
+        self.temporary = folder / "temporary"
+        self.temporary.mkdir()
         self.celery = make_celery(settings)
         self.database = Database(settings.database, sender=CeleryQueue(self.celery))
         self.blobs = DatabaseBlobStore(self.database.engine)
@@ -75,7 +77,12 @@ class Workshop:
             process = subprocess.Popen(
                 [sys.executable, "-m", *command],
                 cwd=ROOT,
-                env={**os.environ, **as_environment(self.settings), "REMAP_SIGTERM": "SIGQUIT"},
+                env={
+                    **os.environ,
+                    **as_environment(self.settings),
+                    "REMAP_SIGTERM": "SIGQUIT",
+                    "TMPDIR": str(self.temporary),
+                },
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -105,6 +112,10 @@ class Workshop:
         except AssertionError as error:
             error.add_note(self.logs("The processes said:"))
             raise
+
+    def left_behind(self) -> list[str]:
+        """Names of what the processes have in the folder for temporary files."""
+        return sorted(path.name for path in self.temporary.iterdir())
 
     def logs(self, why: str) -> str:
         """A failed test's last lines of every process."""

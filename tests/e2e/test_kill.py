@@ -163,6 +163,8 @@ def test_a_killed_worker_loses_nothing(workshop: Workshop, undisturbed: dict[str
     first.wait()
     workshop.wait(lambda: not trainers_of(job_id))  # the training process dies with its parent
     assert workshop.job(job_id).status == "running"  # nobody could tell; the lease would
+    left = workshop.left_behind()
+    assert len(left) == 1
     with workshop.database.unit_of_work() as session:  # as a supervisor does that sees it
         assert end_leases(session, "first@test") == [job_id]
     workshop.wait(lambda: workshop.job(job_id).status == "queued")  # sooner than the lease
@@ -172,6 +174,7 @@ def test_a_killed_worker_loses_nothing(workshop: Workshop, undisturbed: dict[str
     assert outcomes(workshop, job_id) == ["lost", "succeeded"]
     assert len(undisturbed["metrics"]) == 2 + 2 * 14
     assert outcome(workshop, job_id) == undisturbed
+    assert not {*left} & {*workshop.left_behind()}  # the second worker has removed what the first left
 
 
 def test_a_worker_that_is_told_to_stop_hands_its_job_over(

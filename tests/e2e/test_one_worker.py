@@ -98,6 +98,7 @@ def test_upload_train_read_the_report_and_leave(workshop: Workshop, package: str
     workshop.wait(lambda: log.read_text().count(" succeeded in ") == 2)  # it has nothing left to do
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(60) == 0
+    assert workshop.left_behind() == []
     with workshop.database.unit_of_work() as session:
         assert not any_alive(session, "train"), workshop.logs("it has not signed off")
         assert session.execute(select(Worker)).scalars().all() == []

@@ -189,6 +189,7 @@ def run_experiment(
             *search_warnings(arms.search),
             *started,
         ],
+        tick=lambda: heard.between(1.0),
     )
     for warning in report["warnings"]:
         about = {name: warning[name] for name in ("arm", "seed") if name in warning}

@@ -119,6 +119,7 @@ def evaluate_stored(
         training=_training(past, split, sequences, warm=warm),
         unchecked=_unchecked(past, warm=warm),
         environment=runtime.environment(device),
+        tick=lambda: tick(1.0),
     )
     users = (sequences.user_ids[user] for user in split.users("test"))
     outcomes = pack_outcomes(users, {(str(model["arm"]), int(model["seed"])): measured.per_user})

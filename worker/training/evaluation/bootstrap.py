@@ -26,15 +26,6 @@ _FIGURES = 32
 """Figures copied at once for a product with them."""
 
 
-def bootstrap_interval(values: Float64) -> tuple[float, float]:
-    """95 % percentile interval of the mean: values [n], resampled whole 1000 times with a fixed seed."""
-    rng = np.random.default_rng(SEED)
-    n = len(values)
-    means = [values[rng.integers(0, n, n, dtype=np.int64)].mean() for _ in range(RESAMPLES)]
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(low), float(high)
-
-
 def resampled_means(
     per_user: Mapping[str, Float32], *, tick: Callable[[], None] | None = None
 ) -> dict[str, Float32]:
@@ -68,7 +59,7 @@ def resampled_means(
         for summed, sums in ((figures, sums_MR), (present_A, people_AR)):
             if tick is not None:
                 tick()
-            _add_up(summed, drawn_ER, sums[:, part])
+            add_up(summed, drawn_ER, sums[:, part])
     people_MR = people_AR[which_M]
     means = np.divide(sums_MR, people_MR, out=np.full_like(people_MR, np.nan), where=people_MR > 0)
     return {name: of_one.astype(np.float32) for name, of_one in zip(per_user, means, strict=True)}
@@ -91,8 +82,13 @@ def _who_takes_part(figures: Sequence[Float32]) -> tuple[list[Bool], list[int]]:
     return sets, which
 
 
-def _add_up(figures: Sequence[Float32] | Sequence[Bool], drawn_ER: Float64, sums: Float64) -> None:
-    """Write the sums [M, R] over users of each figure (0 for NaN), each user as often as drawn."""
+def add_up(
+    figures: Sequence[Float32] | Sequence[Float64] | Sequence[Bool], drawn_ER: Float64, sums: Float64
+) -> None:
+    """Write the sums [M, R] over users of each figure (0 for NaN), each user as often as drawn.
+
+    A block of users and figures at a time, so that a product needs no table of all of them.
+    """
     sums[:] = 0.0
     for first in range(0, len(figures), _FIGURES):
         some = figures[first : first + _FIGURES]

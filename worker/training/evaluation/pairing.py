@@ -1,8 +1,7 @@
 """Differences of means over users between two rankings, with bootstrap intervals: paired, or not.
 
-numpy only: the service's comparisons run this same file. The resamples are those of
-`bootstrap.bootstrap_interval`, so that intervals agree with a report's; they are drawn once for
-all differences over equally many users.
+numpy only: the service's comparisons run this same file, and reports too, so that their intervals agree. The
+resamples are drawn once for all differences over equally many users.
 
 Shape letters: n users, R resamples.
 """
@@ -10,13 +9,13 @@ Shape letters: n users, R resamples.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from worker.training.evaluation.bootstrap import RESAMPLES, SEED
+from worker.training.evaluation.bootstrap import RESAMPLES, SEED, add_up
 
 Float64 = npt.NDArray[np.float64]
 
@@ -39,16 +38,19 @@ class Difference:
         return self.low > 0 or self.high < 0
 
 
-def paired(pairs: Sequence[tuple[Float64, Float64]]) -> list[Difference | None]:
+def paired(
+    pairs: Sequence[tuple[Float64, Float64]], *, tick: Callable[[], None] | None = None
+) -> list[Difference | None]:
     """Compare figures of the same users: (mine[E], other[E]) each, NaN where a user takes no part.
 
-    Users are resampled whole, with both of their figures. None where no user takes part in both.
+    Users are resampled whole, with both of their figures. None where no user takes part in both. `tick` is
+    called now and then: a million users take minutes.
     """
     differences = []
     for mine, other in pairs:
         difference = mine - other
         differences.append(difference[~np.isnan(difference)])
-    means = _resampled(differences, SEED)
+    means = _resampled(differences, SEED, tick)
     return [
         _difference(float(difference.mean()), resampled, len(difference)) if resampled is not None else None
         for difference, resampled in zip(differences, means, strict=True)
@@ -77,7 +79,9 @@ def _difference(difference: float, means_R: Float64, n: int) -> Difference:
     return Difference(difference, float(low), float(high), n)
 
 
-def _resampled(values: Sequence[Float64], seed: int) -> list[Float64 | None]:
+def _resampled(
+    values: Sequence[Float64], seed: int, tick: Callable[[], None] | None = None
+) -> list[Float64 | None]:
     """float64[R]: the mean of each array in each resample of its users; None for an empty one."""
     of_length: defaultdict[int, list[int]] = defaultdict(list)
     for at, array in enumerate(values):
@@ -86,14 +90,16 @@ def _resampled(values: Sequence[Float64], seed: int) -> list[Float64 | None]:
     for n, members in of_length.items():
         if not n:
             continue
-        table_nM = np.stack([values[at] for at in members], axis=1)
         rng = np.random.default_rng(seed)
-        summed_RM = np.empty((RESAMPLES, len(members)))
-        chunk = max(1, _COUNTS // n)
-        for start in range(0, RESAMPLES, chunk):
-            rows = min(chunk, RESAMPLES - start)
-            counts = [np.bincount(rng.integers(0, n, n, dtype=np.int64), minlength=n) for _ in range(rows)]
-            summed_RM[start : start + rows] = np.stack(counts).astype(np.float64) @ table_nM
-        for column, at in enumerate(members):
-            means[at] = summed_RM[:, column] / n
+        sums_MR = np.empty((len(members), RESAMPLES))
+        counts_Rn = np.empty((min(RESAMPLES, max(1, _COUNTS // n)), n))
+        for start in range(0, RESAMPLES, len(counts_Rn)):
+            part = slice(start, min(start + len(counts_Rn), RESAMPLES))
+            for counts_n in counts_Rn[: part.stop - start]:
+                if tick is not None:
+                    tick()
+                counts_n[:] = np.bincount(rng.integers(0, n, n, dtype=np.int64), minlength=n)
+            add_up([values[at] for at in members], counts_Rn[: part.stop - start].T, sums_MR[:, part])
+        for sums_R, at in zip(sums_MR, members, strict=True):
+            means[at] = sums_R / n
     return means

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from worker.training.evaluation.bootstrap import bootstrap_interval
+from worker.training.evaluation.pairing import paired
 from worker.training.reporting.results import ATTACKED, CLEAN, OVERLAP, ArmResult
 
 Float64 = npt.NDArray[np.float64]
@@ -21,18 +21,20 @@ _NAMES = {
 }
 
 
-def compare_arms(results: Sequence[ArmResult]) -> list[dict[str, Any]]:
+def compare_arms(
+    results: Sequence[ArmResult], *, tick: Callable[[], None] | None = None
+) -> list[dict[str, Any]]:
     """Compare every two arms that were trained: each with `standard`, and the guided ones with each other.
 
     Returns rows {arm, against, metric, difference, interval, n}: the difference (arm less against) of means
     over n users, each user's figure being its mean over seeds, and a 95 % bootstrap interval that resamples
-    users. The interval says nothing about other seeds.
+    users. The interval says nothing about other seeds. `tick` is called now and then.
     """
     arms = list(dict.fromkeys(result.arm for result in results))
     pairs = [(arm, _BASE) for arm in arms if arm != _BASE]
     pairs += [("cascade", "adversarial"), ("cascade_replacement", "cascade")]
     pairs += [("cascade_replacement", "adversarial")]
-    rows = []
+    keys, figures = [], []
     for arm, against in pairs:
         if arm not in arms or against not in arms:
             continue
@@ -41,30 +43,27 @@ def compare_arms(results: Sequence[ArmResult]) -> list[dict[str, Any]]:
             continue
         for metric in (CLEAN, ATTACKED, OVERLAP):
             mine, others = _by_user(shared, arm, metric), _by_user(shared, against, metric)
-            if mine is None or others is None:
-                continue
-            differences = mine - others
-            differences = differences[~np.isnan(differences)]
-            if differences.size:
-                rows.append(_row(arm, against, metric, differences))
-    return rows
+            if mine is not None and others is not None:
+                keys.append((arm, against, metric))
+                figures.append((mine, others))
+    return [
+        {
+            "arm": arm,
+            "against": against,
+            "metric": metric,
+            "difference": found.difference,
+            "interval": [found.low, found.high],
+            "n": found.n,
+        }
+        for (arm, against, metric), found in zip(keys, paired(figures, tick=tick), strict=True)
+        if found is not None
+    ]
 
 
 def _with_shared_seeds(results: Sequence[ArmResult], arm: str, against: str) -> list[ArmResult]:
     """Results of the seeds that both arms have: a run whose time was over may lack some of one."""
     of = {name: {result.seed for result in results if result.arm == name} for name in (arm, against)}
     return [result for result in results if result.seed in of[arm] & of[against]]
-
-
-def _row(arm: str, against: str, metric: str, differences: Float64) -> dict[str, Any]:
-    return {
-        "arm": arm,
-        "against": against,
-        "metric": metric,
-        "difference": float(differences.mean()),
-        "interval": list(bootstrap_interval(differences)),
-        "n": len(differences),
-    }
 
 
 def _by_user(results: Sequence[ArmResult], arm: str, metric: str) -> Float64 | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,18 +36,19 @@ def build_evaluation_report(
     training: Mapping[str, Any],
     unchecked: Sequence[str],
     environment: Mapping[str, Any],
+    tick: Callable[[], None] | None = None,
 ) -> dict[str, Any]:
     """Put the pieces together into plain JSON types.
 
     facts: of `dataset_facts`. model: needs "arm" and "seed"; "trained_on_this" says whether it was trained on
     this data set. unknown, training: of `stored_model`; unchecked: why training could not all be looked at.
     The protocol and its hash are a training report's, so that figures compare with those of jobs on the same
-    data. Raises ValueError when one is not finite.
+    data. `tick` is called now and then while users are resampled. Raises ValueError when one is not finite.
     """
     arm = str(model["arm"])
     arms = {arm: measured_body(measured)}
     bodies = {name: measured_body(baseline) for name, baseline in baselines.items()}
-    comparisons = _against_baselines(arm, measured, baselines)
+    comparisons = _against_baselines(arm, measured, baselines, tick)
     protocol = protocol_of(spec)
     warnings = [
         *({"code": code, "arm": arm, "message": _UNCHECKED[code]} for code in unchecked),
@@ -108,7 +109,7 @@ def render_evaluation(report: Mapping[str, Any]) -> str:
 
 
 def _against_baselines(
-    arm: str, measured: Measured, baselines: Mapping[str, Measured]
+    arm: str, measured: Measured, baselines: Mapping[str, Measured], tick: Callable[[], None] | None
 ) -> list[dict[str, Any]]:
     """Rows as of `compare_arms`: the model less each baseline, the same users."""
     keys = [
@@ -124,7 +125,8 @@ def _against_baselines(
                 baselines[name].per_user[metric].astype(np.float64),
             )
             for name, metric in keys
-        ]
+        ],
+        tick=tick,
     )
     return [
         {

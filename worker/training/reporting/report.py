@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,7 @@ def build_report(
     stability: Mapping[str, Any] | None = None,
     search: Mapping[str, Any] | None = None,
     warnings: Sequence[Mapping[str, Any]] = (),
+    tick: Callable[[], None] | None = None,
 ) -> dict[str, Any]:
     """Put the pieces together into plain JSON types (docs/report.md).
 
@@ -45,10 +46,11 @@ def build_report(
     `cascade_facts`. An arm's own figures are means over its seeds; `seeds[]` holds each. Raises ValueError
     when a figure is not finite. warm_start: of `WarmStart.facts`; stability: of
     `Stability.run`; search: of `ShareSearch.found`. warnings: of those before the baselines' own.
+    tick: called now and then, since comparing the arms of a million users takes minutes.
     """
     arms = {arm: _arm([result for result in results if result.arm == arm]) for arm in _names(results)}
     measured = {name: measured_body(baseline) for name, baseline in baselines.items()}
-    comparisons = compare_arms(results)
+    comparisons = compare_arms(results, tick=tick)
     warnings = [*warnings, *baseline_warnings(arms, measured)]
     costs = costs_of(arms)
     protocol = protocol_of(spec)

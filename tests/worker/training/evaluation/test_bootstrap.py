@@ -5,11 +5,11 @@ import math
 import numpy as np
 import pytest
 
+from tests.plain_bootstrap import bootstrap_interval
 from worker.training.evaluation import bootstrap as bootstrap_module
 from worker.training.evaluation.bootstrap import (
     RESAMPLES,
     SEED,
-    bootstrap_interval,
     interval_of,
     ratio,
     resampled_means,

@@ -3,7 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from worker.training.evaluation.bootstrap import bootstrap_interval
+from tests.plain_bootstrap import bootstrap_interval
+from worker.training.evaluation import pairing
+from worker.training.evaluation.bootstrap import RESAMPLES
 from worker.training.evaluation.outcomes import OutcomesUnreadableError, pack_outcomes, read_outcomes
 from worker.training.evaluation.pairing import paired, unpaired
 
@@ -18,6 +20,20 @@ def test_paired_intervals_are_those_of_a_report() -> None:
         assert one.n == len(differences)
         assert one.difference == pytest.approx(differences.mean())
         assert (one.low, one.high) == pytest.approx(bootstrap_interval(differences))
+
+
+def test_however_many_are_resampled_at_once_the_interval_is_the_same_and_somebody_hears(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pairs = [(mine, mine[::-1].copy()) for mine in np.random.default_rng(4).random((40, 90))]
+    whole = paired(pairs)
+    monkeypatch.setattr(pairing, "_COUNTS", 700)
+    ticks: list[int] = []
+    for one, other in zip(paired(pairs, tick=lambda: ticks.append(1)), whole, strict=True):
+        assert one is not None
+        assert other is not None
+        assert (one.low, one.high) == pytest.approx((other.low, other.high), abs=1e-12)
+    assert len(ticks) == RESAMPLES
 
 
 def test_pairing_narrows_what_users_have_in_common() -> None:

@@ -7,6 +7,8 @@ from dataclasses import replace
 import pytest
 
 from tests.worker.training.reporting.invented import N, arm, measured, report_of
+from worker.training.evaluation.bootstrap import RESAMPLES
+from worker.training.reporting.comparisons import compare_arms
 from worker.training.reporting.markdown import render_markdown
 from worker.training.reporting.results import (
     ATTACKED,
@@ -26,6 +28,13 @@ def test_comparisons_are_paired_by_user() -> None:
     assert (rows[CLEAN]["n"], rows[OVERLAP]["n"]) == (N, 150)
     assert rows[OVERLAP]["difference"] == pytest.approx(0.1, abs=1e-6)
     assert rows[ATTACKED]["difference"] == 0.0
+
+
+def test_comparing_many_users_shows_that_it_moves() -> None:
+    results = [arm("standard", 0, measured(0.05)), arm("cascade", 0, measured(0.06))]
+    ticks: list[int] = []
+    assert compare_arms(results, tick=lambda: ticks.append(1)) == compare_arms(results)
+    assert len(ticks) >= RESAMPLES
 
 
 def test_what_an_arm_costs() -> None:

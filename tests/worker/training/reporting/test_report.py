@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.plain_bootstrap import bootstrap_interval
 from tests.worker.training.reporting.invented import N, arm, cell, measured, report_of
 from worker.training.attacks.neighbours import KEPT, REACH
 from worker.training.attacks.replacement import DrawKey, Replacements, attacked_places
-from worker.training.evaluation.bootstrap import bootstrap_interval, resampled_means
+from worker.training.evaluation.bootstrap import resampled_means
 from worker.training.evaluation.metrics import METRICS_AT, RBO_PERSISTENCE
 from worker.training.evaluation.ranking import LIST_LENGTH, catalogue_shuffle
 from worker.training.evaluation.slices import LENGTH_BINS, POPULARITY_BINS
