@@ -12,7 +12,7 @@ from app.errors import NotFoundError
 from app.models import queries
 from app.models.deleting import forget_batches, refuse_aliased, refuse_used
 from app.models.loaded import LoadedModels
-from app.models.names import next_version
+from app.models.names import hold_name, next_version
 from app.models.schemas import ModelObject
 from app.pagination import Page
 from app.storage.blobs import BlobStore
@@ -41,6 +41,7 @@ def rename(session: Session, project_id: str, model_id: str, name: str) -> Model
         InUseError: Aliases point at it (`model_in_use`, the aliases in `used_by`).
 
     """
+    hold_name(session, project_id, name)  # before the model, as who moves an alias does: no deadlock
     model = _held(session, project_id, model_id)
     if model.name != name:
         refuse_aliased(session, [model], hint="Let the aliases point at another version first.")

@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import threading
 from collections.abc import Sequence
+from concurrent.futures import Future
 from urllib.parse import urlsplit
 
 from app.errors import ErrorItem, ValidationFailed
@@ -61,6 +63,8 @@ _UNICAST_6 = ipaddress.IPv6Network("2000::/3")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 _LONGEST = 2048
+_LOOKUP_SECONDS = 10.0
+"""How long whoever registers an address waits for its host to be looked up."""
 
 
 class RefusedAddressError(Exception):
@@ -88,23 +92,40 @@ def refusal(address: Address, *, allow_private: bool) -> str | None:
     return None
 
 
-def lookup(host: str, port: int) -> Sequence[str]:
-    """The addresses of a host name or of an address in any notation, in the system's order of preference."""
+def lookup(host: str, port: int, seconds: float) -> Sequence[str]:
+    """The addresses of a host name or of an address in any notation, in the system's order of preference.
+
+    In a thread of its own, since the system's resolver knows no deadline: one that is late is not waited for.
+    RefusedAddressError (`unknown_host`) when there is none, or none within so many seconds.
+    """
+    found: Future[Sequence[str]] = Future()
+
+    def ask() -> None:
+        try:
+            entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            found.set_exception(error)
+        else:
+            found.set_result(list(dict.fromkeys(str(entry[4][0]) for entry in entries)))
+
+    threading.Thread(target=ask, name="lookup", daemon=True).start()
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        return found.result(seconds)
+    except TimeoutError:
+        why = f"the host {host!r} was not found within {seconds:.3g} s"
     except (OSError, UnicodeError) as error:
-        raise RefusedAddressError("unknown_host", f"the host {host!r} has no address ({error})") from None
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        why = f"the host {host!r} has no address ({error})"
+    raise RefusedAddressError("unknown_host", why)
 
 
-def checked_addresses(host: str, port: int, *, allow_private: bool) -> Sequence[str]:
-    """The addresses of a host, each of which something may be sent to.
+def checked_addresses(host: str, port: int, *, allow_private: bool, seconds: float) -> Sequence[str]:
+    """The addresses of a host, each of which something may be sent to; looked up within so many seconds.
 
     Raises:
         RefusedAddressError: There is none (`unknown_host`), or one of them is refused (`address_refused`).
 
     """
-    addresses = lookup(host, port)
+    addresses = lookup(host, port, seconds)
     for text in addresses:
         # A zone (fe80::1%eth0) only stands on addresses that are refused anyway.
         why = refusal(ipaddress.ip_address(text.partition("%")[0]), allow_private=allow_private)
@@ -121,7 +142,10 @@ def check_url(url: str, *, allow_private: bool, https_only: bool) -> None:
     parts = urlsplit(url)
     try:
         checked_addresses(
-            parts.hostname or "", parts.port or default_port(parts.scheme), allow_private=allow_private
+            parts.hostname or "",
+            parts.port or default_port(parts.scheme),
+            allow_private=allow_private,
+            seconds=_LOOKUP_SECONDS,
         )
     except RefusedAddressError as error:
         hint = "Give an address that can be reached from the internet."

@@ -120,7 +120,10 @@ class _Backend(httpcore.NetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
         """Connect to the first address that takes it."""
-        addresses = checked_addresses(host.strip("[]"), port, allow_private=self._allow_private)
+        left = _left(self._deadline, httpcore.ConnectTimeout)
+        addresses = checked_addresses(
+            host.strip("[]"), port, allow_private=self._allow_private, seconds=left
+        )
         for address in addresses[:-1]:
             try:
                 return self._connect(address, port)

@@ -9,12 +9,16 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import select
 
 from app.accounts.service import create_key
+from app.db.models.model import Model
 from app.db.session import Database
+from app.models.names import hold_name
 from app.storage.database import DatabaseBlobStore
 from tests.problems import problem
 from tests.stored_models import CARD, store_models
+from tests.waiting import wait_for_a_waiting_request
 
 NAME = "films-sasrec-cascade"
 PRODUCTION = f"/v1/models/{NAME}/aliases/production"
@@ -120,6 +124,22 @@ def test_a_model_with_an_alias_is_not_deleted_or_renamed(client: httpx.Client, s
         assert (refused["used_by"], refused["errors"][0]["pointer"]) == ([f"{NAME}@production"], pointer)
     client.delete(PRODUCTION)
     assert ok(client.delete(f"/v1/jobs/{job}?models=true"))["models"] == [model_id]
+
+
+def test_renaming_a_model_waits_for_who_moves_an_alias_of_that_name(
+    client: httpx.Client, database: Database, store: Store
+) -> None:
+    store()
+    other = store(name="books")
+    with ThreadPoolExecutor(1) as pool:
+        with database.unit_of_work() as session:
+            held = session.execute(select(Model).where(Model.id == other)).scalar_one()
+            assert hold_name(session, held.project_id, NAME)
+            answer = pool.submit(client.patch, f"/v1/models/{other}", json={"name": NAME}, timeout=100)
+            wait_for_a_waiting_request(database)
+            # Whoever moves the alias goes on to the model; the one who waits must not have it.
+            session.execute(select(Model.id).where(Model.id == other).with_for_update(nowait=True))
+        assert ok(answer.result())["version"] == 2
 
 
 def test_versions_are_never_given_twice(client: httpx.Client, store: Store) -> None:

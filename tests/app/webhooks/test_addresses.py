@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ipaddress
+import threading
 
 import pytest
 
@@ -55,14 +56,23 @@ def test_each_kind_of_address(address: str, by_default: bool, for_operators: boo
 )
 def test_no_notation_of_loopback_gets_through(host: str) -> None:
     with pytest.raises(RefusedAddressError) as refused:
-        checked_addresses(host, 80, allow_private=False)
+        checked_addresses(host, 80, allow_private=False, seconds=10)
     assert refused.value.code == "address_refused"
 
 
+def test_a_resolver_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = threading.Event()
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: answers.wait(30) and [])
+    with pytest.raises(RefusedAddressError, match=r"'slow\.example' was not found within 0\.05 s") as refused:
+        checked_addresses("slow.example", 443, allow_private=True, seconds=0.05)
+    answers.set()
+    assert refused.value.code == "unknown_host"
+
+
 def test_one_bad_address_of_a_name_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(addresses, "lookup", lambda host, port: ["8.8.8.8", "fe80::1%eth0"])
+    monkeypatch.setattr(addresses, "lookup", lambda host, port, seconds: ["8.8.8.8", "fe80::1%eth0"])
     with pytest.raises(RefusedAddressError, match="fe80::1%eth0"):
-        checked_addresses("both.example", 443, allow_private=True)
+        checked_addresses("both.example", 443, allow_private=True, seconds=10)
 
 
 @pytest.mark.parametrize(

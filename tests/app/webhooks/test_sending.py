@@ -56,7 +56,7 @@ def test_a_name_is_looked_up_once_and_connected_to_at_that_address(
     """A name that answers differently the second time (DNS rebinding) is never asked a second time."""
     port, asked = receiver.url.split(":")[2].split("/")[0], []
 
-    def lookup(host: str, at: int) -> list[str]:
+    def lookup(host: str, at: int, seconds: float) -> list[str]:
         asked.append((host, at))
         return ["127.0.0.1"] if len(asked) == 1 else ["169.254.169.254"]
 
@@ -71,7 +71,7 @@ def test_a_name_is_looked_up_once_and_connected_to_at_that_address(
 def test_the_next_address_is_tried_when_the_first_is_dead(
     receiver: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(addresses, "lookup", lambda host, port: ["127.0.0.2", "127.0.0.1"])
+    monkeypatch.setattr(addresses, "lookup", lambda host, port, seconds: ["127.0.0.2", "127.0.0.1"])
     with socket.create_server(("127.0.0.2", 0)) as closed:
         closed.close()
     assert send(receiver.url.replace("127.0.0.1", "hooks.example")).status_code == 204
@@ -122,7 +122,7 @@ def test_the_certificate_is_that_of_the_name_not_of_the_address(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     context.sni_callback = lambda _, server_name, __: asked_for.append(server_name)
-    monkeypatch.setattr(addresses, "lookup", lambda host, port: ["127.0.0.1"])
+    monkeypatch.setattr(addresses, "lookup", lambda host, port, seconds: ["127.0.0.1"])
     monkeypatch.setattr(sending, "_trust", lambda: ssl.create_default_context(cafile=str(certificate)))
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
