@@ -6,21 +6,16 @@
 from __future__ import annotations
 
 import os
-import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import unquote, urlsplit
 
 from pydantic import AliasChoices, Field, PositiveFloat, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-WEAK_PASSWORDS = frozenset(
-    {"", "postgres", "steadyrank", "changeme", "password", "secret", "redis", "admin", "root", "test"}
-)
+from app.server_addresses import postgres_address, redis_address, refuse_weak_passwords
+
 MIB = 1024 * 1024
-_HOST_AND_PORT = re.compile(r"(\[[^\]]*\]|[^:/?]*)(:[0-9]*)?([/?]|$)")
-_NOT_READABLE = "its port is no number, or a password has an @, / or : that is not written as %40, %2F, %3A"
 
 
 def _default_data_dir() -> Path:
@@ -176,29 +171,12 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _name_the_driver(cls, given: str | None) -> str | None:
-        """Take `postgres://` and `postgresql://` as platforms give them; psycopg 3 is the driver."""
-        if given is None:
-            return None
-        scheme, separator, rest = given.partition("://")
-        if not separator or scheme not in {"postgres", "postgresql", "postgresql+psycopg"}:
-            raise ValueError("must be a Postgres address: postgresql://user:password@host:port/name")
-        user, _, place = rest.rpartition("@")
-        if "@" in user or not _HOST_AND_PORT.match(place):
-            raise ValueError(f"must be a Postgres address: {_NOT_READABLE}")
-        return f"postgresql+psycopg://{rest}"
+        return None if given is None else postgres_address(given)
 
     @field_validator("redis_url")
     @classmethod
-    def _redis_scheme(cls, given: str | None) -> str | None:
-        if given is not None and not given.startswith(
-            ("redis://", "rediss://", "unix://", "redis+socket://")
-        ):
-            raise ValueError("must be a Redis address: redis://host:port/0, rediss://… or unix:///path.sock")
-        try:
-            _ = urlsplit(given or "").port
-        except ValueError:
-            raise ValueError(f"must be a Redis address: {_NOT_READABLE}") from None
-        return given
+    def _check_broker(cls, given: str | None) -> str | None:
+        return None if given is None else redis_address(given)
 
     @model_validator(mode="after")
     def _production_has_real_secrets(self) -> Self:
@@ -208,13 +186,7 @@ class Settings(BaseSettings):
             raise ValueError(
                 "production needs DATABASE_URL and REDIS_URL; the embedded servers are not for it"
             )
-        address = urlsplit(self.database_url)
-        over_network = bool(address.hostname)
-        if over_network and unquote(address.password or "").lower() in WEAK_PASSWORDS:
-            raise ValueError("production refuses DATABASE_URL without a password or with a well-known one")
-        broker_password = urlsplit(self.redis_url).password
-        if broker_password is not None and unquote(broker_password).lower() in WEAK_PASSWORDS:
-            raise ValueError("production refuses REDIS_URL with a well-known password")
+        refuse_weak_passwords(self.database_url, self.redis_url)
         if not self.require_keys:
             raise ValueError("production refuses STEADYRANK_REQUIRE_KEYS=false")
         return self

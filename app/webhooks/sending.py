@@ -121,9 +121,7 @@ class _Backend(httpcore.NetworkBackend):
     ) -> httpcore.NetworkStream:
         """Connect to the first address that takes it."""
         left = _left(self._deadline, httpcore.ConnectTimeout)
-        addresses = checked_addresses(
-            host.strip("[]"), port, allow_private=self._allow_private, seconds=left
-        )
+        addresses = checked_addresses(host.strip("[]"), port, allow_private=self._allow_private, seconds=left)
         for address in addresses[:-1]:
             try:
                 return self._connect(address, port)
