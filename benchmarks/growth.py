@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from benchmarks.own_process import in_own_process
 from benchmarks.synthetic import power_law_log
@@ -26,6 +25,7 @@ from benchmarks.training import run_steps, variants_of
 from worker.training.data.batching import BucketedBatches, cut_windows
 from worker.training.data.sampling import NegativeSampler
 from worker.training.data.split import leave_one_out
+from worker.training.runtime import Runtime
 from worker.training.spec import TrainSpec
 
 SIZES = (100_000, 300_000, 1_000_000, 3_000_000, 10_000_000)
@@ -35,7 +35,7 @@ WARMED_UP_TO = 1_000_000
 
 def measure(interactions: int) -> dict[str, Any]:
     """CPU seconds of an epoch over a log of that many interactions, and of making it ready for training."""
-    torch.set_num_threads(1)
+    Runtime("cpu", 1).prepare()
     sequences = power_law_log(interactions, ITEMS)
     spec = TrainSpec()
     started = time.process_time()

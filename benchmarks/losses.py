@@ -28,6 +28,7 @@ from worker.training.fitting.finite import FiniteGuard
 from worker.training.fitting.state import TrainerState
 from worker.training.fitting.step import StepInputs, training_step
 from worker.training.losses.build import build_loss, build_sampler
+from worker.training.runtime import Runtime
 from worker.training.settings import LossName
 from worker.training.spec import TrainSpec
 
@@ -43,7 +44,7 @@ def synthetic(items: int, users: int = 2000) -> Sequences:
 
 
 def measure(loss_name: LossName, items: int, steps: int, perturbed: bool) -> dict[str, Any]:
-    torch.set_num_threads(1)
+    Runtime("cpu", 1).prepare()
     spec = TrainSpec(loss=loss_name)
     train = synthetic(items)
     windows = cut_windows(train, spec.max_length)

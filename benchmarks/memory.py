@@ -12,8 +12,6 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from benchmarks.own_process import in_own_process, peak_megabytes
 from benchmarks.tables import markdown_table, write_json
 from benchmarks.training import data_sets
@@ -22,11 +20,12 @@ from worker.training.evaluation.evaluate import evaluate, model_scorer
 from worker.training.fitting.trainer import Trainer
 from worker.training.models.base import SequenceModel
 from worker.training.progress import MemoryCheckpoints, SilentProgress
+from worker.training.runtime import Runtime
 from worker.training.spec import TrainSpec
 
 
 def measure(name: str, epochs: int) -> dict[str, Any]:
-    torch.set_num_threads(1)
+    Runtime("cpu", 1).prepare()
     imported = peak_megabytes()
     sequences = data_sets([name])[name]
     split = leave_one_out(sequences)
