@@ -57,6 +57,8 @@ _SHOWN: tuple[type[SteadyRankError], ...] = (
 """The example of each status in the OpenAPI document; of any other it is SteadyRankError."""
 _DEADLOCK = "40P01"
 """SQLSTATE `deadlock_detected`."""
+_DISK_FULL = "53100"
+"""SQLSTATE `disk_full`."""
 _REFERENCE = {"$ref": "#/components/schemas/Problem"}
 
 
@@ -203,9 +205,12 @@ def _known(error: Exception, scope: Scope) -> SteadyRankError:
 
 
 def _of_database(error: OperationalError | PoolTimeoutError) -> SteadyRankError:
-    if isinstance(error, OperationalError) and getattr(error.orig, "sqlstate", None) == _DEADLOCK:
+    state = getattr(error.orig, "sqlstate", None) if isinstance(error, OperationalError) else None
+    if state == _DEADLOCK:
         both = "Another request wanted the same things at the same moment; nothing was changed."
         return ServiceUnavailable(f"{both} Send it again.", retry_after_seconds=1)
+    if state == _DISK_FULL:
+        return ServiceUnavailable("The database has no space left; nothing was changed.")
     return ServiceUnavailable("The database cannot be reached.")
 
 

@@ -7,6 +7,7 @@ send is logged and the reaper sends again.
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any, Protocol
 
 from celery import Celery
@@ -26,6 +27,11 @@ from app.task_names import (
 )
 
 _VISIBILITY_SECONDS = 30 * 24 * 3600
+_SECONDS_AWAY = 5.0
+"""A broker that did not take a message is left alone for so long: what waits is sent again anyway, and a
+hundred rows whose messages each wait for it would hold up whoever sends them for minutes."""
+_SEND_SECONDS, _WAIT_SECONDS = 2, 10
+"""How long a broker may take to answer who sends, and who waits for messages."""
 _PING_SECONDS = 2
 """A broker that takes longer to answer is as good as down; who asks for readiness waits no longer."""
 
@@ -42,8 +48,8 @@ class Queue(Protocol):
         """Raise an exception when the broker cannot be reached."""
 
 
-def make_celery(settings: Settings) -> Celery:
-    """The Celery application of this process; workers add their tasks to it by name."""
+def make_celery(settings: Settings, *, waits: bool = False) -> Celery:
+    """The Celery application of a process that sends, or that waits for messages and adds tasks by name."""
     celery = Celery("steadyrank", broker=settings.broker, set_as_current=False)
     celery.conf.update(
         task_ignore_result=True,
@@ -54,7 +60,7 @@ def make_celery(settings: Settings) -> Celery:
         broker_transport_options={
             "visibility_timeout": _VISIBILITY_SECONDS,
             "socket_connect_timeout": 2,
-            "socket_timeout": 10,
+            "socket_timeout": _WAIT_SECONDS if waits else _SEND_SECONDS,
         },
         broker_connection_retry_on_startup=True,
         task_serializer="json",
@@ -78,17 +84,24 @@ class CeleryQueue:
 
     def __init__(self, celery: Celery) -> None:
         self._celery = celery
+        self._away_until = 0.0
 
     def send(self, message: Message) -> None:
         """Hand over one message. A broker that is down is logged; the reaper will send again."""
+        if time.monotonic() < self._away_until:
+            return
         retry: dict[str, Any] = {"max_retries": 1, "interval_start": 0.1, "interval_max": 0.2}
         try:
             self._celery.send_task(
                 message.task_name, args=message.args, queue=message.queue, retry=True, retry_policy=retry
             )
         except (OperationalError, OSError) as error:
+            self._away_until = time.monotonic() + _SECONDS_AWAY
             logger.warning(
-                "broker unreachable, %s%s will be sent again: %s", message.task_name, message.args, error
+                "broker unreachable, %s%s and what follows will be sent again: %s",
+                message.task_name,
+                message.args,
+                error,
             )
 
     def ping(self) -> None:

@@ -148,6 +148,20 @@ def test_the_broker_forgets_nothing() -> None:
     assert command[command.index("--maxmemory-policy") + 1] == "noeviction"
 
 
+def test_the_database_counts_as_ready_only_once_it_answers_where_the_others_ask() -> None:
+    test = SERVICES["postgres"]["healthcheck"]["test"]
+    assert test[test.index("--host") + 1] == "127.0.0.1"
+
+
+def test_no_log_grows_for_ever() -> None:
+    assert all("max-size" in service["logging"]["options"] for service in SERVICES.values())
+
+
+def test_who_has_gpus_says_so_once_for_every_later_command() -> None:
+    assert SERVICES["worker"]["deploy"]["replicas"] == "${CPU_WORKERS:-1}"
+    assert "--scale" not in (ROOT / "docs/operations.md").read_text().replace("`--scale`", "")
+
+
 def test_the_gpu_worker_reserves_one_gpu() -> None:
     (device,) = SERVICES["worker-gpu"]["deploy"]["resources"]["reservations"]["devices"]
     assert device["driver"] == "nvidia"

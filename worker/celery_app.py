@@ -21,7 +21,7 @@ from worker.presence import Presence
 from worker.resources import process_resources
 from worker.shutdown import stopping
 
-app: Celery = make_celery(get_settings())
+app: Celery = make_celery(get_settings(), waits=True)
 app.conf.update(
     imports=("worker.tasks",),
     worker_pool="solo",

@@ -108,14 +108,18 @@ class Watch(ABC):
                 return self._kill()
             for number, (every, work) in enumerate(chores):
                 if now >= due[number]:
-                    due[number] = now + every
-                    self._in_database(work)
+                    reached = self._in_database(work)
+                    due[number] = now + (every if reached else self.poll_seconds)
             if self.asked is Asked.LEASE_LOST:
                 return self._kill()
         return code
 
-    def _in_database(self, work: Callable[[], None]) -> None:
-        """A database that is away for a while is no reason to stop: nobody else can take the work either."""
+    def _in_database(self, work: Callable[[], None]) -> bool:
+        """Return whether the database could be reached.
+
+        That it is away for a while is no reason to stop: nobody else can take the work either, and once it is
+        back the reaper waits for a lease to be renewed (`app.jobs.absence`).
+        """
         try:
             work()
         except LeaseLost:
@@ -124,6 +128,8 @@ class Watch(ABC):
                 self.asked = Asked.LEASE_LOST
         except OperationalError as error:
             logger.warning("%s: database unreachable: %s", self._what, error)
+            return False
+        return True
 
     def _kill(self) -> int:
         logger.warning("%s: ending its process (%s)", self._what, self.asked.value)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from app.cli.exits import UsageProblemError
 from app.cli.output import AsJson, connect, print_freed, print_json, size_text
 from app.sdk.downloads import safe_target
 
@@ -25,13 +27,23 @@ def download(
     """Download a data set as it was uploaded; resumes, and checks its SHA-256."""
     with connect(ctx) as client:
         found = client.datasets.get(dataset)
-        target = client.datasets.content(
-            found, file or safe_target(Path(), Path(found.filename or found.id).name)
-        )
+        target = file or safe_target(Path(), Path(found.filename or found.id).name)
+        if file is None and target.exists() and _sha256(target) != found.sha256:
+            hint = f"Say where to: steadyrank datasets download {dataset} FILE."
+            raise UsageProblemError(f"{target} exists, and is another file", hint=hint)
+        client.datasets.content(found, target)
     if as_json:
         print_json({"file": str(target), "bytes": found.bytes, "sha256": found.sha256})
     else:
         typer.echo(f"{dataset} is in {target}, {size_text(found.bytes)}")
+
+
+def _sha256(path: Path) -> str | None:
+    """The digest of a file, in hex; None of a folder."""
+    if path.is_dir():
+        return None
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def delete(ctx: typer.Context, dataset: DatasetId, as_json: AsJson = False) -> None:

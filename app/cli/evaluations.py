@@ -72,6 +72,7 @@ def run(
     with connect(ctx) as client:
         found = client.evaluations.create(model, dataset, name=name, idempotency_key=idempotency_key, **given)
         if wait:
+            typer.echo(found.id, err=True)  # at once: whatever ends this command, the evaluation goes on
             found = client.evaluations.wait(found, timeout=timeout)
             if found.status != "succeeded":
                 error = found.error or {"message": f"The evaluation is {found.status}.", "hint": None}
@@ -172,8 +173,9 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Compare jobs, models or evaluations user by user, with intervals."""
-    jobs = [one for one in things if one.startswith("job_")]
-    evaluations = [one for one in things if one.startswith("eval_")]
+    ids = [one for one in things if "@" not in one]  # a model's name may begin like an id
+    jobs = [one for one in ids if one.startswith("job_")]
+    evaluations = [one for one in ids if one.startswith("eval_")]
     models = [one for one in things if one not in {*jobs, *evaluations}]
     with connect(ctx) as client:
         found = client.compare(

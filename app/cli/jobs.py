@@ -87,6 +87,7 @@ def submit(
             return
         job = client.jobs.create(dataset, idempotency_key=idempotency_key, **settings)
         if wait:
+            typer.echo(job.id, err=True)  # at once: whatever ends this command, the job goes on
             _follow_to_the_end(client, job, as_json)
     if as_json:
         print_json(job.raw)

@@ -19,11 +19,13 @@ def migrate(
     """Bring the database named by DATABASE_URL to the newest schema (`up` does it by itself)."""
     from sqlalchemy.exc import OperationalError
 
-    from app.db.migrate import upgrade
+    from app.db.migrate import TableHeldError, upgrade
     from app.db.revision import head
 
     try:
         upgrade(database_address(data_dir))
+    except TableHeldError as held:
+        raise ServiceFailedError(str(held), hint=held.hint) from held
     except OperationalError as down:
         raise ServiceFailedError(
             f"The database cannot be reached: {str(down.orig).strip()}", hint="Check DATABASE_URL."

@@ -16,11 +16,13 @@ from rich.table import Table
 
 from app.cli.output import seconds_text, status_text
 from app.sdk.client import SteadyRank
+from app.sdk.errors import ValidationFailedError
 from app.sdk.objects.jobs import Job
 from app.sdk.objects.training import EpochMetrics
 from app.sdk.waiting import AWAY
 
 METRIC = "ndcg@10"
+_ANEW = "[dim]training begins anew: what was trained before cannot be gone on with (see its events)[/]"
 
 
 def follow(client: SteadyRank, job: str | Job, console: Console, *, every_epochs: int = 10) -> Job:
@@ -30,11 +32,17 @@ def follow(client: SteadyRank, job: str | Job, console: Console, *, every_epochs
     curves = Curves()
 
     def look(found: Job) -> None:
+        nonlocal curves
         if found.started_at is not None:
             try:
                 curves.take(client.jobs.metrics(found, after=curves.newest))
             except AWAY:
                 view.say("[dim]the service does not answer just now; waiting for it[/]")
+            except ValidationFailedError as error:
+                if error.code != "unknown_cursor":
+                    raise
+                curves = Curves()  # another machine trains it anew, and its epochs are gone
+                view.begin_anew()
         view.show(found, curves)
 
     with view:
@@ -83,6 +91,9 @@ class _LiveView(AbstractContextManager["_LiveView"]):
     def say(self, line: str) -> None:
         self._live.console.print(line)
 
+    def begin_anew(self) -> None:
+        self.say(_ANEW)
+
     def show(self, job: Job, curves: Curves) -> None:
         self._live.update(_panel(job, curves), refresh=True)
 
@@ -103,6 +114,10 @@ class _PlainView(AbstractContextManager["_PlainView"]):
 
     def say(self, line: str) -> None:
         self._console.print(line)
+
+    def begin_anew(self) -> None:
+        self._told = {}
+        self.say(_ANEW)
 
     def show(self, job: Job, curves: Curves) -> None:
         for arm in curves.arms:

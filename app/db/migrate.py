@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
 import migrations
@@ -18,12 +19,33 @@ if TYPE_CHECKING:
 
 # Any fixed number: two processes that start together must not both run the same migration.
 _LOCK = 0x57EAD1
+_LOCK_SECONDS = 10
+_LOCK_NOT_AVAILABLE = "55P03"
+
+
+class TableHeldError(Exception):
+    """Something else held a table for so long that the migration gave up; nothing was changed."""
+
+    hint = "A backup (pg_dump) or a long query holds it: try again when that is over."
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"A table of the database could not be had within {_LOCK_SECONDS} s; nothing was changed."
+        )
 
 
 def upgrade(database_url: str, revision: str = "head") -> None:
-    """Bring the schema up to a revision; waits for another process that is doing the same."""
-    with _configured(database_url) as config:
-        command.upgrade(config, revision)
+    """Bring the schema up to a revision; waits for another process that is doing the same.
+
+    All or nothing. Raises TableHeldError, and SQLAlchemy's errors.
+    """
+    try:
+        with _configured(database_url) as config:
+            command.upgrade(config, revision)
+    except OperationalError as error:
+        if getattr(error.orig, "sqlstate", None) == _LOCK_NOT_AVAILABLE:
+            raise TableHeldError from error
+        raise
 
 
 def downgrade(database_url: str, revision: str) -> None:
@@ -46,5 +68,7 @@ def _configured(database_url: str) -> Iterator[Config]:
     config = configuration()
     with engine.begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        # Whoever waits for a table makes all wait that come after: a backup at hand would stop the service.
+        connection.execute(text(f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'"))
         config.attributes["connection"] = connection
         yield config

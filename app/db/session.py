@@ -26,6 +26,17 @@ _OUTBOX = "steadyrank.outbox"
 _SENDER = "steadyrank.sender"
 _MARKS = "steadyrank.outbox_marks"
 _OVERFLOW = 2
+_CONNECTING = {
+    "application_name": "steadyrank",
+    "connect_timeout": 10,
+    # A host that is lost without a word would otherwise be waited for between 15 minutes and 2 hours. These
+    # mean nothing on a unix socket.
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,  # milliseconds
+}
+"""What every connection to Postgres is opened with (libpq's names)."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +126,7 @@ class Database:
             pool_size=pool_size,
             max_overflow=_OVERFLOW * pool_size,
             pool_use_lifo=True,  # the one used last, so that not all keep a buffer of a chunk's size
-            connect_args={"connect_timeout": 10, "application_name": "steadyrank"},
+            connect_args=_CONNECTING,
         )
         event.listen(self.engine, "connect", _show_times_in_utc)
         check_on_checkout(self.engine)

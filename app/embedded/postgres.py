@@ -51,6 +51,7 @@ class Postgres:
         log: log file.
         durable: whether a commit survives a power cut; false in tests only.
         identity: who runs it; found out when not given.
+        connections: how many it takes at once.
     """
 
     def __init__(
@@ -61,11 +62,13 @@ class Postgres:
         *,
         durable: bool = True,
         identity: Identity | None = None,
+        connections: int = 100,
     ) -> None:
         self.folder = folder
         self.sockets = sockets
         self.log = log
         self.durable = durable
+        self.connections = connections
         self.programs = programs()
         self.identity = identity or choose(self.programs / "postgres", folder.parent)
 
@@ -122,6 +125,7 @@ class Postgres:
         """How to run the server. Its files must have been prepared."""
         settings = {
             "listen_addresses": "",
+            "max_connections": str(self.connections),
             "unix_socket_directories": str(self.sockets),
             "timezone": "UTC",
             "log_timezone": "UTC",

@@ -20,13 +20,20 @@ them was freed, among the pieces of an upload, which are of 1 MiB and go back to
 
 
 def service_table(
-    data: Path, *, host: str, port: int, workers: int, grace: float, environment: Mapping[str, str]
+    data: Path,
+    *,
+    host: str,
+    port: int,
+    workers: int | None,
+    grace: float,
+    environment: Mapping[str, str],
 ) -> list[ProcessSpec]:
     """The service's own processes, in the order in which they are started.
 
     Args:
         data: the data folder.
-        workers: number of training processes; one more does the light work, one measures models.
+        workers: number of training processes; one more does the light work, one measures models. None: no
+            workers at all, where what they need is not installed.
         grace: seconds that a worker takes at most to save the job at hand when it is told to stop.
         environment: addresses of the database and the broker, as environment variables.
     """
@@ -84,8 +91,10 @@ def service_table(
         stop_seconds=10.0,
         ready=lambda: answers(f"{local_url(host, port)}/readyz"),
     )
-    trainers = [worker(f"train{number}", "train") for number in range(1, workers + 1)]
     # the API first: what it takes in waits for the workers, who need the processor to start
+    if workers is None:
+        return [api, reaper]
+    trainers = [worker(f"train{number}", "train") for number in range(1, workers + 1)]
     return [api, reaper, *trainers, worker("light", "light"), worker("measure", "measure")]
 
 

@@ -18,7 +18,7 @@ from rich.logging import RichHandler
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from app.config import Settings, faults_of, get_settings
-from app.db.migrate import upgrade
+from app.db.migrate import TableHeldError, upgrade
 from app.db.session import Database
 from app.embedded import datafolder, table
 from app.embedded.datafolder import Hold, Running, held
@@ -34,6 +34,8 @@ from app.jobs.claims import end_leases
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8753
 OK, FAILED, ALREADY_RUNNING = 0, 1, 3
+_CONNECTIONS_A_WORKER = 6
+"""To the database, of a training worker and its child together: four as a rule."""
 
 
 def up(
@@ -89,7 +91,7 @@ class _Service:
         self.supervisor = Supervisor(keep_open=[hold.processes], on_death=self._end_leases)
 
     def run(self) -> int:
-        if self.workers and find_spec("torch") is None:
+        if self.workers and not _can_work():
             raise EmbeddedError(
                 "Training needs torch, which is not installed.",
                 "In a checkout `make install` brings it (or `pip install '.[worker]'`); or run the API alone "
@@ -116,6 +118,8 @@ class _Service:
             try:
                 upgrade(database_url)
                 ensure_key(database_url, self.folder / "api-key")
+            except TableHeldError as error:
+                raise EmbeddedError(str(error), error.hint) from error
             except DBAPIError as error:
                 raise unusable(error, given=self.settings.database_url is not None) from error
         if self.settings.redis_url is not None:
@@ -126,7 +130,7 @@ class _Service:
                 self.folder,
                 host=self.host,
                 port=self.port,
-                workers=self.workers,
+                workers=self.workers if _can_work() else None,
                 grace=self.settings.shutdown_grace_seconds,
                 environment=addresses,
             ):
@@ -141,7 +145,10 @@ class _Service:
 
     def _start_postgres(self) -> str:
         server = Postgres(
-            self.folder / "postgres", socket_folder(self.folder), self.folder / "logs" / "postgres.log"
+            self.folder / "postgres",
+            socket_folder(self.folder),
+            self.folder / "logs" / "postgres.log",
+            connections=100 + _CONNECTIONS_A_WORKER * self.workers,
         )
         server.prepare()
         self.supervisor.start(server.spec())
@@ -193,6 +200,11 @@ class _Service:
         self.console.print(f"[bold green]SteadyRank is running[/] after {seconds:.1f} s. Ctrl-C stops it.")
         for name, value in lines.items():
             self.console.print(f"  {name:<5} {value}", markup=False)
+
+
+def _can_work() -> bool:
+    """Whether what every worker needs is installed, the ones that do not train included."""
+    return all(find_spec(name) is not None for name in ("torch", "polars"))
 
 
 @contextmanager

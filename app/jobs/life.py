@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from app.accounts.quotas import add_runtime
@@ -216,10 +216,13 @@ def _end_attempt(
 ) -> None:
     if outcome == "lost":
         job.attempts_lost += 1
-    began = session.execute(
+    # Nobody worked after the lease's end: that somebody died is found out only when a reaper looks, and if the
+    # machine was off, that may be days later.
+    ended_at = func.greatest(JobAttempt.started_at, func.least(now, job.lease_until))
+    began, ended = session.execute(
         update(JobAttempt)
         .where(JobAttempt.job_id == job.id, JobAttempt.attempt == job.attempt)
-        .values(outcome=outcome, ended_at=now, error=dict(error) if error else None)
-        .returning(JobAttempt.started_at)
-    ).scalar_one()
-    add_runtime(session, job.project_id, (now - began).total_seconds())
+        .values(outcome=outcome, ended_at=ended_at, error=dict(error) if error else None)
+        .returning(JobAttempt.started_at, JobAttempt.ended_at)
+    ).one()
+    add_runtime(session, job.project_id, (ended - began).total_seconds())

@@ -25,6 +25,7 @@ from app.db.models.job import Job
 from app.db.session import Database, send_after_commit
 from app.db.wake_ups import AT_ONCE, is_overdue
 from app.evaluations.life import recover_evaluations
+from app.jobs.absence import Absence
 from app.jobs.claims import lose_attempt
 from app.jobs.life import HELD, Status
 from app.jobs.limits import fail_those_that_waited_too_long
@@ -47,14 +48,19 @@ _SWEEP_SECONDS = 60.0
 _LOST_HINT = "The worker died or lost its connection; its log, and that of its machine, say more."
 
 
-def reap_once(session: Session, settings: Settings) -> None:
-    """One look, in one transaction; what is queued here is sent after the caller's commit."""
-    expired = reap_expired(session)
+def reap_once(session: Session, settings: Settings, *, spare: bool = False) -> None:
+    """One look, in one transaction; what is queued here is sent after the caller's commit.
+
+    spare: leave leases that ran out alone.
+    """
+    expired: Sequence[str] = ()
+    if not spare:
+        expired = reap_expired(session)
+        recover_validating(session, settings)
+        recover_batches(session, settings)
+        recover_evaluations(session, settings)
     late = fail_those_that_waited_too_long(session, settings)
     resent = resend_waiting(session, settings)
-    recover_validating(session, settings)
-    recover_batches(session, settings)
-    recover_evaluations(session, settings)
     forget_gone(session)
     forget_deliveries(session, settings)
     forget_old(session)
@@ -115,9 +121,12 @@ def run(settings: Settings, stopped: threading.Event) -> None:
     deliverer = Deliverer(database, settings)
     deliverer.start()
     sweep_at = time.monotonic()
+    absence = Absence(settings.lease_seconds)
     try:
         while not stopped.is_set():
-            look(database, blobs, settings)
+            began = time.time()
+            if look(database, blobs, settings, spare=absence.spares(began)):
+                absence.seen(began)
             if time.monotonic() >= sweep_at:
                 sweep_at = time.monotonic() + _SWEEP_SECONDS
                 sweep_retained(database, blobs, settings)
@@ -128,11 +137,14 @@ def run(settings: Settings, stopped: threading.Event) -> None:
         celery.close()
 
 
-def look(database: Database, blobs: BlobStore, settings: Settings) -> None:
-    """One look and one sweep of abandoned uploads; errors of the database are logged, not raised."""
+def look(database: Database, blobs: BlobStore, settings: Settings, *, spare: bool = False) -> bool:
+    """One look and one sweep of abandoned uploads; errors of the database are logged, not raised.
+
+    Returns whether it went well.
+    """
     try:
         with database.unit_of_work() as session:
-            reap_once(session, settings)
+            reap_once(session, settings, spare=spare)
         swept = blobs.sweep(timedelta(seconds=settings.abandoned_upload_seconds))
         if swept:
             logger.info("swept %d abandoned blobs", swept)
@@ -142,6 +154,8 @@ def look(database: Database, blobs: BlobStore, settings: Settings) -> None:
             logger.info("uploads in parts whose time was over left %d bytes", freed)
     except SQLAlchemyError as error:
         logger.warning("the reaper could not look: %s", error)
+        return False
+    return True
 
 
 def sweep_retained(database: Database, blobs: BlobStore, settings: Settings) -> None:

@@ -11,7 +11,9 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from itertools import accumulate
 
+import psycopg
 from sqlalchemy import Engine, delete, func, insert, select, text, update
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from app.db.ids import new_id
@@ -210,15 +212,23 @@ class DatabaseBlobStore:
             at += len(piece)
 
     def _chunk(self, info: BlobInfo, n: int) -> bytes:
-        connection = self._engine.raw_connection()
         try:
-            cursor = connection.cursor(binary=True)
-            cursor.execute(_SELECT_CHUNK, (info.id, n))
-            row = cursor.fetchone()
-            cursor.close()
-        finally:
-            connection.close()
+            row = self._row(info.id, n)
+        except psycopg.OperationalError as error:
+            # As SQLAlchemy has it everywhere else: whoever can wait for a database that is away waits.
+            raise OperationalError(_SELECT_CHUNK, (info.id, n), error) from error
         expected_length = min(CHUNK_BYTES, info.size - n * CHUNK_BYTES)
         if row is None or len(row[0]) != expected_length or hashlib.sha256(row[0]).digest() != row[1]:
             raise BlobDamagedError(f"chunk {n} of blob {info.id} is missing or damaged")
         return bytes(row[0])
+
+    def _row(self, blob_id: str, n: int) -> tuple[bytes, bytes] | None:
+        connection = self._engine.raw_connection()
+        try:
+            cursor = connection.cursor(binary=True)
+            cursor.execute(_SELECT_CHUNK, (blob_id, n))
+            row: tuple[bytes, bytes] | None = cursor.fetchone()
+            cursor.close()
+        finally:
+            connection.close()
+        return row

@@ -8,9 +8,11 @@ import threading
 from collections.abc import Iterator
 
 import httpx
+import psycopg
 import pytest
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.exc import OperationalError
 
 from app.config import Settings
 from app.deps import SessionDep
@@ -44,6 +46,10 @@ def odd(shared_settings: Settings) -> Iterator[httpx.Client]:
     @application.get("/odd/session-crash")
     def session_crash(session: SessionDep) -> None:
         raise ZeroDivisionError("the password is hunter2")
+
+    @application.get("/odd/database/{state}")
+    def database(state: str) -> None:
+        raise OperationalError("INSERT", {}, psycopg.errors.lookup(state)("the password is hunter2"))
 
     with served(application) as url, httpx.Client(base_url=url, timeout=30) as client:
         yield client
@@ -99,6 +105,16 @@ def test_validation_points_at_the_field(odd: httpx.Client, body: object, pointer
     items = problem["errors"]
     assert isinstance(items, list)
     assert [(item["pointer"], item["code"]) for item in items] == [(pointer, code)]
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [("40P01", "Send it again"), ("53100", "no space left"), ("57P01", "cannot be reached")],
+)
+def test_what_is_wrong_with_the_database_is_told(odd: httpx.Client, state: str, said: str) -> None:
+    problem = _problem(odd.get(f"/odd/database/{state}"), 503, "unavailable")
+    assert said in str(problem["detail"])
+    assert "hunter2" not in str(problem)
 
 
 def test_what_was_got_and_what_to_do(odd: httpx.Client) -> None:

@@ -46,6 +46,23 @@ def test_a_broker_that_is_down_is_logged_and_soon(caplog: pytest.LogCaptureFixtu
     celery.close()
 
 
+def test_a_broker_that_took_no_message_is_left_alone_for_a_while(
+    broker_url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    celery = make_celery(Settings(redis_url="redis://127.0.0.1:1/0"))
+    queue = CeleryQueue(celery)
+    messages = [Message("steadyrank.run_job", (f"job_{n}",), TRAIN_QUEUE) for n in range(20)]
+    with caplog.at_level(logging.WARNING, "app.queue"):
+        for message in messages:
+            queue.send(message)
+        assert len(caplog.records) == 1
+        later = time.monotonic() + 6
+        monkeypatch.setattr("app.queue.time.monotonic", lambda: later)
+        queue.send(messages[1])
+    assert [record.args[1] for record in caplog.records if record.args] == [("job_0",), ("job_1",)]
+    celery.close()
+
+
 def test_a_broker_that_hangs_is_soon_told_down() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         celery = make_celery(Settings(redis_url=f"redis://127.0.0.1:{silent.getsockname()[1]}/0"))

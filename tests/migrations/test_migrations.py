@@ -75,6 +75,23 @@ def test_two_processes_upgrade_at_once(empty_database_url: str) -> None:
     assert "jobs" in _tables(empty_database_url)
 
 
+def test_a_table_that_a_backup_reads_is_not_waited_for_with_everybody_behind(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrate, "_LOCK_SECONDS", 0.2)
+    migrate.upgrade(empty_database_url)
+    migrate.downgrade(empty_database_url, "-1")
+    with create_engine(empty_database_url, poolclass=NullPool).connect() as backup:
+        before = revision.current(backup)
+        for table in metadata.tables:
+            backup.execute(text(f'SELECT FROM "{table}" LIMIT 1'))
+        with pytest.raises(migrate.TableHeldError, match="nothing was changed"):
+            migrate.upgrade(empty_database_url)
+        assert revision.current(backup) == before
+        backup.rollback()
+        migrate.upgrade(empty_database_url)
+
+
 @pytest.mark.parametrize(
     "statement",
     [

@@ -13,6 +13,7 @@ import polars as pl
 import psycopg
 import pytest
 from sqlalchemy import func, select
+from sqlalchemy.exc import OperationalError
 
 import worker.dataset_content
 import worker.datasets
@@ -156,11 +157,12 @@ def test_a_database_that_is_away_for_a_moment_rejects_nothing(
     dataset_id = _add(resources, CSV)
 
     def cut(_: DatabaseBlobStore, blob_id: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        raise psycopg.OperationalError(f"{blob_id}: terminating connection due to administrator command")
+        cut = psycopg.OperationalError("terminating connection due to administrator command")
+        raise OperationalError(f"a chunk of {blob_id}", None, cut)
 
     with monkeypatch.context() as patch:
         patch.setattr(DatabaseBlobStore, "read", cut)
-        with pytest.raises(psycopg.OperationalError):
+        with pytest.raises(OperationalError):
             _validate(dataset_id, resources=resources)
     waits = _get(resources, dataset_id)
     assert (waits.status, waits.problems) == ("validating", [])

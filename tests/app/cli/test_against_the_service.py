@@ -36,6 +36,13 @@ def test_a_data_set_comes_back_as_it_went_up(
     assert made["id"] in cli("datasets", "download", made["id"]).stdout
     assert (tmp_path / "log.csv").read_bytes() == CSV
     assert cli.json("datasets", "download", made["id"], "again.csv")["sha256"] == made["sha256"]
+    assert cli("datasets", "download", made["id"]).exit_code == 0  # it is the same file
+    (tmp_path / "log.csv").write_text("what I have made of it since")
+    refused = cli("datasets", "download", made["id"])
+    assert refused.exit_code == 2
+    assert "exists, and is another file" in refused.stderr
+    assert (tmp_path / "log.csv").read_text() == "what I have made of it since"
+    assert cli("datasets", "download", made["id"], "log.csv").exit_code == 0  # it was named
 
 
 def test_a_promotion_is_tried_made_and_shown(cli: Cli, database: Database, blobs: DatabaseBlobStore) -> None:

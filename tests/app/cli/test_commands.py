@@ -180,6 +180,27 @@ def test_submit_can_wait_for_the_end(peer, cli):
     assert "training standard" in result.stderr
 
 
+def test_following_goes_on_when_training_begins_anew(peer, cli):
+    peer.on("POST /v1/jobs", (201, JOB))
+    running = {**JOB, "status": "running", "phase": "training", "started_at": JOB["created_at"]}
+    peer.on("GET /v1/jobs/job_1", *[(200, running)] * 3, (200, {**running, "status": "succeeded"}))
+    row = {"seed": 0, "arm": "standard", "loss": 0.5, "validation": None}
+    first = {"id": "0-standard-20", **row, "epoch": 20}
+    again = {"id": "0-standard-10", **row, "epoch": 10}
+    peer.on(
+        "GET /v1/jobs/job_1/metrics",
+        (200, {"data": [first], "has_more": False}),
+        (422, {"code": "unknown_cursor", "detail": "`after` must be the id of one of this job's epochs."}),
+        (200, {"data": [again], "has_more": False}),
+    )
+    result = cli("jobs", "submit", "ds_1", "--wait")
+    assert result.exit_code == 0, result.output
+    assert result.stderr.splitlines()[0] == "job_1"
+    assert (
+        result.stderr.index("epoch 20") < result.stderr.index("begins anew") < result.stderr.index("epoch 10")
+    )
+
+
 @pytest.mark.parametrize("status", [429, 503])
 def test_following_puts_up_with_a_service_that_has_no_time(peer, cli, monkeypatch, status):
     monkeypatch.setattr("app.sdk.transport.RETRIED_STATUSES", frozenset())

@@ -68,3 +68,12 @@ def test_a_connection_that_was_asked_is_handed_out_outside_of_a_transaction(pool
         assert isinstance(pooled_connection, psycopg.Connection)
         assert pooled_connection.info.transaction_status is TransactionStatus.IDLE
         assert not pooled_connection.autocommit
+
+
+def test_a_host_that_is_lost_without_a_word_is_not_waited_for(pooled: Database) -> None:
+    with pooled.engine.connect() as connection:
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, psycopg.Connection)
+        given = driver.info.get_parameters()
+    assert {"connect_timeout", "keepalives_idle", "keepalives_interval", "keepalives_count"} < given.keys()
+    assert int(given["tcp_user_timeout"]) <= 30_000

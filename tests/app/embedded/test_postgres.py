@@ -26,6 +26,12 @@ def cluster(folder: Path, way: Way | None = None, *, durable: bool = False) -> P
     return Postgres(folder / "pg", folder, folder / "log", durable=durable, identity=identity)
 
 
+def test_it_takes_as_many_connections_as_it_is_told(tmp_path: Path) -> None:
+    server = Postgres(tmp_path / "pg", tmp_path, tmp_path / "log", durable=False, connections=112)
+    command = server.spec().command
+    assert "max_connections=112" in command
+
+
 @contextmanager
 def running(server: Postgres) -> Iterator[subprocess.Popen[bytes]]:
     process = start(server.spec())

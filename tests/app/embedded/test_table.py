@@ -22,6 +22,11 @@ def test_the_table_has_each_worker_once_and_stops_the_api_first(tmp_path: Path) 
     assert len({spec.log for spec in table}) == len(table)
 
 
+def test_without_what_workers_need_there_are_none(tmp_path: Path) -> None:
+    table = service_table(tmp_path, host="127.0.0.1", port=1, workers=None, grace=1, environment={})
+    assert [spec.name for spec in table] == ["api", "reaper"]
+
+
 def test_each_worker_takes_one_queue_and_stops_promptly(tmp_path: Path) -> None:
     workers = service_table(tmp_path, host="127.0.0.1", port=1, workers=1, grace=6, environment={})[2:]
     for spec, queue in zip(workers, ("train", "light", "measure"), strict=True):

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from app.db.session import Database
 from app.errors import BlobDamagedError
 from app.storage.blobs import CHUNK_BYTES
 from app.storage.database import DatabaseBlobStore
+from tests.waiting import wait_for_a_waiting_request
 
 DATA = hashlib.shake_128(b"database").digest(2 * CHUNK_BYTES + 7)
 
@@ -35,6 +38,24 @@ def test_damage_is_never_handed_out(database: Database, blobs: DatabaseBlobStore
         next(pieces)
     with pytest.raises(BlobDamagedError):
         blobs.verify(info.id)
+
+
+def test_a_connection_that_is_cut_while_a_chunk_is_read_is_a_database_that_is_away(
+    database: Database, blobs: DatabaseBlobStore
+) -> None:
+    with database.unit_of_work() as session:
+        info = blobs.put(session, DATA)
+    pieces = blobs.read(info.id)
+    next(pieces)
+    cut = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+    with ThreadPoolExecutor(1) as other, database.unit_of_work() as session:
+        session.execute(text("LOCK TABLE blob_chunks"))
+        read = other.submit(next, pieces)
+        wait_for_a_waiting_request(database)
+        assert session.execute(cut).scalars().all() == [True]
+        with pytest.raises(OperationalError):
+            read.result(60)
+    blobs.verify(info.id)
 
 
 def test_swapped_chunks_are_caught_by_the_whole_digest(database: Database, blobs: DatabaseBlobStore) -> None:
