@@ -25,7 +25,7 @@ from app.config import get_settings
 from app.errors import BlobDamagedError
 from app.jobs.claims import Claim, LeaseLost
 from app.log_lines import configure_logging, job_id_var
-from worker.hints import NEEDS_MEMORY, UPLOAD_AGAIN
+from worker.hints import DAMAGED, NEEDS_MEMORY
 from worker.pipe import CONCLUDE, FINISH, SAVE_AND_STOP, STOP, End, Upward
 from worker.resources import open_resources
 from worker.training.progress import Control, Stopped, TrainingError
@@ -122,7 +122,7 @@ def end_of(error: Exception, what: str) -> End:
             end = End("error", code=error.code, message=str(error), hint=error.hint)
         case BlobDamagedError():
             logger.exception("stored bytes are damaged")
-            end = End("error", code="dataset_changed", message=error.detail, hint=UPLOAD_AGAIN)
+            end = End("error", code=error.code, message=error.detail, hint=DAMAGED)
         case OperationalError():
             logger.exception("the database is away")
             end = End("unavailable", message=f"{what}'s process could not reach the database.")

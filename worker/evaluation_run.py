@@ -78,7 +78,9 @@ def run_evaluation(
     def finish(session: Session) -> None:
         # The bytes are written on their own connections before the row is locked.
         blob = resources.blobs.put(session, result.outcomes, CHECKPOINT_TYPE)
-        succeed(session, claimed, report=result.report, markdown=result.markdown, outcomes=blob.id)
+        report, markdown = result.report, result.markdown
+        if not succeed(session, claimed, report=report, markdown=markdown, outcomes=blob.id):
+            raise Stopped(saved=False)  # what was written goes with the transaction, and its bytes are swept
 
     durably(resources.database, finish)
 

@@ -15,9 +15,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
+from app.errors import BlobDamagedError
 from app.models.batches import Claim, claim, fail, release, renew, succeed
 from worker.blob_files import PARQUET_TYPE, download, read_model_files, upload
+from worker.durably import durably
+from worker.hints import DAMAGED
 from worker.kept_alive import kept_alive
 from worker.resources import Resources
 from worker.training.portable import ModelUnreadableError, PortableModel, load_model
@@ -26,6 +31,7 @@ ROWS_A_PART = 200_000
 SCHEMA: Final = {"user": pl.String, "rank": pl.Int32, "item": pl.String, "score": pl.Float32}
 
 _NAMED = 20
+_LONGEST_MESSAGE = 2000
 
 logger = logging.getLogger(__name__)
 
@@ -57,10 +63,20 @@ def recommend_batch(batch_id: str, *, resources: Resources, stopping: threading.
             _store(resources, claimed, run)
         except ModelUnreadableError as error:
             _failed(resources, claimed, "model_unreadable", str(error), "Train it again.")
+        except BlobDamagedError as error:
+            _failed(resources, claimed, error.code, error.detail, DAMAGED)
         except _Stopped:
             with resources.database.unit_of_work() as session:
                 release(session, claimed)
             logger.info("batch %s: given back, or no longer this attempt's", batch_id)
+        except (OperationalError, OSError, MemoryError):
+            raise  # the machine's fault: another attempt may fare better
+        except Exception as error:
+            # Told at once, rather than after as many attempts that end the same way.
+            logger.exception("batch %s failed", batch_id)
+            what = f"Recommending failed: {type(error).__name__}: {error}"[:_LONGEST_MESSAGE]
+            hint = "A fault of the service; the light worker's log has the traceback under the batch's id."
+            _failed(resources, claimed, "internal", what, hint)
 
 
 @dataclass
@@ -126,7 +142,13 @@ class _Run:
         if time.monotonic() - self._renewed_at < min(lease / 3, 2.0):
             return
         self._renewed_at = time.monotonic()
-        if not self.renewed():
+        try:
+            mine = self.renewed()
+        except OperationalError as error:
+            # For a while that is no reason to stop: whether the batch is still ours shows when it is stored.
+            logger.warning("batch %s: database unreachable: %s", self.claimed.batch_id, error)
+            return
+        if not mine:
             raise _Stopped
 
     def renewed(self) -> bool:
@@ -150,10 +172,12 @@ def _store(resources: Resources, claimed: Claim, run: _Run) -> None:
     try:
         with kept_alive(run.renewed, seconds=lease / 3, what=claimed.batch_id):
             upload(run.whole(), writer)
-        with resources.database.unit_of_work() as session:
-            blob = writer.finish(session)
-            if not succeed(session, claimed, blob, run.stats()):
-                raise _Stopped
+
+        def store(session: Session) -> None:
+            if not succeed(session, claimed, writer.finish(session), run.stats()):
+                raise _Stopped  # what was written goes with the transaction
+
+        durably(resources.database, store)
     except BaseException:
         writer.abort()
         raise
@@ -161,6 +185,5 @@ def _store(resources: Resources, claimed: Claim, run: _Run) -> None:
 
 
 def _failed(resources: Resources, claimed: Claim, code: str, message: str, hint: str) -> None:
-    with resources.database.unit_of_work() as session:
-        fail(session, claimed, code=code, message=message, hint=hint)
+    durably(resources.database, lambda session: fail(session, claimed, code=code, message=message, hint=hint))
     logger.info("batch %s failed: %s", claimed.batch_id, message)

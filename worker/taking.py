@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from app.db.light_work import LightWork, note_take_error, take
+from app.db.takes import Taken, note_take_error, take
 from worker.resources import Resources
 
 _LONGEST = 500
 
 
 @contextmanager
-def taken(resources: Resources, table: type[LightWork], row_id: str) -> Iterator[None]:
+def taken(resources: Resources, table: type[Taken], row_id: str) -> Iterator[None]:
     """Count, and note what goes wrong in the block while the row still waits. What was raised goes on."""
     with resources.database.unit_of_work() as session:
         take(session, table, row_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.db.models.batch_recommendation import BatchRecommendation
+from app.db.models.dataset import Dataset
 from app.db.models.evaluation import Evaluation
 from app.task_names import EVALUATE_MODEL, PROBE_JOB, RECOMMEND_BATCH, RUN_JOB, VALIDATE_DATASET
 from worker.celery_app import app
@@ -25,7 +26,7 @@ def run_job_task(self: object, job_id: str) -> None:
 @app.task(name=VALIDATE_DATASET)  # type: ignore[untyped-decorator]
 def validate_dataset_task(dataset_id: str) -> None:
     """Read and check a data set, if it is waiting."""
-    with stop_signals_heard() as stopping:
+    with taken(process_resources(), Dataset, dataset_id), stop_signals_heard() as stopping:
         from worker.datasets import validate_dataset  # noqa: PLC0415 - polars only where files are read
 
         validate_dataset(dataset_id, resources=process_resources(), stopping=stopping)

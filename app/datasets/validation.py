@@ -17,9 +17,19 @@ from sqlalchemy.orm import Session
 from app.config import Settings
 from app.db.models.dataset import Dataset
 from app.db.session import send_after_commit
+from app.db.takes import error_of_takes
 from app.db.wake_ups import AT_ONCE, is_overdue
 from app.task_names import LIGHT_QUEUE, VALIDATE_DATASET
 from app.webhooks.outbox import announce_dataset
+
+_OF_THE_WHOLE: Mapping[str, Any] = {
+    "pointer": "/",
+    "severity": "error",
+    "line": None,
+    "lines": [],
+    "count": 1,
+}
+"""What a problem has that is not of a line or a column."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +67,12 @@ def claim_validation(session: Session, dataset_id: str, *, lease_seconds: float)
     row = session.execute(
         update(Dataset)
         .where(Dataset.id == dataset_id, Dataset.status == "validating", Dataset.lease_until.is_(None))
-        .values(attempts=Dataset.attempts + 1, lease_until=func.now() + timedelta(seconds=lease_seconds))
+        .values(
+            attempts=Dataset.attempts + 1,
+            lease_until=func.now() + timedelta(seconds=lease_seconds),
+            takes=0,
+            take_error=None,
+        )
         .returning(
             Dataset.attempts,
             Dataset.original_blob,
@@ -126,7 +141,8 @@ def recover_validating(session: Session, settings: Settings) -> int:
     """Take up data sets that nobody reads: wake-ups that got lost, and claims of workers that vanished.
 
     Called by the reaper; several at once are harmless. Returns how many were taken up. One whose reader
-    vanished `max_attempts` times is rejected, since it most likely kills it.
+    vanished `max_attempts` times is rejected, since it most likely kills it; so is one that as many workers
+    could not begin.
     """
     now = session.execute(select(func.now())).scalar_one()  # the clock that leases were written by
     overdue = is_overdue(
@@ -148,10 +164,13 @@ def recover_validating(session: Session, settings: Settings) -> int:
         if dataset.lease_until is not None:
             dataset.attempts_lost += 1
             dataset.lease_until = None
+        error = error_of_takes(dataset, settings.max_attempts)
         if dataset.attempts_lost >= settings.max_attempts:
+            error = _reader_lost(dataset.attempts_lost)
+        if error is not None:
             dataset.status = "rejected"
             dataset.validated_at = now
-            dataset.problems = [_unreadable(dataset.attempts_lost)]
+            dataset.problems = [error | _OF_THE_WHOLE]
             dataset.to_forget = None
             announce_dataset(session, dataset.project_id, dataset.id, "rejected", at=now)
         else:
@@ -198,14 +217,9 @@ def _twin(session: Session, claim: Claim, content_sha256: str | None) -> str | N
     return session.execute(same.order_by(Dataset.id).limit(1)).scalar_one_or_none()
 
 
-def _unreadable(attempts_lost: int) -> dict[str, Any]:
+def _reader_lost(attempts_lost: int) -> dict[str, Any]:
     return {
         "code": "reader_lost",
         "message": f"The worker that read the file failed or vanished {attempts_lost} times.",
-        "pointer": "/",
         "hint": "Most likely the worker lacks memory or disk for it: send fewer rows, or ask the operator.",
-        "severity": "error",
-        "line": None,
-        "lines": [],
-        "count": 1,
     }

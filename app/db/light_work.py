@@ -8,28 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from app.db.base import CreatedAt
+from app.db.takes import Taken
 from app.db.wake_ups import AT_ONCE, is_overdue
 
 UNFINISHED = frozenset({"queued", "running"})
 """Statuses of what still needs the rows that it names."""
 
 
-class LightWork(CreatedAt):
+class LightWork(Taken, CreatedAt):
     """The columns of a row that a light or a measuring worker claims."""
 
     status: Mapped[str]
     attempts: Mapped[int] = mapped_column(server_default="0")
     attempts_lost: Mapped[int] = mapped_column(server_default="0")
-    takes: Mapped[int] = mapped_column(server_default="0")
-    """How often a worker heard its wake-up since the last claim, and has not come to claim it."""
-    take_error: Mapped[str | None]
-    """Why the last of them did not, if it could say so."""
     lease_until: Mapped[datetime | None]
     sent_at: Mapped[datetime] = mapped_column(server_default=func.now())
     """When a wake-up was last sent; the reaper sends another when it is old."""
@@ -57,30 +54,3 @@ def abandoned(
     )
     statement = select(table).where(nobodys).order_by(table.created_at).limit(AT_ONCE)
     return session.execute(statement.with_for_update(skip_locked=True)).scalars().all()
-
-
-def take(session: Session, table: type[LightWorkT], row_id: str) -> None:
-    """Count that a worker has heard the wake-up of a row that waits, before anything can go wrong with it."""
-    _change_queued(session, table, row_id, takes=table.takes + 1)
-
-
-def note_take_error(session: Session, table: type[LightWorkT], row_id: str, error: str) -> None:
-    """Say why a row that still waits could not be claimed."""
-    _change_queued(session, table, row_id, take_error=error)
-
-
-def error_of_takes(row: LightWork, limit: int) -> dict[str, Any] | None:
-    """Why a row that waits has failed: so many workers in turn heard of it and could not begin. Else None."""
-    if row.takes < limit:
-        return None
-    why = row.take_error or "the worker ended, or lost the database, before it said why"
-    return {
-        "code": "worker_cannot_begin",
-        "message": f"A worker took it {row.takes} times and could not begin: {why}",
-        "hint": "The worker's log says more; mostly its installation is damaged, or of another version.",
-    }
-
-
-def _change_queued(session: Session, table: type[LightWorkT], row_id: str, **values: Any) -> None:
-    queued = update(table).where(table.id == row_id, table.status == "queued")  # type: ignore[attr-defined]
-    session.execute(queued.values(**values))

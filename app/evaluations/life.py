@@ -16,11 +16,12 @@ from sqlalchemy.orm import Session
 
 from app.config import Settings
 from app.db.clock import clock_time
-from app.db.light_work import abandoned, error_of_takes
+from app.db.light_work import abandoned
 from app.db.models.dataset import Dataset
 from app.db.models.evaluation import Evaluation
 from app.db.models.model import Model
 from app.db.session import send_after_commit
+from app.db.takes import error_of_takes
 from app.jobs.claims import LeaseLost
 from app.models.queries import file_blobs
 from app.task_names import EVALUATE_MODEL, MEASURE_QUEUE
@@ -134,12 +135,15 @@ def show(session: Session, claimed: EvaluationClaim, *, phase: str, progress: fl
 
 def succeed(
     session: Session, claimed: EvaluationClaim, *, report: dict[str, Any], markdown: str, outcomes: str
-) -> None:
-    """`running` → `succeeded`. LeaseLost."""
+) -> bool:
+    """`running` → `succeeded`; False, and nothing changed, when it is to be cancelled. LeaseLost."""
     row = hold(session, claimed)
+    if row.cancel_requested:
+        return False
     row.report, row.report_markdown, row.outcomes_blob = report, markdown, outcomes
     row.progress = 1.0
     _end(session, row, "succeeded")
+    return True
 
 
 def fail(session: Session, claimed: EvaluationClaim, *, code: str, message: str, hint: str) -> None:

@@ -166,6 +166,8 @@ def move(
     elif to is not Status.PAUSING:
         if before in HELD:
             _end_attempt(session, job, now, outcome or _OUTCOMES[to], error)
+            if to is not Status.SUCCEEDED and job.progress:
+                job.progress = {**job.progress, "eta_at": None, "examples_per_second": None}
         job.lease_until = None
         job.phase = job.arm = job.seed = None
     if before in TERMINAL:
@@ -216,8 +218,8 @@ def _end_attempt(
 ) -> None:
     if outcome == "lost":
         job.attempts_lost += 1
-    # Nobody worked after the lease's end: that somebody died is found out only when a reaper looks, and if the
-    # machine was off, that may be days later.
+    # Nobody worked after the lease's end: that somebody died is found out when a reaper looks, which may be
+    # days later if the machine was off.
     ended_at = func.greatest(JobAttempt.started_at, func.least(now, job.lease_until))
     began, ended = session.execute(
         update(JobAttempt)

@@ -30,6 +30,8 @@ WAIT_SECONDS = 25.0
 KEPT = timedelta(days=7)
 _FORGOTTEN = timedelta(minutes=10)
 """A probe that nobody took up, or that did not end, within this time will not be waited for."""
+_LONGEST = timedelta(minutes=2)
+"""A probe is ended by its worker after half of this (worker/probe.py)."""
 _MOST_WAITING = 4
 _LOOK_SECONDS = 0.25
 _NOT_A_STEPS = frozenset(
@@ -153,9 +155,12 @@ def fail(session: Session, probe_id: str, *, code: str, message: str) -> None:
     _end(session, probe_id, status="failed", error={"code": code, "message": message})
 
 
-def forget_old_probes(session: Session) -> None:
-    """Remove probes that nobody may go by any more."""
+def tidy_probes(session: Session) -> None:
+    """Remove probes that nobody may go by any more, and end those whose worker vanished."""
     session.execute(delete(Probe).where(Probe.created_at < func.now() - KEPT))
+    lost = update(Probe).where(Probe.status == "running", Probe.started_at < func.now() - _LONGEST)
+    error = {"code": "worker_lost", "message": "The worker that made the probe vanished."}
+    session.execute(lost.values(status="failed", ended_at=func.clock_timestamp(), error=error))
 
 
 def _request(session: Session, project_id: str, spec: TrainSpec, dataset: Dataset) -> str | None:

@@ -29,7 +29,7 @@ from app.jobs.absence import Absence
 from app.jobs.claims import lose_attempt
 from app.jobs.life import HELD, Status
 from app.jobs.limits import fail_those_that_waited_too_long
-from app.jobs.probes import forget_old_probes
+from app.jobs.probes import tidy_probes
 from app.jobs.workers import forget_gone
 from app.log_lines import configure_logging
 from app.models.batches import recover_batches
@@ -64,7 +64,7 @@ def reap_once(session: Session, settings: Settings, *, spare: bool = False) -> N
     forget_gone(session)
     forget_deliveries(session, settings)
     forget_old(session)
-    forget_old_probes(session)
+    tidy_probes(session)
     if expired or resent or late:
         logger.info("reaped %s, sent again %s, too late %s", list(expired), list(resent), list(late))
 

@@ -18,10 +18,11 @@ from app.accounts import quotas
 from app.config import Settings
 from app.datasets.using import facts_of, ready_dataset
 from app.db.clock import clock_time
-from app.db.light_work import abandoned, error_of_takes
+from app.db.light_work import abandoned
 from app.db.models.batch_recommendation import BatchRecommendation
 from app.db.models.dataset import Dataset
 from app.db.session import send_after_commit
+from app.db.takes import error_of_takes
 from app.errors import ConflictError, NotFoundError
 from app.models import queries
 from app.models.batch_schemas import BatchCreate

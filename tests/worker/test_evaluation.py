@@ -38,7 +38,7 @@ from worker.evaluation_run import DatasetGoneError, ModelGoneError, run_evaluati
 from worker.pipe import End
 from worker.resources import Resources
 from worker.training.evaluation.outcomes import read_outcomes
-from worker.training.progress import Control, TrainingError
+from worker.training.progress import Control, Stopped, TrainingError
 
 
 @pytest.fixture
@@ -230,6 +230,22 @@ def test_cancelled_while_it_runs(resources: Resources, trained: tuple[str, str, 
     thread.join(60)
     cancelled = again(resources, row)
     assert (cancelled.status, cancelled.report, cancelled.lease_until) == ("cancelled", None, None)
+
+
+def test_cancelled_when_all_is_measured_and_not_stored_yet(
+    resources: Resources, trained: tuple[str, str, list[str]], tmp_path: Path
+) -> None:
+    row = ask(resources, trained[2][0], trained[0])
+    with resources.database.unit_of_work() as session:
+        claimed = claim(session, row.id, lease_seconds=60)
+        assert claimed is not None
+        service.cancel(session, row.project_id, row.id)
+    with pytest.raises(Stopped):
+        run_evaluation(
+            claimed, resources=resources, folder=tmp_path, beat=lambda: None, control=lambda: Control.CONTINUE
+        )
+    waits = again(resources, row)
+    assert (waits.status, waits.cancel_requested, waits.report) == ("running", True, None)
 
 
 def test_given_back_when_the_worker_leaves(resources: Resources, trained: tuple[str, str, list[str]]) -> None:

@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import io
 import threading
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import polars as pl
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
+from sqlalchemy.exc import OperationalError
 
 import worker.recommend
 from app.config import Settings
 from app.db.models.batch_recommendation import BatchRecommendation
-from app.db.models.blob import Blob
+from app.db.models.blob import Blob, BlobChunk
 from app.db.models.dataset import Dataset
 from app.db.session import Database
 from app.models.batch_schemas import BatchCreate
-from app.models.batches import claim, create, delete, get, recover_batches
+from app.models.batches import claim, create, delete, get, recover_batches, renew
 from app.storage.database import DatabaseBlobStore
 from app.task_names import LIGHT_QUEUE, RECOMMEND_BATCH
 from tests.factories import RecordingSender, make_ready_dataset
 from tests.stored_models import model_files, store_models
 from worker.recommend import recommend_batch
 from worker.resources import Resources
-from worker.training.portable import load_model
+from worker.training.portable import PortableModel, load_model
 
 HISTORIES = {"anna": ["i1", "i2", "i3"], "ben": ["i4", "new", "i5"], "cleo": ["new", "newer"]}
 
@@ -157,3 +159,41 @@ def test_without_its_data_set_it_fails_and_says_so(resources: Resources, batch: 
     failed = run(resources, batch)
     assert failed.error is not None
     assert (failed.status, failed.error["code"]) == ("failed", "dataset_gone")
+
+
+def test_a_database_that_is_away_for_a_moment_costs_nothing(
+    resources: Resources, batch: BatchRecommendation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = resources.settings.model_copy(update={"lease_seconds": 1e-6})  # renewed at every user
+    failures = [OperationalError("UPDATE", {}, Exception("terminating connection"))] * 2
+
+    def interrupted(*arguments: Any, **given: Any) -> bool:
+        if failures:
+            raise failures.pop()
+        return renew(*arguments, **{**given, "lease_seconds": 30})
+
+    monkeypatch.setattr(worker.recommend, "renew", interrupted)
+    done = run(replace(resources, settings=settings), batch)
+    assert (done.status, done.attempts, failures) == ("succeeded", 1, [])
+
+
+def test_a_fault_is_told_at_once_and_as_what_it_is(
+    resources: Resources, batch: BatchRecommendation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise ZeroDivisionError("as a fault of ours would")
+
+    monkeypatch.setattr(PortableModel, "recommend", fail)
+    failed = run(resources, batch)
+    assert (failed.status, failed.attempts_lost) == ("failed", 0)
+    assert failed.error is not None
+    assert failed.error["code"] == "internal"
+    assert "ZeroDivisionError" in failed.error["message"]
+
+
+def test_damaged_bytes_are_told_as_such(resources: Resources, batch: BatchRecommendation) -> None:
+    with resources.database.unit_of_work() as session:
+        session.execute(update(BlobChunk).values(data=b"garbage"))
+    failed = run(resources, batch)
+    assert failed.error is not None
+    assert (failed.status, failed.error["code"]) == ("failed", "blob_damaged")

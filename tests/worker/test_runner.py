@@ -197,7 +197,7 @@ def test_damaged_interactions_fail_the_job_with_a_hint(bench: Bench) -> None:
     job = found(resources, job_id)
     assert job.status == "failed"
     assert job.error is not None
-    assert (job.error["code"], job.error["phase"]) == ("dataset_changed", "preparing")
+    assert (job.error["code"], job.error["phase"]) == ("blob_damaged", "preparing")
     assert job.error["hint"]
 
 

@@ -9,12 +9,12 @@ import pytest
 from sqlalchemy import update
 
 from app.config import Settings
-from app.db.light_work import take
 from app.db.models.batch_recommendation import BatchRecommendation
 from app.db.models.dataset import Dataset
 from app.db.models.evaluation import Evaluation
 from app.db.models.worker import Worker
 from app.db.session import Database
+from app.db.takes import take
 from app.evaluations import service
 from app.evaluations.life import claim, recover_evaluations
 from app.evaluations.schemas import EvaluationCreate

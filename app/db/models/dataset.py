@@ -17,9 +17,10 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base, CreatedAt, PrefixedId
+from app.db.takes import Taken
 
 
-class Dataset(PrefixedId, CreatedAt, Base):
+class Dataset(PrefixedId, CreatedAt, Taken, Base):
     """A data set. `validating` until the light worker has read it, then `ready` or `rejected`, for good."""
 
     __tablename__ = "datasets"

@@ -18,6 +18,7 @@ from app.datasets.validation import (
 )
 from app.db.models.dataset import Dataset
 from app.db.session import pending_messages
+from app.db.takes import note_take_error, take
 from app.storage.database import DatabaseBlobStore
 from tests.factories import age, make_dataset, make_ready_dataset
 
@@ -119,3 +120,27 @@ def test_given_up_after_the_last_attempt(session: Session, dataset: Dataset) -> 
     assert [problem["code"] for problem in dataset.problems] == ["reader_lost"]
     assert dataset.problems[0]["hint"]
     assert len(pending_messages(session)) == SETTINGS.max_attempts - 1
+
+
+def test_rejected_when_no_worker_can_begin_to_read_it(session: Session, dataset: Dataset) -> None:
+    for tried in range(SETTINGS.max_attempts):
+        assert (dataset.status, dataset.takes) == ("validating", tried)
+        take(session, Dataset, dataset.id)
+        note_take_error(session, Dataset, dataset.id, "ImportError: polars")
+        session.refresh(dataset)
+        age(session, dataset, 31)
+        assert recover_validating(session, SETTINGS) == 1
+        session.flush()
+    assert (dataset.status, dataset.attempts_lost) == ("rejected", 0)
+    (problem,) = dataset.problems
+    assert (problem["code"], problem["severity"]) == ("worker_cannot_begin", "error")
+    assert "ImportError: polars" in problem["message"]
+
+
+def test_what_went_wrong_before_a_claim_is_forgotten_with_it(session: Session, dataset: Dataset) -> None:
+    take(session, Dataset, dataset.id)
+    note_take_error(session, Dataset, dataset.id, "ImportError: polars")
+    _claim(session, dataset)
+    take(session, Dataset, dataset.id)  # a second message, too late
+    session.refresh(dataset)
+    assert (dataset.takes, dataset.take_error) == (0, None)

@@ -139,3 +139,12 @@ def test_nobody_else_writes_a_jobs_status() -> None:
         if assignment.search(path.read_text(encoding="utf-8"))
     ]
     assert guilty == ["app/jobs/life.py"]
+
+
+def test_a_job_that_does_not_run_tells_no_speed_and_no_end(session: Session, job: Job) -> None:
+    go(session, job, Status.RUNNING)
+    job.progress = {"fraction": 0.4, "eta_at": "2025-11-23T13:52:40Z", "examples_per_second": 9.0}
+    go(session, job, Status.PAUSING)
+    assert job.progress["eta_at"] is not None
+    go(session, job, Status.PAUSED)
+    assert job.progress == {"fraction": 0.4, "eta_at": None, "examples_per_second": None}

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 import app.jobs.probes
 import worker.probe
 from app.config import Settings
+from app.db.clock import clock_time
 from app.db.models.dataset import Dataset
 from app.db.models.probe import Probe
 from app.db.models.worker import Worker
 from app.db.session import Database
-from app.jobs.probes import claim
+from app.jobs.probes import claim, tidy_probes
 from app.storage.database import DatabaseBlobStore
 from app.task_names import MEASURE_QUEUE, PROBE_JOB, TRAIN_QUEUE
 from tests.factories import RecordingSender
@@ -175,3 +178,20 @@ def test_what_cannot_be_probed_is_written_down(
     assert (row.status, (row.error or {})["code"]) == ("failed", "probe_too_long")
     probe_job(slow, resources=resources, stopping=threading.Event())  # a second message changes nothing
     assert ask("", hidden_size=12)["probe"]["code"] == "probe_too_long"
+
+
+def test_a_probe_whose_worker_vanished_has_ended(session: Session, dataset: str) -> None:
+    now = clock_time(session)
+    project_id = session.get_one(Dataset, dataset).project_id
+    rows = [
+        Probe(project_id=project_id, dataset_id=dataset, key="k", spec={}, status="running", started_at=at)
+        for at in (now - timedelta(minutes=3), now)
+    ]
+    session.add_all(rows)
+    session.flush()
+    tidy_probes(session)
+    for row in rows:
+        session.refresh(row)
+    assert [row.status for row in rows] == ["failed", "running"]
+    assert rows[0].error is not None
+    assert rows[0].error["code"] == "worker_lost"
