@@ -170,7 +170,7 @@ def recover_validating(session: Session, settings: Settings) -> int:
         if error is not None:
             dataset.status = "rejected"
             dataset.validated_at = now
-            dataset.problems = [error | _OF_THE_WHOLE]
+            dataset.problems = [{**error, **_OF_THE_WHOLE}]
             dataset.to_forget = None
             announce_dataset(session, dataset.project_id, dataset.id, "rejected", at=now)
         else:

@@ -221,10 +221,10 @@ def _end_attempt(
     # Nobody worked after the lease's end: that somebody died is found out when a reaper looks, which may be
     # days later if the machine was off.
     ended_at = func.greatest(JobAttempt.started_at, func.least(now, job.lease_until))
-    began, ended = session.execute(
+    took = session.execute(
         update(JobAttempt)
         .where(JobAttempt.job_id == job.id, JobAttempt.attempt == job.attempt)
         .values(outcome=outcome, ended_at=ended_at, error=dict(error) if error else None)
-        .returning(JobAttempt.started_at, JobAttempt.ended_at)
-    ).one()
-    add_runtime(session, job.project_id, (ended - began).total_seconds())
+        .returning(func.extract("epoch", JobAttempt.ended_at - JobAttempt.started_at))
+    ).scalar_one()
+    add_runtime(session, job.project_id, float(took))
