@@ -117,6 +117,9 @@ def peak_memory_bytes(spec: TrainSpec, size: Size) -> int:
     activations = positions * spec.blocks * spec.hidden_size * _ACTIVATIONS * passes
     scored = positions * size.items if spec.loss == "softmax" else 512 * size.items
     numbers = _OPTIMISER_COPIES * _parameters(spec, size) + activations + 2 * scored
+    numbers += 2 * _models(spec) * _parameters(spec, size)  # every model, until it is packed, and packed
+    numbers += _FIGURES_OF_CELL * _cells(spec) * size.users  # of the model that is being measured
+    numbers += _models(spec) * _RESAMPLES * (_FIGURES_OF_CELL * _cells(spec) + _FIGURES_OF_USERS)
     return int(_PROCESS_BYTES + numbers * _NUMBER_BYTES + size.interactions * _INTERACTION_BYTES)
 
 

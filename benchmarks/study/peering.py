@@ -7,6 +7,7 @@ interrupted begins again; finished ones are lines of `rectools-<data>.jsonl`.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import time
 from collections.abc import Mapping
@@ -176,4 +177,6 @@ def write_parts(split: LeaveOneOut, path: Path) -> None:
     table = np.concatenate([rows, *held_out])
     table = table[np.argsort(table[:, 0], kind="stable")]
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savetxt(path, table, fmt="%d", delimiter="\t", header="user\titem\tpart", comments="")
+    partial = path.with_name(f"{path.name}.{os.getpid()}")  # another process may begin at the same moment
+    np.savetxt(partial, table, fmt="%d", delimiter="\t", header="user\titem\tpart", comments="")
+    partial.replace(path)

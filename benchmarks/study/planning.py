@@ -53,13 +53,17 @@ class Plan:
         return runs is not None and all(run.key in done for run in runs)
 
     def is_decided(self, cell: Cell) -> bool:
-        """Whether every test run that the targets need is finished."""
-        runs, done = self.tests(cell), self.finished(cell)
-        return runs is not None and all(run.key in done for run in runs if run.arm in COMPARED_ARMS)
+        """Whether every test run that the targets need is finished, and none has diverged.
+
+        A cell in which one diverged decides nothing: the seeds that are left would be those that went well.
+        """
+        tests = [run for run in self.tests(cell) or () if run.arm in COMPARED_ARMS]
+        return bool(tests) and self._went_well(self._all_of(cell, tests))
 
     def tested(self, cell: Cell, arm: Arm) -> list[Record]:
-        """Return the arm's tests, a seed each; [] while one is missing."""
-        return self._all_of(cell, [run for run in self.tests(cell) or () if run.arm == arm]) or []
+        """Return the arm's tests, a seed each; [] while one is missing, and if one diverged."""
+        found = self._all_of(cell, [run for run in self.tests(cell) or () if run.arm == arm])
+        return found if found and self._went_well(found) else []
 
     def baselines(self, cell: Cell) -> list[Run]:
         """Popularity and Markov, once a data set."""
@@ -151,6 +155,10 @@ class Plan:
         if any(run.key not in done for run in runs):
             return None
         return [done[run.key] for run in runs]
+
+    @staticmethod
+    def _went_well(records: list[Record] | None) -> bool:
+        return records is not None and all(record.error is None for record in records)
 
     def _trial(self, cell: Cell, arm: Arm, changes: Settings) -> Run:
         return Run(cell, "trial", arm, 0, cell.base(self.rules), changes)

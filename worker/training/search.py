@@ -21,6 +21,7 @@ from worker.training.fitting.stored import Stored
 from worker.training.fitting.trainer import Outcome, Trainer
 from worker.training.heard import Heard
 from worker.training.progress import CheckpointStore, DivergedError, OutOfTimeError
+from worker.training.seeding import derive_seed
 from worker.training.settings import Arm
 from worker.training.shares import SETTING, is_searched, name_at, names_of
 from worker.training.spec import TrainSpec
@@ -68,6 +69,8 @@ class ShareSearch:
         self._trainer, self._spec, self._split = trainer, spec, split
         self._heard, self._checkpoints, self._content = heard, checkpoints, content
         self._seed = spec.seeds[0]
+        # Other draws than the test's, under which what is chosen here is measured.
+        self._attack_seed = derive_seed(spec.attack_seed, "search") % 2**31
         self._arms = [arm for arm in spec.arms if is_searched(spec, arm)]
         self._standard: Trial | None = None
         self._out_of_time: OutOfTimeError | None = None
@@ -178,7 +181,7 @@ class ShareSearch:
         (row,) = run_attacks(
             weights_scorer(self._spec, outcome.weights, self._split.n_items, self._trainer.device),
             self._split,
-            self._spec.model_copy(update=_ATTACK),
+            self._spec.model_copy(update={**_ATTACK, "attack_seed": self._attack_seed}),
             max_length=self._spec.max_length,
             phase="validation",
             tick=self._heard.between,

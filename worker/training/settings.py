@@ -199,7 +199,7 @@ class EvaluationSettings(_Settings):
     attack_positions: Distinct[AttackPosition] = ("end", "start", "random")
     """Where in the window items are replaced; `highest_cascade` takes those of the highest cascade effect."""
     attack_counts: Distinct[Annotated[int, Field(ge=1, le=100)]] = (1, 2, 5)
-    """How many items are replaced; only users with a longer history take part."""
+    """How many items are replaced; only users with more than so many items in the window take part."""
     attack_replacements: Distinct[AttackReplacement] = ("uniform", "popularity")
     """What replaces an item: any item alike (`uniform`), drawn in proportion to training `popularity`
     whatever it replaces, the `nearest` by co-occurrence, or the worst for the model to first order

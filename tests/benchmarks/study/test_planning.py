@@ -233,6 +233,20 @@ def test_strong_is_tuned_on_its_own_and_takes_the_papers_adversary(plan: Plan, f
     assert [run.arm for run in runs if run.purpose == "test"][:4] == ["standard"] * 3 + ["adversarial"]
 
 
+@pytest.mark.parametrize(("arm", "decided"), [("cascade", False), ("cascade_replacement", True)])
+def test_a_cell_in_which_a_compared_run_diverged_decides_nothing(
+    plan: Plan, finished: Finished, arm: str, decided: bool
+) -> None:
+    runs = finish(plan, finished, BEAUTY)
+    assert plan.is_decided(BEAUTY)
+    (last,) = [run for run in runs if (run.purpose, run.arm, run.seed) == ("test", arm, 2)]
+    of_cell = finished.records[BEAUTY]
+    of_cell[last.key] = replace(of_cell[last.key], error="diverged")
+    assert plan.is_decided(BEAUTY) is decided
+    assert plan.tested(BEAUTY, last.arm) == []
+    assert len(plan.tested(BEAUTY, "standard")) == 3
+
+
 def test_a_test_run_reuses_the_training_of_the_chosen_trial(plan: Plan, finished: Finished) -> None:
     runs = finish(plan, finished, BEAUTY)
     trained = {run.training for run in runs if run.purpose == "trial"}

@@ -24,7 +24,8 @@ def duplicates(log: Log) -> Bool:
         again = log.continues.copy()
         again[1:] &= items[1:] == items[:-1]
         if log.ratings is not None:
-            again[1:] &= (log.ratings[1:] == log.ratings[:-1]) | np.isnan(log.ratings[1:] + log.ratings[:-1])
+            unrated = np.isnan(log.ratings)
+            again[1:] &= (log.ratings[1:] == log.ratings[:-1]) | (unrated[1:] & unrated[:-1])
         return again
     again = np.zeros(len(items), dtype=np.bool_)
     in_run = log.ties.copy()  # equal interactions are at equal times: nothing else need be compared

@@ -1,7 +1,8 @@
 """Two rankings that every model has to beat: popularity, and the last item's followers.
 
-Both count **training** interactions only, in the test phase too: exactly what a model was shown. Scores are
-whole numbers, kept in float32 where that holds them exactly and in float64 elsewhere.
+Both count **training** interactions only, in the test phase too, and all of them: also those that are too old
+for any of a model's windows (`cut_interactions` of the report). Scores are whole numbers, kept in float32
+where that holds them exactly and in float64 elsewhere.
 """
 
 from __future__ import annotations

@@ -209,12 +209,16 @@ def _identity(settings: str, train: Sequences, device: torch.device) -> dict[str
         "data": data.hexdigest(),
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
+        "cpu": torch.backends.cpu.get_cpu_capability(),
         "device": device.type,
     }
 
 
-_ELSEWHERE: Final = frozenset({"torch", "threads", "device"})
-"""What differs between machines: the run is the same, its bits would not be."""
+_ELSEWHERE: Final = frozenset({"torch", "threads", "cpu", "device"})
+"""What differs between machines: the run is the same, its bits would not be. `cpu` is the set of instructions
+that torch's kernels are chosen by (AVX2, AVX512, …), which add up in another order."""
+_LATER: Final = frozenset({"cpu"})
+"""Not in checkpoints of earlier versions, which are continued all the same."""
 
 
 def check_identity(found: object, wanted: dict[str, Any]) -> None:
@@ -225,10 +229,13 @@ def check_identity(found: object, wanted: dict[str, Any]) -> None:
     if found == wanted:
         return
     found = found if isinstance(found, dict) else {}
-    differing = [key for key in wanted if found.get(key) != wanted[key]]
+    asked = [key for key in wanted if key in found or key not in _LATER]
+    differing = [key for key in asked if found.get(key) != wanted[key]]
+    if found and not differing:
+        return
     named = ", ".join(f"{key} was {found.get(key)!r} and is {wanted[key]!r}" for key in differing)
     of_run = bool(set(differing) - _ELSEWHERE)
     raise (CheckpointUnreadableError if of_run else CheckpointElsewhereError)(
         f"the checkpoint belongs to another run or machine: {named}",
-        hint="Continue with the same spec, data, torch version and number of threads, or start again.",
+        hint="Continue with the same spec, data, torch version, threads and kind of CPU, or start again.",
     )

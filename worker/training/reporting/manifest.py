@@ -64,6 +64,7 @@ def build_manifest(
         "determinism": {
             "device": environment["device"],
             "threads": environment["threads"],
+            "cpu_capability": torch.backends.cpu.get_cpu_capability(),
             "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
             "tf32_matmul": torch.backends.cuda.matmul.allow_tf32,
             "cudnn_deterministic": torch.backends.cudnn.deterministic,

@@ -111,19 +111,28 @@ class Stability:
         self.progress.phase("stability", seed=self.spec.seeds[0])
         planned = retrainings(self.split, self.spec)
         like = cut_windows(self.split.train, self.spec.max_length, self.spec.windows_per_user)
-        found: list[tuple[Retraining, TopLists]] = []
+        reference: TopLists | None = None
+        rows: dict[Arm, list[dict[str, Any]]] = {arm: [] for arm in self.spec.arms}
+        done = 0
         for one in planned:
             try:
-                found.append((one, self._lists_of(one, like, len(planned))))
+                lists = self._lists_of(one, like, len(planned))
             except OutOfTimeError:
                 break
+            done += 1
+            if reference is None:
+                reference = lists
+                continue
+            for arm in self.spec.arms:  # at once: the lists of a million users are not kept
+                agreement = _agreement(reference, lists, arm)
+                rows[arm].append({**one.facts(), **agreement, "ndcg@10": lists.ndcg[arm]})
         return {
             "seed": self.spec.seeds[0],
             "epochs": _spec_of(self.spec, self.spec.seeds[0]).epochs,
             "kappa": self.spec.kappa,
             "users": len(self.split.users("test")),
-            "complete": len(found) == len(planned),
-            "arms": {arm: _arm(arm, found) for arm in self.spec.arms} if found else {},
+            "complete": done == len(planned),
+            "arms": {arm: _arm(reference.ndcg[arm], rows[arm]) for arm in rows} if reference else {},
         }
 
     def _lists_of(self, one: Retraining, like: Windows, of: int) -> TopLists:
@@ -184,6 +193,7 @@ class Stability:
         what = json.dumps(
             [
                 *(settings, self.content, change, start, torch.__version__, torch.get_num_threads()),
+                torch.backends.cpu.get_cpu_capability(),
                 *([dict(self.shares)] if self.shares else ()),
             ]
         )
@@ -198,16 +208,11 @@ def _spec_of(spec: TrainSpec, seed: int) -> TrainSpec:
     return spec.model_copy(update={**changed, "seed": seed, "seeds": (seed,), "search_shares": ()})
 
 
-def _arm(arm: str, found: list[tuple[Retraining, TopLists]]) -> dict[str, Any]:
-    """Compare an arm's lists with the reference's, training by training and by kind of change."""
-    (_, reference), *others = found
-    rows = [
-        {**one.facts(), **_agreement(reference, lists, arm), "ndcg@10": lists.ndcg[arm]}
-        for one, lists in others
-    ]
+def _arm(reference_ndcg: float, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """An arm's trainings, each as it agrees with the reference, and their means by kind of change."""
     kinds = dict.fromkeys((row["change"], row["chosen"]) for row in rows)
     return {
-        "ndcg@10": reference.ndcg[arm],
+        "ndcg@10": reference_ndcg,
         "changes": [_mean([row for row in rows if (row["change"], row["chosen"]) == kind]) for kind in kinds],
         "retrainings": rows,
     }

@@ -91,6 +91,19 @@ def test_fix(name: str, rows: list[tuple[Any, ...]], left: list[tuple[Any, ...]]
     ]
 
 
+def test_without_times_a_rating_is_no_duplicate_of_none() -> None:
+    rows = [
+        ("anna", "a", None),
+        ("anna", "a", 5.0),
+        ("anna", "a", 5.0),
+        ("ben", "b", None),
+        ("ben", "b", None),
+    ]
+    before = frame([row[:2] for row in rows]).with_columns(rating=pl.Series([row[2] for row in rows]))
+    after, _ = transform(before, ["drop_duplicates"], now=NOW)
+    assert after["rating"].to_list() == [None, 5.0, None]
+
+
 def test_pseudonyms_keep_who_is_who_and_differ_each_time() -> None:
     before = frame([("anna", "a"), ("ben", "b"), ("anna", "c")])
     (once, done), (again, _) = (transform(before, ["hash_ids"], now=NOW) for _ in range(2))

@@ -11,9 +11,11 @@ import torch
 from tests.worker.training.synthetic import markov_sequences
 from worker.training.data.split import LeaveOneOut, leave_one_out
 from worker.training.evaluation.evaluate import evaluate, model_scorer
+from worker.training.fitting.state import check_identity, identity_of
 from worker.training.fitting.trainer import Outcome, Trainer
 from worker.training.models.base import SequenceModel
 from worker.training.progress import (
+    CheckpointElsewhereError,
     CheckpointKey,
     CheckpointKind,
     CheckpointStore,
@@ -269,6 +271,20 @@ def test_another_build_of_torch_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(torch, "__version__", "9.9.9")
     with pytest.raises(CheckpointUnreadableError, match=r"torch was '.*' and is '9\.9\.9'"):
         run(spec_of(), Interruptor(), checkpoints)
+
+
+def test_another_kind_of_cpu_is_refused_and_one_that_nobody_noted_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    checkpoints = interrupted(spec_of())
+    mine = torch.backends.cpu.get_cpu_capability()
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "OTHER")
+    with pytest.raises(CheckpointElsewhereError, match=f"cpu was '{mine}' and is 'OTHER'"):
+        run(spec_of(), Interruptor(), checkpoints)
+    wanted = identity_of(spec_of(), markov_sequences(50, seed=1), torch.device("cpu"))
+    check_identity({name: value for name, value in wanted.items() if name != "cpu"}, wanted)
+    with pytest.raises(CheckpointUnreadableError):
+        check_identity({}, wanted)
 
 
 def test_another_spec_or_data_set_is_refused() -> None:
