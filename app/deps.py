@@ -15,12 +15,14 @@ from sqlalchemy.orm import Session
 
 from app import idempotency
 from app.accounts.middleware import PRINCIPAL
+from app.accounts.scopes import Scope, allowed, needed
 from app.accounts.service import Principal
 from app.config import Settings
 from app.db.session import Database
-from app.errors import Unauthorized
+from app.errors import Forbidden, Unauthorized
 from app.pagination import DEFAULT_LIMIT, LARGEST_LIMIT, Page
 from app.queue import Queue
+from app.route_templates import route_of
 from app.storage.blobs import BlobStore
 from app.turns import TurnDep, take_turn
 
@@ -60,10 +62,17 @@ def get_session(
 async def get_principal(
     request: Request, _: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 ) -> Principal:
-    """The caller, whose key the middleware has checked; the bearer scheme is here for the OpenAPI page."""
+    """The caller, whose key the middleware has checked; the bearer scheme is here for the OpenAPI page.
+
+    The middleware goes by the path as it came; what the scopes have to reach to in the end is the route.
+    """
     principal = getattr(request.state, PRINCIPAL, None)
     if not isinstance(principal, Principal):
         raise Unauthorized("This path needs an API key.")
+    template = route_of(request.scope)
+    wanted = needed(request.method, template) if template.startswith("/v1/") else Scope.OPERATOR
+    if not allowed(principal.scopes, wanted):
+        raise Forbidden(wanted)
     return principal
 
 

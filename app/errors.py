@@ -8,6 +8,7 @@
     ├── BodyTooSlowError                408 body_too_slow (retryable)
     ├── ConflictError                   409 conflict
     ├── PayloadTooLarge                 413 payload_too_large, decompressed_too_large
+    ├── QueryTooLongError               414 query_too_long
     ├── RangeNotSatisfiableError        416 range_not_satisfiable
     ├── ValidationFailed                422 invalid_request, empty_file, binary_file, broken_gzip, …
     ├── BlobDamagedError                500 blob_damaged
@@ -172,6 +173,15 @@ class PayloadTooLarge(SteadyRankError):  # noqa: N818 - named as the HTTP status
     title = "Body too large"
     hint = "GET /v1/capabilities shows the limits of this service."
     pointer = ""
+
+
+class QueryTooLongError(SteadyRankError):
+    """A query that is longer than any that could be meant."""
+
+    status = 414
+    code = "query_too_long"
+    title = "Query too long"
+    hint = "Ask in several requests."
 
 
 class RangeNotSatisfiableError(SteadyRankError):

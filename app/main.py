@@ -34,6 +34,7 @@ from app.problems import add_problem_handlers
 from app.query_parameters import RefuseUnknown
 from app.queue import CeleryQueue, make_celery
 from app.rate_limits import Buckets, RateLimitMiddleware
+from app.request_targets import RequestTargetMiddleware
 from app.storage.database import DatabaseBlobStore
 from app.turns import THREADS
 from app.unexpected import UnexpectedErrorMiddleware
@@ -108,6 +109,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     application.add_middleware(UnexpectedErrorMiddleware)
     if settings.cors_origins:
         application.add_middleware(CorsMiddleware, origins=settings.cors_origins)
+    application.add_middleware(RequestTargetMiddleware)
     application.add_middleware(RequestContextMiddleware, observe=metrics.observe)
     add_problem_handlers(application)
     add_idempotency(application)

@@ -23,6 +23,7 @@ from starlette.types import Scope
 
 from app.db.session import Database
 from app.problems import problem_responses
+from app.route_templates import route_of
 
 router = APIRouter(tags=["health"])
 
@@ -130,13 +131,6 @@ class Metrics:
         route = route_of(scope)
         self._requests.labels(method, route, str(status or "cut")).inc()
         self._seconds.labels(method, route).observe(seconds)
-
-
-def route_of(scope: Scope) -> str:
-    """The template of the route that took the request (`/v1/jobs/{job_id}`); `none` when there is none."""
-    context = scope.get("fastapi", {}).get("effective_route_context") if "fastapi" in scope else None
-    path = getattr(context, "path", None) or getattr(scope.get("route"), "path", None)
-    return path if isinstance(path, str) else "none"
 
 
 class _State(Collector):

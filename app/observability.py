@@ -6,6 +6,7 @@ import logging
 import re
 import time
 from collections.abc import Callable
+from urllib.parse import quote
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -47,14 +48,15 @@ class RequestContextMiddleware:
         finally:
             if self._observe is not None:
                 self._observe(scope, status, time.perf_counter() - began)
+            path = quote(scope["path"], safe="/@:")  # as a line of text, it must stay one line
             access_logger.info(
                 "%s %s %d",
                 scope["method"],
-                scope["path"],
+                path,
                 status,
                 extra={
                     "method": scope["method"],
-                    "path": scope["path"],
+                    "path": path,
                     "status": status,
                     "milliseconds": round(1000 * (time.perf_counter() - began), 1),
                 },

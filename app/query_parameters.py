@@ -21,6 +21,8 @@ from app.body_limit import is_streamed
 from app.errors import ErrorItem, UploadInterruptedError, ValidationFailed
 
 _UNKNOWN = "This operation does not know it."
+_TOLD = 100
+"""So many faults are told of one request."""
 
 
 class RefuseUnknown:
@@ -48,7 +50,7 @@ class RefuseUnknown:
             items += await _unknown_fields(request)
         if items:
             detail = "; ".join(f"{item.pointer}: {item.message}" for item in items[:3])
-            raise ValidationFailed(detail, errors=items[:100])
+            raise ValidationFailed(detail, errors=items[:_TOLD])
 
     def _parameters(self, route: APIRoute) -> Mapping[str, bool]:
         if id(route) not in self._known:
@@ -59,6 +61,8 @@ class RefuseUnknown:
 def _faults(counts: Mapping[str, int], known: Mapping[str, bool]) -> list[ErrorItem]:
     items: list[ErrorItem] = []
     for name, count in counts.items():
+        if len(items) == _TOLD:
+            break
         if name not in known:
             near = get_close_matches(name, known, n=1)
             there = f"It takes {', '.join(known)}." if known else "It takes no query."

@@ -30,6 +30,7 @@ from worker.watch import Asked, Ending, Watch
 logger = logging.getLogger(__name__)
 
 CHILD = "worker.evaluation_child"
+_LESS = "Ask for fewer attacks: positions, counts, replacements or repeats."
 
 
 def evaluate_model(evaluation_id: str, *, resources: Resources, stopping: threading.Event) -> None:
@@ -65,11 +66,15 @@ class _EvaluationWatch(Watch):
         return ((self.poll_seconds, self._renew),)
 
     def ending(self, elapsed: float) -> Ending | None:
-        """Cancel or shutdown; nothing of an attempt is kept, so that both end it alike."""
+        """Cancel, shutdown, or its time is over; nothing of an attempt is kept, so that all end it alike."""
         grace = self.settings.cancel_grace_seconds
         if self._cancelled:
             return Ending(Asked.CANCEL, STOP, grace)
-        return Ending(Asked.SHUTDOWN, STOP, grace) if self._stopping.is_set() else None
+        if self._stopping.is_set():
+            return Ending(Asked.SHUTDOWN, STOP, grace)
+        if elapsed >= self.settings.max_runtime_seconds:
+            return Ending(Asked.RUNTIME, STOP, grace)
+        return None
 
     def settle(self, code: int) -> None:
         """Turn how it ended into a state of the row."""
@@ -80,6 +85,11 @@ class _EvaluationWatch(Watch):
             row = hold(session, claimed)
             if row.cancel_requested:
                 cancelled(session, claimed)
+            elif self.asked is Asked.RUNTIME:
+                limit = (
+                    f"The evaluation took longer than this service allows ({settings.max_runtime_seconds} s)."
+                )
+                fail(session, claimed, code="max_runtime_exceeded", message=limit, hint=_LESS)
             elif end is not None and end.kind == "error":
                 fail(session, claimed, code=end.code, message=end.message, hint=end.hint)
             elif self.asked is Asked.SHUTDOWN or (end is not None and end.kind == "stopped"):

@@ -67,4 +67,4 @@ def get_api_key(api_key_id: str, principal: PrincipalDep, session: SessionDep) -
 )
 def revoke_api_key(api_key_id: str, principal: PrincipalDep, session: SessionDep) -> ApiKeyObject:
     """Revoke a key: it opens nothing from now on, and stays in the list; harmless on a revoked one."""
-    return ApiKeyObject.of(service.revoke_key(session, api_key_id, owner_id=principal.project_id))
+    return ApiKeyObject.of(service.revoke_key(session, api_key_id, by=principal))

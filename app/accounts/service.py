@@ -16,12 +16,12 @@ from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from app.accounts.scopes import Scope
+from app.accounts.scopes import Scope, allowed
 from app.db.ids import new_id
 from app.db.models.api_key import ApiKey
 from app.db.models.project import DEFAULT_PROJECT, Project
 from app.db.session import Reader
-from app.errors import ErrorItem, NotFoundError, Unauthorized, ValidationFailed
+from app.errors import ErrorItem, Forbidden, NotFoundError, Unauthorized, ValidationFailed
 from app.pagination import Page, paginate
 
 KEY_PREFIX = "sr_"
@@ -105,14 +105,18 @@ def list_keys(session: Session, *, project: str | None = None) -> Sequence[ApiKe
     return session.execute(statement).scalars().all()
 
 
-def revoke_key(session: Session, key_id: str, *, owner_id: str | None = None) -> ApiKey:
+def revoke_key(session: Session, key_id: str, *, by: Principal | None = None) -> ApiKey:
     """Make a key useless from now on; harmless on a revoked one.
 
-    NotFoundError when there is none, or it is not that project's.
+    by: who asks, unless it is the operator at the machine itself. NotFoundError when there is none, or it is
+    not that project's; Forbidden when the key may do more than who asks.
     """
     key = session.get(ApiKey, key_id)
-    if key is None or owner_id not in {None, key.project_id}:
+    if key is None or (by is not None and by.project_id != key.project_id):
         raise NotFoundError.of("api_key", key_id)
+    beyond = [scope for scope in key.scopes if by is not None and not allowed(by.scopes, Scope(scope))]
+    if beyond:
+        raise Forbidden(beyond[0])
     if key.revoked_at is None:
         key.revoked_at = session.execute(select(func.now())).scalar_one()
     return key

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy.orm import Session
 
+from app.at_once import FewAtOnce
 from app.comparisons.gathering import Float64, Side, of_evaluation, of_job, of_model
 from app.errors import ConflictError, ErrorItem, ValidationFailed
 from app.models.names import resolve
@@ -17,6 +18,8 @@ from worker.training.evaluation.pairing import Difference, paired, unpaired
 
 FEWEST, MOST = 2, 10
 
+_COMPARING = FewAtOnce(6, "comparisons")
+"""Those of a million users take minutes."""
 _GRID = ("attack.positions", "attack.counts", "attack.replacements", "attack.cascade.")
 """Which attacks were made. One draws by user and place alone, so that it is the same whatever others are
 made beside it; and none touches the clean figures."""
@@ -59,6 +62,7 @@ def compare(session: Session, blobs: BlobStore, project_id: str, asked: Asked) -
     Raises:
         ValidationFailed: Too few, too many or the same twice; no such arm or baseline.
         NotFoundError: The project does not have one of them.
+        ServiceUnavailable: Others are being made, as many as go at once.
         ConflictError: One has no figures (`report_not_ready`, `outcomes_not_kept`), or they were measured
             under different protocols (`mixed_protocol`, with `differences`) and that is not allowed.
 
@@ -78,7 +82,8 @@ def compare(session: Session, blobs: BlobStore, project_id: str, asked: Asked) -
         mixed += [fault for fault in _differences(baseline, side) if fault not in mixed]
     if mixed and not asked.allow_mixed:
         raise _mixed(baseline, mixed)
-    return Compared(baseline, _measure(baseline, others, pairs=not mixed), mixed)
+    with _COMPARING.one():
+        return Compared(baseline, _measure(baseline, others, pairs=not mixed), mixed)
 
 
 def _check(asked: Asked) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import PurePosixPath
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -41,6 +42,10 @@ EXAMPLE: dict[str, Any] = {
 }
 
 
+LONGEST_NAME = 255
+_DEFAULT_FILENAME = "upload"
+
+
 class UploadOptions(BaseModel):
     """What a client may say about a file; columns and format are guessed where it does not."""
 
@@ -48,7 +53,7 @@ class UploadOptions(BaseModel):
 
     filename: str | None = Field(default=None, min_length=1, max_length=1024, examples=["log.csv"])
     """The file's name; its ending helps to guess the format."""
-    name: str | None = Field(default=None, min_length=1, max_length=255)
+    name: str | None = Field(default=None, min_length=1, max_length=LONGEST_NAME)
     """What you call the data set; the file's name when left out."""
     format: Format | None = None
     """Format of the file, compression aside."""
@@ -60,6 +65,21 @@ class UploadOptions(BaseModel):
     """Column of the time: ISO 8601, or seconds or milliseconds since 1970; empty to use none."""
     rating_column: str | None = Field(default=None, max_length=255)
     """Column of the rating; empty to use none."""
+
+    @property
+    def bare_filename(self) -> str:
+        """The last part of the file's name, without control characters; `upload` when nothing is left."""
+        name = _bare(self.filename or "")
+        return _DEFAULT_FILENAME if name in {"", ".."} else name
+
+    @field_validator("filename")
+    @classmethod
+    def _can_be_a_name(cls, given: str | None) -> str | None:
+        if given is not None and len(_bare(given)) > LONGEST_NAME:
+            raise ValueError(
+                f"the name of a file has at most {LONGEST_NAME} characters, its folders not counted"
+            )
+        return given
 
     _storable = field_validator("name", "user_column", "item_column", "time_column", "rating_column")(
         without_nul  # said before the file is read: the database would refuse it after
@@ -169,3 +189,9 @@ class DatasetDeleted(BaseModel):
     object: Literal["dataset"] = "dataset"
     deleted: Literal[True] = True
     freed_bytes: int
+
+
+def _bare(filename: str) -> str:
+    """The last part of a file's name, whichever way its folders are written, without control characters."""
+    last = PurePosixPath(filename.replace("\\", "/")).name
+    return "".join(letter for letter in last if letter.isprintable())

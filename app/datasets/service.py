@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import PurePosixPath
 
 from sqlalchemy.orm import Session
 
@@ -33,8 +32,6 @@ __all__ = [
     "shown",
 ]
 
-_DEFAULT_FILENAME = "upload"
-
 
 def create(session: Session, project_id: str, writer: BlobWriter, options: UploadOptions) -> Dataset:
     """Store an uploaded file as a data set `validating`; the light worker is woken after the commit."""
@@ -43,7 +40,7 @@ def create(session: Session, project_id: str, writer: BlobWriter, options: Uploa
 
 def create_of_blob(session: Session, project_id: str, info: BlobInfo, options: UploadOptions) -> Dataset:
     """Make a data set `validating` of bytes that are stored; the light worker is woken after the commit."""
-    filename = _bare(options.filename)
+    filename = options.bare_filename
     name = options.name or filename
     dataset = Dataset(
         project_id=project_id,
@@ -125,10 +122,3 @@ def delete(session: Session, blobs: BlobStore, project_id: str, dataset_id: str)
             pointer="path:dataset_id",
         )
     return remove(session, blobs, dataset)
-
-
-def _bare(filename: str | None) -> str:
-    """The last part of a file's name, whichever way its folders are written, without control characters."""
-    last = PurePosixPath((filename or "").replace("\\", "/")).name
-    name = "".join(letter for letter in last if letter.isprintable())
-    return _DEFAULT_FILENAME if name in {"", ".."} else name

@@ -128,8 +128,7 @@ class EvaluationObject(BaseModel):
     @classmethod
     def of(cls, row: Evaluation, line: Mapping[str, LightQueue] = NOT_WAITING) -> Self:
         """The object of a row."""
-        report = row.report or {}
-        body = report.get("arms", {}).get(row.model_facts["arm"])
+        found = row.found or {}
         cancelling = row.status == "running" and row.cancel_requested
         return cls(
             id=row.id,
@@ -142,9 +141,9 @@ class EvaluationObject(BaseModel):
             dataset=row.dataset_facts["id"],
             dataset_facts=row.dataset_facts,
             settings={name: row.spec[name] for name in SHOWN_SETTINGS},
-            metrics=body["test"] if body is not None else None,
-            protocol_hash=report.get("protocol_hash"),
-            warnings=report.get("warnings", []),
+            metrics=found.get("metrics"),
+            protocol_hash=found.get("protocol_hash"),
+            warnings=found.get("warnings") or [],
             error=row.error,
             queue=line.get(row.id),
             attempts=row.attempts,

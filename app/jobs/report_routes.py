@@ -83,6 +83,7 @@ _MANIFEST = {
         **problem_responses(404, 409, 416, 422),
     },
 )
+@router.head("/{job_id}/report", include_in_schema=False)
 def get_job_report(
     job_id: str,
     request: Request,
@@ -118,6 +119,7 @@ def get_job_report(
         **problem_responses(404, 409, 416),
     },
 )
+@router.head("/{job_id}/manifest", include_in_schema=False)
 def get_job_manifest(
     job_id: str, request: Request, principal: PrincipalDep, session: SessionDep, blobs: BlobsDep
 ) -> Response:
@@ -150,6 +152,7 @@ def list_job_figures(
         **problem_responses(404, 409, 416),
     },
 )
+@router.head("/{job_id}/figures/{name}.svg", include_in_schema=False)
 def get_job_figure(
     job_id: str,
     name: str,

@@ -38,10 +38,10 @@ _LISTED = {"object": "list", "data": [EXAMPLE], **dict.fromkeys(("first_id", "la
 
 @router.get("", responses={**shown({**_LISTED, "has_more": False}), **problem_responses(404, 422)})
 def list_model_aliases(name: Name, principal: PrincipalDep, session: SessionDep, page: PageDep) -> AliasList:
-    """List the aliases of a name, by alias."""
+    """List the aliases of a name, by alias, each with its last move."""
     rows = aliases.list_of_name(session, principal.project_id, name)
     found, has_more = page_by_name(rows, lambda row: row.alias, page)
-    data = [_shown(session, row) for row in found]
+    data = [_shown(session, row, moves=1) for row in found]
     first, last = (data[0].alias, data[-1].alias) if data else (None, None)
     return AliasList(data=data, first_id=first, last_id=last, has_more=has_more)
 
@@ -111,5 +111,5 @@ def delete_model_alias(
     return AliasDeleted(name=name, alias=alias)
 
 
-def _shown(session: Session, row: ModelAlias) -> AliasObject:
-    return AliasObject.of(row, session.get_one(Model, row.model_id), aliases.history(session, row))
+def _shown(session: Session, row: ModelAlias, *, moves: int = aliases.HISTORY) -> AliasObject:
+    return AliasObject.of(row, session.get_one(Model, row.model_id), aliases.history(session, row, moves))

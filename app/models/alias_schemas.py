@@ -139,7 +139,9 @@ class AliasObject(BaseModel):
     model: str
     version: int
     gates: list[dict[str, Any]] = Field(description="Conditions that every move has to meet.")
-    history: list[AliasMove] = Field(description="The last 100 moves, newest first.")
+    history: list[AliasMove] = Field(
+        description="The last 100 moves, newest first; in a list the last one alone."
+    )
     created_at: datetime
     moved_at: datetime
 

@@ -17,7 +17,7 @@ from app.models.alias_schemas import AliasPut
 from app.models.gates import Check, Condition, check, refuse_failed, refuse_mixed
 from app.models.names import hold_name
 
-_HISTORY = 100
+HISTORY = 100
 
 
 @dataclass(frozen=True)
@@ -52,14 +52,14 @@ def list_of_name(session: Session, project_id: str, name: str) -> Sequence[Model
     return rows
 
 
-def history(session: Session, row: ModelAlias) -> Sequence[ModelAliasMove]:
+def history(session: Session, row: ModelAlias, most: int) -> Sequence[ModelAliasMove]:
     """The last moves of an alias, newest first, those before it was deleted and made again included."""
     statement = select(ModelAliasMove).where(
         ModelAliasMove.project_id == row.project_id,
         ModelAliasMove.name == row.name,
         ModelAliasMove.alias == row.alias,
     )
-    return session.execute(statement.order_by(ModelAliasMove.id.desc()).limit(_HISTORY)).scalars().all()
+    return session.execute(statement.order_by(ModelAliasMove.id.desc()).limit(most)).scalars().all()
 
 
 def put(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ class LoadedModels:
         self._largest_bytes = largest_bytes
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, tuple[PortableModel, int]] = OrderedDict()
+        self._loading: dict[str, tuple[threading.Lock, int]] = {}
+        """By model, the lock of who loads it, and how many have it or wait for it."""
 
     def get(self, model_id: str) -> PortableModel | None:
         """The model, if it is in memory."""
@@ -41,6 +44,23 @@ class LoadedModels:
             while sum(kept for _, kept in self._kept.values()) > self._largest_bytes and len(self._kept) > 1:
                 self._kept.popitem(last=False)
         return model
+
+    @contextmanager
+    def loading(self, model_id: str) -> Iterator[None]:
+        """Be the only one who loads this model: of many who ask for a cold one, one reads its files."""
+        with self._lock:
+            own, waiting = self._loading.get(model_id, (threading.Lock(), 0))
+            self._loading[model_id] = (own, waiting + 1)
+        try:
+            with own:
+                yield
+        finally:
+            with self._lock:
+                _, waiting = self._loading[model_id]
+                if waiting == 1:
+                    del self._loading[model_id]
+                else:
+                    self._loading[model_id] = (own, waiting - 1)
 
     def forget(self, model_id: str) -> None:
         """Free a deleted model's memory."""

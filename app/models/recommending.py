@@ -43,7 +43,10 @@ def recommend(
 
     """
     model = service.get(session, project_id, model_id)
-    portable = loaded.get(model.id) or _load(session, blobs, loaded, model)
+    portable = loaded.get(model.id)
+    if portable is None:
+        with loaded.loading(model.id):
+            portable = loaded.get(model.id) or _load(session, blobs, loaded, model)
     replace = {int(position): item for position, item in asked.replace.items()}
     histories = asked.sequences if asked.history is None else [asked.history]
     answers = []

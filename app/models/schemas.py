@@ -144,6 +144,10 @@ class ModelDeleted(BaseModel):
     freed_bytes: int
 
 
+MOST_ITEMS = 50_000
+"""In one answer of `recommend`."""
+
+
 class RecommendRequest(BaseModel):
     """One history, or several: what comes next?"""
 
@@ -166,6 +170,12 @@ class RecommendRequest(BaseModel):
     def _one_or_several(self) -> Self:
         if (self.history is None) == (self.sequences is None):
             raise ValueError("give either history or sequences")
+        several = len(self.sequences or ())
+        if several * self.k > MOST_ITEMS:
+            raise ValueError(
+                f"{several} sequences × k {self.k} are {several * self.k:,} items; at most {MOST_ITEMS:,} "
+                "are answered at once: ask several times, or for a batch"
+            )
         return self
 
 

@@ -31,7 +31,8 @@ BLOB_RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 """The `responses=` of a route that serves a blob."""
 
-_RANGE = re.compile(r"bytes\s*=\s*([0-9]{0,18})\s*-\s*([0-9]{0,18})", re.IGNORECASE)
+# Possessive: white space that has been taken is not given back, so that a long line of it is read once.
+_RANGE = re.compile(r"bytes\s*+=\s*+([0-9]{0,18})\s*+-\s*+([0-9]{0,18})", re.IGNORECASE)
 
 
 class Content(Protocol):

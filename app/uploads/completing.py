@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from sqlalchemy import delete, func
 from sqlalchemy.orm import Session
 
+from app.at_once import FewAtOnce
 from app.config import Settings
 from app.datasets import service as datasets
 from app.datasets.checks import UploadCheck
@@ -22,6 +23,9 @@ from app.storage.blobs import BlobStore
 from app.uploads import queries, service
 from app.uploads.digests import DigestMismatchError
 from app.uploads.layout import missing_parts
+
+_CHECKING = FewAtOnce(8, "uploads that are completed")
+"""Each reads, and perhaps decompresses, gigabytes."""
 
 
 def complete(
@@ -43,6 +47,7 @@ def complete(
         UploadStateError: Parts are missing (`upload_incomplete`, their numbers in `missing`); it is being
             completed (`upload_busy`); or its data set was deleted (`upload_closed`).
         DigestMismatchError: The whole is not what was announced.
+        ServiceUnavailable: Others are being completed, as many as go at once.
         PayloadTooLarge, ValidationFailed: What `POST /v1/datasets` answers to such a file.
 
     """
@@ -63,7 +68,8 @@ def complete(
             extra={"missing": missing},
         )
     blob_ids = [part.blob_id for part in parts]
-    found = _check_whole(blobs, settings, blob_ids)
+    with _CHECKING.one():
+        found = _check_whole(blobs, settings, blob_ids)
     _require_digest(found, (upload.sha256, sha256))
     session.execute(delete(UploadPart).where(UploadPart.upload_id == upload_id))
     info = blobs.join(session, blob_ids, found)

@@ -110,7 +110,9 @@ def lookup(host: str, port: int, seconds: float) -> Sequence[str]:
 
     threading.Thread(target=ask, name="lookup", daemon=True).start()
     try:
-        return found.result(seconds)
+        if addresses := found.result(seconds):
+            return addresses
+        why = f"the host {host!r} has no address"
     except TimeoutError:
         why = f"the host {host!r} was not found within {seconds:.3g} s"
     except (OSError, UnicodeError) as error:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from app.at_once import FewAtOnce
 from app.config import Settings
 from app.db.clock import clock_time
 from app.db.ids import new_id
@@ -27,6 +28,9 @@ BOTH_SIGN_FOR = timedelta(hours=24)
 """After a rotation the secret before it signs too, for so long."""
 MOST_ENDPOINTS = 50
 """A project has at most so many: every event is written down once for each."""
+
+_LOOKING_UP = FewAtOnce(6, "addresses that are looked up")
+"""A name server may take its time (app/webhooks/addresses.py)."""
 
 
 def create(
@@ -173,11 +177,12 @@ def redeliver(session: Session, project_id: str, endpoint_id: str, delivery_id: 
 
 
 def _check(settings: Settings, url: str) -> None:
-    check_url(
-        url,
-        allow_private=settings.webhook_allow_private,
-        https_only=settings.environment == "production",
-    )
+    with _LOOKING_UP.one():
+        check_url(
+            url,
+            allow_private=settings.webhook_allow_private,
+            https_only=settings.environment == "production",
+        )
 
 
 def _switched_on(endpoint: WebhookEndpoint) -> WebhookEndpoint:

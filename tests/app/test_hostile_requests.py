@@ -22,6 +22,16 @@ def test_countless_faults_are_counted_and_the_first_shown(client: httpx.Client) 
     assert len(answer.content) < len(body) / 10
 
 
+@pytest.mark.parametrize("letter", ["a", "\U0001f3ac"])
+def test_a_file_name_is_no_longer_than_a_name(client: httpx.Client, letter: str) -> None:
+    refused = client.post("/v1/datasets", params={"filename": f"{letter * 256}"}, content=CSV)
+    (item,) = refused.json()["errors"]
+    assert (refused.status_code, item["pointer"]) == (422, "?filename")
+    folders = f"{'folder/' * 100}{letter * 250}.csv"
+    taken = client.post("/v1/datasets", params={"filename": folders}, content=CSV)
+    assert (taken.status_code, taken.json()["name"]) == (201, f"{letter * 250}.csv")
+
+
 def test_a_query_parameter_is_given_once(client: httpx.Client) -> None:
     answer = client.get("/v1/jobs?dataset=ds_a&limit=1&dataset=ds_b&label=a&label=b")
     (item,) = answer.json()["errors"]
@@ -29,6 +39,13 @@ def test_a_query_parameter_is_given_once(client: httpx.Client) -> None:
     assert client.get("/v1/jobs?label=a&label=b").status_code == 200
     uploaded = client.post("/v1/datasets?filename=a.csv&filename=b.csv", content=b"user_id,item_id\n1,2\n")
     assert uploaded.json()["errors"][0]["pointer"] == "?filename"
+
+
+def test_a_query_of_countless_names_is_told_of_the_first_or_refused(client: httpx.Client) -> None:
+    many = client.get("/v1/jobs", params=dict.fromkeys(map(str, range(1000)), "1"))
+    assert (many.status_code, len(many.json()["errors"])) == (422, 100)
+    endless = client.get(f"/v1/jobs?{'a=1&' * 5000}")
+    assert (endless.status_code, endless.json()["code"]) == (414, "query_too_long")
 
 
 @pytest.mark.parametrize(

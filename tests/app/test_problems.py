@@ -183,10 +183,14 @@ def test_log_lines_are_json_with_the_request_id(odd: httpx.Client, caplog: pytes
     try:
         odd.get("/healthz?token=sr_abcdefghijklmnopqrstuvwxyz", headers={"X-Request-Id": "line-1"})
         assert logged.wait(10)  # the line comes after the response
+        logged.clear()
+        odd.get("/nowhere%0A12:00:00 ERROR app.errors: forged%1b[31m")
+        assert logged.wait(10)
     finally:
         logger.removeHandler(handler)
     assert lines[0]["request_id"] == "line-1"
     assert (lines[0]["method"], lines[0]["path"], lines[0]["status"]) == ("GET", "/healthz", 200)
+    assert lines[1]["path"] == "/nowhere%0A12:00:00%20ERROR%20app.errors:%20forged%1B%5B31m"
     assert "sr_abcdefgh" not in json.dumps(lines)
 
 

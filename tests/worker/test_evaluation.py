@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import polars as pl
 import pytest
 from sqlalchemy import func, select
+from sqlalchemy.orm import undefer
 
 import worker.evaluation
 from app.config import Settings
@@ -63,7 +65,7 @@ def ask(resources: Resources, model: str, dataset: str, **settings: Any) -> Eval
 
 def again(resources: Resources, row: Evaluation) -> Evaluation:
     with resources.database.unit_of_work() as session:
-        return session.get_one(Evaluation, row.id)
+        return session.get_one(Evaluation, row.id, options=[undefer("*")])
 
 
 def run(resources: Resources, row: Evaluation) -> Evaluation:
@@ -219,6 +221,18 @@ def test_one_that_was_signalled_beside_its_worker_is_given_back(
     monkeypatch.setattr(worker.evaluation, "ChildProcess", Signalled)
     back = run(resources, row)
     assert (back.status, back.attempts_lost) == ("queued", 0)
+
+
+def test_one_that_takes_longer_than_the_service_allows_fails(
+    resources: Resources, trained: tuple[str, str, list[str]]
+) -> None:
+    row = ask(resources, trained[2][0], trained[0], attack_repeats=100, attack_counts=[1, 2, 3])
+    settings = resources.settings.model_copy(update={"max_runtime_seconds": 1})
+    evaluate_model(row.id, resources=replace(resources, settings=settings), stopping=threading.Event())
+    failed = again(resources, row)
+    assert failed.error is not None
+    assert (failed.status, failed.error["code"]) == ("failed", "max_runtime_exceeded")
+    assert "fewer attacks" in failed.error["hint"]
 
 
 def test_cancelled_while_it_runs(resources: Resources, trained: tuple[str, str, list[str]]) -> None:

@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     from worker.training.spec import TrainSpec
 
 
+MOST_ATTACKS = 5000
+"""The grid of every position, count of 1, 2, 3, 5 and replacement has 64 cells."""
+
+
 def misfits(spec: TrainSpec) -> Iterator[tuple[str, str]]:
     """Yield (field, what is wrong) for settings that do not go with others."""
     if spec.warmup_epochs >= spec.epochs:
@@ -48,6 +52,7 @@ def misfits(spec: TrainSpec) -> Iterator[tuple[str, str]]:
         )
     if spec.search_shares:
         yield from _search_misfits(spec)
+    yield from _attack_misfits(spec)
     if spec.negative_sampling == "popularity" and spec.loss != "sampled_softmax":
         yield (
             "negative_sampling",
@@ -60,6 +65,18 @@ def misfits(spec: TrainSpec) -> Iterator[tuple[str, str]]:
             yield field, f"{field} names a value twice: {list(values)}"
     if spec.seed != spec.seeds[0]:
         yield "seed", f"seed ({spec.seed}) must be the first of seeds {list(spec.seeds)}; give either one"
+
+
+def _attack_misfits(spec: TrainSpec) -> Iterator[tuple[str, str]]:
+    """More attacks than anybody waits for."""
+    cells = len(spec.attack_positions) * len(spec.attack_counts) * len(spec.attack_replacements)
+    if cells * spec.attack_repeats > MOST_ATTACKS:
+        yield (
+            "attack_counts",
+            f"{len(spec.attack_positions)} attack_positions × {len(spec.attack_counts)} attack_counts × "
+            f"{len(spec.attack_replacements)} attack_replacements × {spec.attack_repeats} attack_repeats are "
+            f"{cells * spec.attack_repeats:,} attacks on every user; at most {MOST_ATTACKS:,}",
+        )
 
 
 def _search_misfits(spec: TrainSpec) -> Iterator[tuple[str, str]]:

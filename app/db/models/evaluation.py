@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import CheckConstraint, ForeignKey, Index, func
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, column_property, mapped_column
 
 from app.db.base import Base, PrefixedId
 from app.db.light_work import LightWork
+
+_OBJECT = JSONB(none_as_null=True)
 
 
 class Evaluation(PrefixedId, LightWork, Base):
@@ -37,7 +40,7 @@ class Evaluation(PrefixedId, LightWork, Base):
     project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"))
     name: Mapped[str | None]
     model_id: Mapped[str | None] = mapped_column(ForeignKey("models.id", ondelete="SET NULL"))
-    model_facts: Mapped[dict[str, Any]]
+    model_facts: Mapped[dict[str, Any]] = mapped_column(_OBJECT)
     """id, name, version, arm, seed and job of the model."""
     dataset_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id", ondelete="SET NULL"))
     dataset_facts: Mapped[dict[str, Any]]
@@ -48,7 +51,19 @@ class Evaluation(PrefixedId, LightWork, Base):
     progress: Mapped[float] = mapped_column(server_default="0")
     cancel_requested: Mapped[bool] = mapped_column(server_default="false")
     error: Mapped[dict[str, Any] | None]
-    report: Mapped[dict[str, Any] | None]
-    report_markdown: Mapped[str | None]
+    report: Mapped[dict[str, Any] | None] = mapped_column(_OBJECT, deferred=True)
+    report_markdown: Mapped[str | None] = mapped_column(deferred=True)
+    found: Mapped[dict[str, Any] | None] = column_property(
+        func.jsonb_build_object(
+            "metrics",
+            func.jsonb_extract_path(report, "arms", model_facts["arm"].astext, "test"),
+            "protocol_hash",
+            report["protocol_hash"],
+            "warnings",
+            report["warnings"],
+            type_=JSONB,
+        )
+    )
+    """What a list tells of the report, without the rest of it, which may be megabytes."""
     outcomes_blob: Mapped[str | None] = mapped_column(ForeignKey("blobs.id"))
     """Each user's figures, for comparisons."""

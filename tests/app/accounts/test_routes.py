@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -142,6 +143,44 @@ def test_every_route_needs_a_scope_and_a_read_key_changes_nothing(as_key: As, ap
                 assert (response.status_code, response.json()["code"]) == (403, "insufficient_scope"), path
                 checked += 1
     assert checked >= 8
+
+
+@pytest.mark.parametrize("ending", ["%0A", "%00", "%0D%0A", "%7F"])
+def test_no_route_is_found_by_a_path_that_the_key_check_does_not_know(
+    as_key: As, anonymous: httpx.Client, application: FastAPI, ending: str
+) -> None:
+    """`$` in a route's pattern also matches before a last newline."""
+    read = as_key("read")
+    for path, operations in application.openapi()["paths"].items():
+        for method in operations:
+            for client in (read, anonymous):
+                response = client.request(method, path.replace("{", "").replace("}", "") + ending)
+                assert (response.status_code, method == "head" or response.json()["code"]) == (
+                    404,
+                    "not_found",
+                )
+
+
+def test_scopes_are_those_of_the_route_whatever_the_path_was(
+    as_key: As, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.request_targets._CONTROL", re.compile("(?!)"))  # the first of two locks is open
+    submit = as_key("submit")
+    for method, path in (("POST", "api_keys"), ("POST", "webhook_endpoints"), ("GET", "projects")):
+        assert submit.request(method, f"/v1/{path}").json()["code"] == "insufficient_scope"
+        response = submit.request(method, f"/v1/{path}%0A", json={"name": "x", "scopes": ["admin"]})
+        assert (response.status_code, response.json()["code"]) == (403, "insufficient_scope"), path
+
+
+def test_nobody_revokes_a_key_that_may_do_more(as_key: As, database: Database) -> None:
+    with database.unit_of_work() as session:
+        operators = create_key(session, name="operator", scopes=["operator"])[0].id
+        submits = create_key(session, name="ci", scopes=["submit"])[0].id
+    admin = as_key("admin")
+    refused = admin.delete(f"/v1/api_keys/{operators}")
+    assert (refused.status_code, refused.json()["needed_scope"]) == (403, "operator")
+    assert admin.delete(f"/v1/api_keys/{submits}").status_code == 200
+    assert as_key("operator").delete(f"/v1/api_keys/{operators}").status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,14 @@ def test_a_report_comes_as_it_is_asked_for(
     assert (again.status_code, again.content) == (304, b"")
 
 
+@pytest.mark.parametrize("path", ["report", "report?format=md", "manifest", "figures/pareto.svg"])
+def test_what_can_be_fetched_can_be_asked_about(client: httpx.Client, job: str, path: str) -> None:
+    whole, head = client.get(f"/v1/jobs/{job}/{path}"), client.head(f"/v1/jobs/{job}/{path}")
+    assert (head.status_code, head.content) == (200, b"")
+    for name in ("content-length", "etag", "content-type"):
+        assert head.headers[name] == whole.headers[name]
+
+
 def test_what_a_browser_draws_can_run_nothing(client: httpx.Client, job: str) -> None:
     for path in ("report?format=html", "figures/pareto.svg"):
         headers = client.get(f"/v1/jobs/{job}/{path}").headers

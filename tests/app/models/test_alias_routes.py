@@ -233,6 +233,8 @@ def test_of_many_moves_at_once_each_stands_in_the_history(client: httpx.Client, 
         answers = list(pool.map(lambda i: put(client, version=1 + i % 3), range(12)))
     assert {answer.status_code for answer in answers} == {200}
     history = ok(client.get(PRODUCTION))["history"]
+    (listed,) = ok(client.get(f"/v1/models/{NAME}/aliases"))["data"]
+    assert listed["history"] == history[:1]
     for newer, older in pairwise(history):
         assert newer["from_version"] == older["to_version"]
         assert newer["from_version"] != newer["to_version"]

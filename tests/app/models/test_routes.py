@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import httpx
@@ -188,3 +192,29 @@ def test_capabilities_name_every_choice_and_the_live_workers(
     assert "csv" in found["formats"]
     assert found["limits"]["max_epochs"] == 10_000
     assert (found["workers"], found["devices"]) == ([], [])
+
+
+def test_a_cold_model_is_loaded_once_however_many_ask(
+    client: httpx.Client, database: Database, blobs: DatabaseBlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (model_id,) = store_models(database, blobs)
+    loaded: list[str] = []
+    load = LoadedModels.load
+
+    def slowly(self: LoadedModels, model_id: str, files: Mapping[str, bytes]) -> PortableModel:
+        loaded.append(model_id)
+        time.sleep(0.3)  # the others come meanwhile
+        return load(self, model_id, files)
+
+    monkeypatch.setattr(LoadedModels, "load", slowly)
+    with ThreadPoolExecutor(6) as pool:
+        ask = partial(client.post, f"/v1/models/{model_id}/recommend", json={"history": ["i1"]})
+        answers = [one.result() for one in [pool.submit(ask) for _ in range(6)]]
+    assert {answer.status_code for answer in answers} == {200}
+    assert loaded == [model_id]
+
+
+def test_an_answer_has_so_many_items_and_no_more(client: httpx.Client, model_id: str) -> None:
+    body = {"sequences": [["i1"]] * 256, "k": 1000}
+    refused = problem(client.post(f"/v1/models/{model_id}/recommend", json=body), 422, "invalid_request")
+    assert "256,000 items; at most 50,000 are" in refused["detail"]

@@ -14,7 +14,7 @@ from app.db.session import Database
 from app.problems import add_problem_handlers
 from app.storage.blobs import CHUNK_BYTES, BlobInfo
 from app.storage.database import DatabaseBlobStore
-from app.storage.serving import serve_blob
+from app.storage.serving import _RANGE, serve_blob
 from tests.serving import served
 
 DATA = hashlib.shake_128(b"serving").digest(2 * CHUNK_BYTES + 100)
@@ -58,6 +58,14 @@ def test_head(http: httpx.Client) -> None:
     assert (response.status_code, response.content) == (200, b"")
     assert response.headers["content-length"] == str(SIZE)
     assert response.headers["etag"] == ETAG
+
+
+def test_a_long_line_of_nothing_is_read_once(http: httpx.Client) -> None:
+    """Were it taken apart in every way, this would take until the test's time is over."""
+    asked = f"bytes={' ' * 60_000}x"
+    assert _RANGE.fullmatch(f"bytes={' ' * 3_000_000}x") is None
+    assert http.get("/blob", headers={"Range": asked}).status_code == 200
+    assert http.get("/blob", headers={"Range": "bytes = 1 - 2"}).content == DATA[1:3]
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,7 @@ def test_faults_are_refused(given: dict[str, object], complaint: str) -> None:
         ({"search_shares": [0.1], "lambda_history": 0}, "search_shares"),
         ({"search_shares": [0.1], "epsilon_history": 0}, "search_shares"),
         ({"seed": 1, "seeds": [4, 5]}, "seed"),
+        ({"attack_counts": list(range(1, 101)), "attack_repeats": 100}, "attack_counts"),
     ],
 )
 def test_settings_that_do_not_go_together_point_at_one(given: dict[str, object], field: str) -> None:
