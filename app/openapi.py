@@ -26,7 +26,7 @@ TAGS = {
     "projects": "What belongs together: keys, quotas and what is in use.",
     "usage": "What a project has used, and how much it may.",
     "capabilities": "What this service can do.",
-    "health": "Is it alive, and is everything there that it needs; without a key.",
+    "health": "Is it alive, and is everything there that it needs (without a key); figures for Prometheus.",
 }
 _OF_PATHS = {
     "name": "The name of what is asked for; a list of the same things shows those that there are.",

@@ -66,7 +66,7 @@ class ProblemItem(BaseModel):
     """One fault of a request."""
 
     pointer: str = Field(examples=["/epochs"])
-    """JSON pointer into the body, or `?name` for a query parameter."""
+    """JSON pointer into the body, or `?name` (query), `path:name`, `header:name`, `alias:gates/…`."""
     code: str = Field(examples=["out_of_range"])
     message: str
     got: Any = None

@@ -204,6 +204,6 @@ def get_dataset_content(
 def delete_dataset(
     dataset_id: str, principal: PrincipalDep, session: SessionDep, blobs: BlobsDep
 ) -> DatasetDeleted:
-    """Delete a data set and free its bytes; refused while jobs that have not ended use it."""
+    """Delete a data set and free its bytes; refused while what has not ended still needs it."""
     freed = service.delete(session, blobs, principal.project_id, dataset_id)
     return DatasetDeleted(id=dataset_id, freed_bytes=freed)

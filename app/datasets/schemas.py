@@ -62,7 +62,7 @@ class UploadOptions(BaseModel):
     item_column: str | None = Field(default=None, min_length=1, max_length=255)
     """Column of the item's id."""
     time_column: str | None = Field(default=None, max_length=255)
-    """Column of the time: ISO 8601, or seconds or milliseconds since 1970; empty to use none."""
+    """Column of the time: ISO 8601, or seconds, ms, µs or ns since 1970; empty to use none."""
     rating_column: str | None = Field(default=None, max_length=255)
     """Column of the rating; empty to use none."""
 

@@ -199,7 +199,7 @@ def recommend(
 def delete_model(
     model_id: str, principal: PrincipalDep, session: SessionDep, blobs: BlobsDep, loaded: LoadedDep
 ) -> ModelDeleted:
-    """Delete a model to which no alias points, and free its bytes."""
+    """Delete a model and free its bytes; refused while an alias points at it or something uses it."""
     freed = service.delete(session, blobs, loaded, principal.project_id, model_id)
     return ModelDeleted(id=model_id, freed_bytes=freed)
 

@@ -31,8 +31,9 @@ class TrainSpec(DataSettings, ModelSettings, OptimiserSettings, AdversarySetting
     """A full training specification: data, model, optimiser, adversary, evaluation."""
 
     init_from: str | None = Field(default=None, min_length=1, max_length=1000)
-    """An earlier model whose weights every arm and seed starts from: a model's id, or for `steadyrank train`
-    a model folder. Items are matched by id; the network must be the same, but for `max_length`."""
+    """An earlier model whose weights every arm and seed starts from: a model's id or `name@version`,
+    `name@alias`, `name@latest`, or for `steadyrank train` a model folder. Items are matched by id; the
+    network must be the same, but for `max_length`."""
 
     preset: PresetName | None = None
     """A starting point for the model's settings, `paper` or `strong`; settings given beside it go first."""
