@@ -21,6 +21,8 @@ from urllib.parse import urlsplit
 
 import pytest
 import redis
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import NullPool
@@ -33,6 +35,10 @@ from app.embedded.valkey import Valkey
 from app.storage.database import DatabaseBlobStore
 from tests.dealing import dealt
 from tests.factories import RecordingSender, opened
+
+# A machine that is busy with other tests is no fault of the code.
+hypothesis_settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("suite")
 
 
 def pytest_configure() -> None:

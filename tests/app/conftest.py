@@ -101,7 +101,6 @@ def shared_settings(shared_database_url: str, redis_url: str, server_folder: Pat
         data_dir=server_folder / "data",
         max_upload_bytes=3 * 1024 * 1024,
         max_decompressed_bytes=4 * 1024 * 1024,
-        upload_idle_seconds=5.0,
     )
 
 

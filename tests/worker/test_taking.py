@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import update
 
-from app.config import Settings
+from app.config import Settings, get_settings
 from app.db.models.batch_recommendation import BatchRecommendation
 from app.db.models.dataset import Dataset
 from app.db.models.evaluation import Evaluation
@@ -102,3 +103,42 @@ def test_a_claim_forgets_what_went_wrong_before(resources: Resources) -> None:
     with resources.database.unit_of_work() as session:
         row = session.get_one(Evaluation, row_id)
         assert (row.status, row.takes, row.take_error) == ("running", 0, None)
+
+
+@pytest.mark.parametrize(
+    ("task", "module", "table"),
+    [
+        ("recommend_batch_task", "worker.recommend", BatchRecommendation),
+        ("validate_dataset_task", "worker.datasets", Dataset),
+    ],
+)
+def test_the_tasks_count_what_they_could_not_begin(
+    resources: Resources,
+    broker_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    task: str,
+    module: str,
+    table: type[BatchRecommendation | Dataset],
+) -> None:
+    monkeypatch.setenv("REDIS_URL", broker_url)  # the Celery application is made when it is imported
+    get_settings.cache_clear()
+    tasks = importlib.import_module("worker.tasks")
+    get_settings.cache_clear()
+    monkeypatch.setattr(tasks, "process_resources", lambda: resources)
+    monkeypatch.setitem(sys.modules, module, None)
+    dataset = store_log(resources, log_of(20))
+    _, (model, _) = train_job(resources, dataset)
+    with resources.database.unit_of_work() as session:
+        row = session.get_one(Dataset, dataset)
+        if table is Dataset:
+            row.status, row.validated_at, row_id = "validating", None, dataset
+        else:
+            asked = BatchCreate(dataset=dataset)
+            row_id = batches.create(session, resources.settings, row.project_id, model, asked).id
+    with pytest.raises(ImportError):
+        getattr(tasks, task).run(row_id)
+    with resources.database.unit_of_work() as session:
+        noted = session.get_one(table, row_id)
+        assert noted.takes == 1
+        assert module in (noted.take_error or "")

@@ -3,9 +3,11 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import redis
@@ -13,12 +15,17 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.config import Settings
+from app.db.clock import clock_time
+from app.db.models.blob import Blob
 from app.db.models.job import Job
 from app.db.models.job_event import JobEvent
+from app.db.models.worker import Worker
 from app.db.session import Database
+from app.jobs import reaper
 from app.jobs.claims import claim
 from app.jobs.reaper import look, reap_expired, reap_once, resend_waiting
 from app.jobs.steering import cancel
+from app.jobs.workers import forget_gone
 from app.queue import CeleryQueue, make_celery
 from app.storage.database import DatabaseBlobStore
 from app.task_names import TRAIN_QUEUE
@@ -211,3 +218,66 @@ def test_the_process_reaps_and_ends_promptly(
     finally:
         reaper.kill()
         reaper.wait()
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        *("reap_expired", "recover_validating", "recover_batches", "recover_evaluations", "tidy_probes"),
+        *(
+            "fail_those_that_waited_too_long",
+            "resend_waiting",
+            "forget_gone",
+            "forget_deliveries",
+            "forget_old",
+        ),
+    ],
+)
+def test_every_part_belongs_to_a_look(
+    database: Database,
+    blobs: DatabaseBlobStore,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    part: str,
+) -> None:
+    done, whole = [], getattr(reaper, part)
+
+    def noted(*given: Any, **named: Any) -> Any:
+        done.append(part)
+        return whole(*given, **named)
+
+    monkeypatch.setattr(reaper, part, noted)
+    blobs.open_writer().write(b"abandoned")
+    assert look(database, blobs, settings.model_copy(update={"abandoned_upload_seconds": 0}))
+    assert done == [part]
+    with database.unit_of_work() as session:
+        assert session.execute(select(func.count()).select_from(Blob)).scalar_one() == 0
+
+
+def test_the_process_sweeps_and_spares_after_an_absence(
+    database: Database, blobs: DatabaseBlobStore, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swept, stopped = threading.Event(), threading.Event()
+    monkeypatch.setattr(reaper, "sweep_retained", lambda *_: swept.set())  # comes after the look
+    monkeypatch.setattr(reaper.Absence, "spares", lambda *_: True)
+    job = make(database, blobs)
+    run(database, job)
+    often = settings.model_copy(update={"reaper_seconds": 0.05})
+    thread = threading.Thread(target=reaper.run, args=(often, stopped))
+    thread.start()
+    try:
+        assert swept.wait(60)
+    finally:
+        stopped.set()
+        thread.join(60)
+    assert status_of(database, job) == "running"
+
+
+def test_a_worker_that_was_not_seen_for_long_is_forgotten(session: Session) -> None:
+    now = clock_time(session)
+    for name, ago in (("gone", timedelta(hours=2)), ("here", timedelta(0))):
+        session.add(Worker(id=name, queue=TRAIN_QUEUE, versions={}, seen_at=now - ago))
+    session.flush()
+    forget_gone(session)
+    assert session.execute(select(Worker.id)).scalars().all() == ["here"]

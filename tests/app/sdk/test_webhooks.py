@@ -67,11 +67,13 @@ def test_one_right_signature_among_several_is_enough() -> None:
         ({"headers": signed(**{"webhook-timestamp": "1"})}, "no signature"),
         ({"headers": signed(**{"webhook-signature": "v1,"})}, "no signature"),
         ({"headers": {}}, "webhook-id is missing"),
-        ({"now": time.time() + 3600}, "too far away"),
-        ({"now": time.time() - 3600}, "too far away"),
+        ({"now": 3600}, "too far away"),
+        ({"now": -3600}, "too far away"),
     ],
 )
 def test_what_is_not_right_is_refused(changed: dict[str, Any], why: str) -> None:
     arguments: dict[str, Any] = {"body": BODY, "headers": signed(), "secret": SECRET} | changed
+    if "now" in changed:
+        arguments["now"] = time.time() + changed["now"]
     with pytest.raises(WebhookVerificationError, match=why):
         verify(**arguments)

@@ -56,7 +56,7 @@ def receiver() -> Iterator[Receiver]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             made.received.append(Received(self.path, dict(self.headers), body))
-            assert made.held.wait(30)
+            assert made.held.wait(60)
             status, headers, answer = made.answers.pop(0) if len(made.answers) > 1 else made.answers[0]
             self.send_response(status)
             for name, value in headers.items():

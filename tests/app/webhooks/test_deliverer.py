@@ -74,7 +74,8 @@ def test_the_reapers_threads_send_and_a_slow_receiver_holds_up_itself_alone(
 ) -> None:
     slow, _ = post.endpoint(receiver.url + "/slow", "job.queued")
     receiver.held.clear()
-    settings = private.model_copy(update={"webhook_poll_seconds": 0.05, "reaper_seconds": 0.05})
+    often = {"webhook_poll_seconds": 0.05, "reaper_seconds": 0.05, "webhook_timeout_seconds": 60.0}
+    settings = private.model_copy(update=often)
     stopped = threading.Event()
     thread = threading.Thread(target=reaper.run, args=(settings, stopped))
     thread.start()

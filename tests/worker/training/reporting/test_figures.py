@@ -102,7 +102,7 @@ def test_the_same_report_gives_the_same_bytes_whatever_the_machine_s_settings(
     assert again == figures
 
 
-def test_what_a_report_does_not_have_is_not_drawn(report: dict[str, Any]) -> None:
+def test_a_report_that_lacks_figures_is_drawn_without_them(report: dict[str, Any]) -> None:
     bare = copy.deepcopy(report)
     for body in (*bare["arms"].values(), *bare["baselines"].values()):
         for row in body["attacks"]:

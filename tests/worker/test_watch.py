@@ -1,0 +1,75 @@
+"""The watch over a child: a database that is away, a child that does not obey, an end told at last."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from types import SimpleNamespace
+
+import pytest
+from sqlalchemy import create_engine, make_url, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import NullPool
+
+from tests.waiting import wait_until
+from tests.worker.bench import Bench, attempts, found, kinds_of_checkpoints, run
+from worker.child_process import ChildProcess
+from worker.settling import settle_patiently
+
+
+@contextmanager
+def away(database_url: str) -> Iterator[None]:
+    """The database takes nobody while the block runs, and has cut off who was there."""
+    url = make_url(database_url)
+    engine = create_engine(url.set(database="postgres"), isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    cut = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name")
+    with engine.connect() as server:
+        server.execute(text(f'ALTER DATABASE "{url.database}" ALLOW_CONNECTIONS false'))
+        try:
+            server.execute(cut, {"name": url.database})
+            yield
+        finally:
+            server.execute(text(f'ALTER DATABASE "{url.database}" ALLOW_CONNECTIONS true'))
+
+
+def test_a_database_that_is_away_for_a_while_costs_a_running_job_nothing(
+    bench: Bench, database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    resources = bench.resources()
+    job_id = bench.submit(resources, epochs=200, min_epochs=200, warmup_epochs=1, checkpoint_minutes=0)
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(run, resources, job_id)
+        wait_until(lambda: "warmup" in kinds_of_checkpoints(resources))
+        with away(database_url):
+            wait_until(lambda: "database unreachable" in caplog.text)
+        running.result(150)
+    assert attempts(resources) == ["succeeded"]
+
+
+def test_a_child_that_does_not_obey_is_ended(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.runner.ChildProcess", partial(ChildProcess, module="tests.worker.deaf_child"))
+    resources = bench.resources(shutdown_grace_seconds=0.2)
+    job_id, stopping = bench.submit(resources), threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(run, resources, job_id, stopping)
+        wait_until(lambda: found(resources, job_id).status == "running")
+        stopping.set()
+        running.result(60)
+    assert (found(resources, job_id).status, attempts(resources)) == ("queued", ["released"])
+
+
+def test_how_it_ended_is_told_as_soon_as_the_database_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    written: list[int] = []
+    monkeypatch.setattr("worker.settling.time", SimpleNamespace(sleep=slept.append))
+
+    def write() -> None:
+        if len(slept) < 2:
+            raise OperationalError("UPDATE", {}, Exception("the database is away"))
+        written.append(1)
+
+    settle_patiently(write, what="job job_1", attempt=1)
+    assert (slept, written) == ([0.5, 1.0], [1])
