@@ -33,6 +33,15 @@ def operator(service_url: str, database: Database) -> Iterator[httpx.Client]:
         yield client
 
 
+def test_nobody_deletes_the_project_of_the_key_that_asks(service_url: str, database: Database) -> None:
+    with database.unit_of_work() as session:
+        key, secret = create_key(session, name="operator", scopes=["operator"], project="search")
+    headers = {"Authorization": f"Bearer {secret}"}
+    with httpx.Client(base_url=service_url, headers=headers, timeout=30) as client:
+        problem(client.delete(f"/v1/projects/{key.project_id}"), 409, "project_in_use")
+        assert client.get(f"/v1/projects/{key.project_id}").status_code == 200
+
+
 def test_a_project_from_its_first_key_to_its_end(operator: httpx.Client, service_url: str) -> None:
     asked = {"name": "search", "limits": {"rows": 10}, "key": {"scopes": ["submit"]}}
     made = operator.post("/v1/projects", json=asked, headers={"Idempotency-Key": "one"})

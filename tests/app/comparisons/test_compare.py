@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import delete
+from sqlalchemy import delete, update
 from typer.testing import CliRunner
 
 from app.cli import main
@@ -19,8 +19,10 @@ from app.db.session import Database
 from app.sdk.client import SteadyRank
 from app.sdk.comparisons import Comparison
 from app.storage.database import DatabaseBlobStore
+from tests.problems import problem
 from tests.trained_jobs import log_of, measure_here, store_log, train_job
 from worker.resources import Resources
+from worker.training.evaluation.outcomes import OUTCOMES_FILE
 
 
 @dataclass(frozen=True)
@@ -203,3 +205,14 @@ def test_what_cannot_be_compared_is_said(
     with database.unit_of_work() as session:  # as a job of an older version is
         session.execute(delete(JobFile).where(JobFile.path == "outcomes.safetensors"))
     refused(409, "outcomes_not_kept", jobs=both)
+
+
+def test_figures_that_cannot_be_read_are_told_as_such(
+    client: httpx.Client, trained: Trained, resources: Resources
+) -> None:
+    with resources.database.unit_of_work() as session:
+        broken = resources.blobs.put(session, b"no outcomes")
+        files = update(JobFile).where(JobFile.job_id == trained.a, JobFile.path == OUTCOMES_FILE)
+        assert session.execute(files.values(blob_id=broken.id).returning(JobFile.path)).all()
+    answer = client.get("/v1/compare", params={"jobs": f"{trained.a},{trained.b}"})
+    problem(answer, 409, "outcomes_unreadable")

@@ -66,6 +66,9 @@ def test_from_the_request_to_the_report(
         report = service.evaluations.report(done)
         assert (done.status, done.progress) == ("succeeded", 1.0)
         EVALUATION_REPORT.validate(report)
+        with pytest.raises(ConflictError) as ended:
+            service.evaluations.cancel(done)
+        assert ended.value.code == "evaluation_ended"
         assert done.metrics == report["arms"]["cascade"]["test"]
         assert done.protocol_hash == report["protocol_hash"]
         assert [row["count"] for row in report["arms"]["cascade"]["attacks"]] == [1, 2]

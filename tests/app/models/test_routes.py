@@ -11,7 +11,9 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import update
 
+from app.db.models.model_file import ModelFile
 from app.db.session import Database
 from app.models.loaded import LoadedModels
 from app.storage.database import DatabaseBlobStore
@@ -192,6 +194,20 @@ def test_capabilities_name_every_choice_and_the_live_workers(
     assert "csv" in found["formats"]
     assert found["limits"]["max_epochs"] == 10_000
     assert (found["workers"], found["devices"]) == ([], [])
+
+
+def test_a_model_that_cannot_be_read_is_told_as_such(
+    client: httpx.Client, database: Database, blobs: DatabaseBlobStore, model_id: str
+) -> None:
+    with database.unit_of_work() as session:
+        broken = blobs.put(session, b"{}")
+        session.execute(
+            update(ModelFile)
+            .where(ModelFile.model_id == model_id, ModelFile.path == "config.json")
+            .values(blob_id=broken.id)
+        )
+    answer = client.post(f"/v1/models/{model_id}/recommend", json={"history": ["i1"]})
+    problem(answer, 500, "model_unreadable")
 
 
 def test_a_cold_model_is_loaded_once_however_many_ask(
