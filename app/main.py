@@ -18,6 +18,7 @@ from app.body_limit import BodyLimitMiddleware
 from app.comparisons import routes as comparisons
 from app.config import Settings, get_settings
 from app.cors import CorsMiddleware
+from app.dashboard import routes as dashboard
 from app.datasets import routes as datasets
 from app.datasets import version_routes as dataset_versions
 from app.db.session import Database
@@ -117,6 +118,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     application.include_router(health.router)
     application.include_router(metrics_router)
+    application.include_router(dashboard.router)
     # One level, and what is polled first: FastAPI tries routes in turn, and again at each level of nesting.
     refuse_unknown = Depends(RefuseUnknown())
     for part in (

@@ -193,6 +193,7 @@ class _Service:
     def _greet(self, url: str, seconds: float) -> None:
         lines = {
             "API": url,
+            "Page": f"{url}/dashboard",
             "Docs": f"{url}/docs",
             "Key": f"{self.folder / 'api-key'} (the command and the SDK on this machine find it)",
             "Logs": str(self.folder / "logs"),
