@@ -13,6 +13,7 @@ from sqlalchemy import select
 
 from app.db.models.dataset import Dataset
 from app.db.models.model import Model
+from app.evaluations.life import EvaluationClaim
 from app.evaluations.life import claim as claim_evaluation
 from app.jobs.claims import claim
 from tests.factories import make_job, make_ready_dataset
@@ -97,6 +98,11 @@ def measure_here(resources: Resources, evaluation_id: str, folder: Path) -> None
     with resources.database.unit_of_work() as session:
         claimed = claim_evaluation(session, evaluation_id, lease_seconds=30)
     assert claimed is not None
+    measure_claimed(resources, claimed, folder)
+
+
+def measure_claimed(resources: Resources, claimed: EvaluationClaim, folder: Path) -> None:
+    """The same of one that has been claimed."""
     run_evaluation(
         claimed,
         resources=resources,

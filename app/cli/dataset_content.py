@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +9,7 @@ import typer
 
 from app.cli.exits import UsageProblemError
 from app.cli.output import AsJson, connect, print_freed, print_json, size_text
-from app.sdk.downloads import safe_target
+from app.sdk.downloads import safe_target, sha256_of
 
 DatasetId = Annotated[str, typer.Argument(metavar="DATASET", help="A data set's id (ds_…).")]
 
@@ -28,7 +27,7 @@ def download(
     with connect(ctx) as client:
         found = client.datasets.get(dataset)
         target = file or safe_target(Path(), Path(found.filename or found.id).name)
-        if file is None and target.exists() and _sha256(target) != found.sha256:
+        if file is None and target.exists() and (target.is_dir() or sha256_of(target) != found.sha256):
             hint = f"Say where to: steadyrank datasets download {dataset} FILE."
             raise UsageProblemError(f"{target} exists, and is another file", hint=hint)
         client.datasets.content(found, target)
@@ -36,14 +35,6 @@ def download(
         print_json({"file": str(target), "bytes": found.bytes, "sha256": found.sha256})
     else:
         typer.echo(f"{dataset} is in {target}, {size_text(found.bytes)}")
-
-
-def _sha256(path: Path) -> str | None:
-    """The digest of a file, in hex; None of a folder."""
-    if path.is_dir():
-        return None
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def delete(ctx: typer.Context, dataset: DatasetId, as_json: AsJson = False) -> None:

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 if TYPE_CHECKING:
     from worker.training.portable import PortableModel
@@ -21,8 +22,8 @@ class LoadedModels:
         self._largest_bytes = largest_bytes
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, tuple[PortableModel, int]] = OrderedDict()
-        self._loading: dict[str, tuple[threading.Lock, int]] = {}
-        """By model, the lock of who loads it, and how many have it or wait for it."""
+        self._loading: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
+        """By model, the lock of who loads it; it goes with the last who has it or waits for it."""
 
     def get(self, model_id: str) -> PortableModel | None:
         """The model, if it is in memory."""
@@ -49,18 +50,9 @@ class LoadedModels:
     def loading(self, model_id: str) -> Iterator[None]:
         """Be the only one who loads this model: of many who ask for a cold one, one reads its files."""
         with self._lock:
-            own, waiting = self._loading.get(model_id, (threading.Lock(), 0))
-            self._loading[model_id] = (own, waiting + 1)
-        try:
-            with own:
-                yield
-        finally:
-            with self._lock:
-                _, waiting = self._loading[model_id]
-                if waiting == 1:
-                    del self._loading[model_id]
-                else:
-                    self._loading[model_id] = (own, waiting - 1)
+            own = self._loading.setdefault(model_id, threading.Lock())
+        with own:
+            yield
 
     def forget(self, model_id: str) -> None:
         """Free a deleted model's memory."""

@@ -48,7 +48,7 @@ def fetch(
     on_bytes: Callable[[int], None] | None = None,
 ) -> bool:
     """Do all that `download` does but rename: whether `part_of(target)` is to replace the target."""
-    if target.is_file() and target.stat().st_size == size and _sha256(target) == sha256:
+    if target.is_file() and target.stat().st_size == size and sha256_of(target) == sha256:
         return False
     target.parent.mkdir(parents=True, exist_ok=True)
     part = _Part(transport, path, part_of(target), size, sha256, on_bytes)
@@ -116,7 +116,7 @@ class _Part:
         self.file.unlink(missing_ok=True)
 
     def is_whole(self) -> bool:
-        return self.file.exists() and self.have == self.size and _sha256(self.file) == self.sha256
+        return self.file.exists() and self.have == self.size and sha256_of(self.file) == self.sha256
 
     def fill(self, attempts: int) -> None:
         fruitless = 0
@@ -149,6 +149,7 @@ class _Part:
                         self.on_bytes(done)
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """The digest of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -31,16 +31,16 @@ from app.jobs.claims import LeaseLost
 from app.storage.database import DatabaseBlobStore
 from app.task_names import EVALUATE_MODEL, MEASURE_QUEUE
 from tests.factories import RecordingSender
-from tests.trained_jobs import log_of, measure_here, store_log, train_job
+from tests.trained_jobs import log_of, measure_claimed, measure_here, store_log, train_job
 from tests.waiting import wait_until
 from worker.child import EXIT_FAILED, end_of
 from worker.child_process import ChildProcess
 from worker.evaluation import evaluate_model
-from worker.evaluation_run import DatasetGoneError, ModelGoneError, run_evaluation
+from worker.evaluation_run import DatasetGoneError, ModelGoneError
 from worker.pipe import End
 from worker.resources import Resources
 from worker.training.evaluation.outcomes import read_outcomes
-from worker.training.progress import Control, Stopped, TrainingError
+from worker.training.progress import Stopped, TrainingError
 
 
 @pytest.fixture
@@ -255,9 +255,7 @@ def test_cancelled_when_all_is_measured_and_not_stored_yet(
         assert claimed is not None
         service.cancel(session, row.project_id, row.id)
     with pytest.raises(Stopped):
-        run_evaluation(
-            claimed, resources=resources, folder=tmp_path, beat=lambda: None, control=lambda: Control.CONTINUE
-        )
+        measure_claimed(resources, claimed, tmp_path)
     waits = again(resources, row)
     assert (waits.status, waits.cancel_requested, waits.report) == ("running", True, None)
 
@@ -280,13 +278,7 @@ def test_what_was_deleted_ends_it(
         service.delete(session, resources.blobs, row.project_id, row.id)
     assert claimed is not None
     with pytest.raises(LeaseLost):
-        run_evaluation(
-            claimed,
-            resources=resources,
-            folder=tmp_path,
-            beat=lambda: None,
-            control=lambda: Control.CONTINUE,
-        )
+        measure_claimed(resources, claimed, tmp_path)
 
 
 def test_without_its_model_or_data_set_it_fails_and_says_so(

@@ -5,7 +5,7 @@ Shape letters: E users, M figures, A sets of users who take part, R resamples.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -47,15 +47,7 @@ def resampled_means(
     n = len(figures[0])
     sums_MR = np.empty((len(figures), RESAMPLES))
     people_AR = np.empty((len(present_A), RESAMPLES))
-    rng = np.random.default_rng(SEED)
-    counts_RE = np.empty((min(RESAMPLES, max(_TOGETHER, _COUNTS // n)), n))
-    for start in range(0, RESAMPLES, len(counts_RE)):
-        part = slice(start, min(start + len(counts_RE), RESAMPLES))
-        for counts_E in counts_RE[: part.stop - start]:
-            if tick is not None:
-                tick()
-            counts_E[:] = np.bincount(rng.integers(0, n, n, dtype=np.int64), minlength=n)
-        drawn_ER = counts_RE[: part.stop - start].T
+    for part, drawn_ER in draws(n, SEED, max(_TOGETHER, _COUNTS // n), tick):
         for summed, sums in ((figures, sums_MR), (present_A, people_AR)):
             if tick is not None:
                 tick()
@@ -63,6 +55,24 @@ def resampled_means(
     people_MR = people_AR[which_M]
     means = np.divide(sums_MR, people_MR, out=np.full_like(people_MR, np.nan), where=people_MR > 0)
     return {name: of_one.astype(np.float32) for name, of_one in zip(per_user, means, strict=True)}
+
+
+def draws(
+    n: int, seed: int, at_once: int, tick: Callable[[], None] | None
+) -> Iterator[tuple[slice, Float64]]:
+    """Yield resamples of n users, at most so many at once: which, and float64[n, …] how often each is drawn.
+
+    What was yielded is overwritten by the next. `tick` is called before each resample.
+    """
+    rng = np.random.default_rng(seed)
+    counts_Rn = np.empty((min(RESAMPLES, at_once), n))
+    for start in range(0, RESAMPLES, len(counts_Rn)):
+        part = slice(start, min(start + len(counts_Rn), RESAMPLES))
+        for counts_n in counts_Rn[: part.stop - start]:
+            if tick is not None:
+                tick()
+            counts_n[:] = np.bincount(rng.integers(0, n, n, dtype=np.int64), minlength=n)
+        yield part, counts_Rn[: part.stop - start].T
 
 
 def _who_takes_part(figures: Sequence[Float32]) -> tuple[list[Bool], list[int]]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from worker.training.evaluation.bootstrap import RESAMPLES, SEED, add_up
+from worker.training.evaluation.bootstrap import RESAMPLES, SEED, add_up, draws
 
 Float64 = npt.NDArray[np.float64]
 
@@ -90,16 +90,9 @@ def _resampled(
     for n, members in of_length.items():
         if not n:
             continue
-        rng = np.random.default_rng(seed)
         sums_MR = np.empty((len(members), RESAMPLES))
-        counts_Rn = np.empty((min(RESAMPLES, max(1, _COUNTS // n)), n))
-        for start in range(0, RESAMPLES, len(counts_Rn)):
-            part = slice(start, min(start + len(counts_Rn), RESAMPLES))
-            for counts_n in counts_Rn[: part.stop - start]:
-                if tick is not None:
-                    tick()
-                counts_n[:] = np.bincount(rng.integers(0, n, n, dtype=np.int64), minlength=n)
-            add_up([values[at] for at in members], counts_Rn[: part.stop - start].T, sums_MR[:, part])
+        for part, drawn_nR in draws(n, seed, max(1, _COUNTS // n), tick):
+            add_up([values[at] for at in members], drawn_nR, sums_MR[:, part])
         for sums_R, at in zip(sums_MR, members, strict=True):
             means[at] = sums_R / n
     return means

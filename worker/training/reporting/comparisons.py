@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from worker.training.evaluation.pairing import paired
+from worker.training.evaluation.pairing import Difference, paired
 from worker.training.reporting.results import ATTACKED, CLEAN, OVERLAP, ArmResult
 
 Float64 = npt.NDArray[np.float64]
@@ -47,17 +47,22 @@ def compare_arms(
                 keys.append((arm, against, metric))
                 figures.append((mine, others))
     return [
-        {
-            "arm": arm,
-            "against": against,
-            "metric": metric,
-            "difference": found.difference,
-            "interval": [found.low, found.high],
-            "n": found.n,
-        }
+        comparison_row(arm, against, metric, found)
         for (arm, against, metric), found in zip(keys, paired(figures, tick=tick), strict=True)
         if found is not None
     ]
+
+
+def comparison_row(arm: str, against: str, metric: str, found: Difference) -> dict[str, Any]:
+    """One row of a report's `comparisons`."""
+    return {
+        "arm": arm,
+        "against": against,
+        "metric": metric,
+        "difference": found.difference,
+        "interval": [found.low, found.high],
+        "n": found.n,
+    }
 
 
 def _with_shared_seeds(results: Sequence[ArmResult], arm: str, against: str) -> list[ArmResult]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from worker.training.evaluation.pairing import paired
 from worker.training.reporting import tables
+from worker.training.reporting.comparisons import comparison_row
 from worker.training.reporting.data_table import data_table
 from worker.training.reporting.doubts import baseline_warnings
 from worker.training.reporting.markdown import as_table
@@ -129,14 +130,7 @@ def _against_baselines(
         tick=tick,
     )
     return [
-        {
-            "arm": arm,
-            "against": name,
-            "metric": metric,
-            "difference": one.difference,
-            "interval": [one.low, one.high],
-            "n": one.n,
-        }
+        comparison_row(arm, name, metric, one)
         for (name, metric), one in zip(keys, found, strict=True)
         if one is not None
     ]
