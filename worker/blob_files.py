@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from app.storage.blobs import CHUNK_BYTES, BlobStore, BlobWriter
+from worker.durably import patiently
 from worker.training.portable import MODEL_FILES
 
 PARQUET_TYPE = "application/vnd.apache.parquet"
@@ -17,10 +18,14 @@ def download(
     blobs: BlobStore, blob_id: str, target: Path, *, beat: Callable[[], None] = lambda: None
 ) -> None:
     """Write a blob to a file; `beat` is called after each chunk."""
-    with target.open("wb") as file:
-        for piece in blobs.read(blob_id):
-            file.write(piece)
-            beat()
+
+    def write() -> None:
+        with target.open("wb") as file:
+            for piece in blobs.read(blob_id):
+                file.write(piece)
+                beat()
+
+    patiently(write)
 
 
 def upload(source: Path, writer: BlobWriter) -> None:
@@ -40,4 +45,8 @@ def read_interactions(
 
 def read_model_files(blobs: BlobStore, blob_of: Mapping[str, str]) -> dict[str, bytes]:
     """Read those of a model's files that scoring needs, by name; what has no blob is left out."""
-    return {name: b"".join(blobs.read(blob_of[name])) for name in MODEL_FILES if name in blob_of}
+
+    def read() -> dict[str, bytes]:
+        return {name: b"".join(blobs.read(blob_of[name])) for name in MODEL_FILES if name in blob_of}
+
+    return patiently(read)

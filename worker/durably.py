@@ -1,4 +1,4 @@
-"""Writing to a database that may be away for a while."""
+"""Working with a database that may be away for a while."""
 
 from __future__ import annotations
 
@@ -21,12 +21,20 @@ T = TypeVar("T")
 
 def durably(database: Database, work: Callable[[Session], T]) -> T:
     """Do `work` in one transaction, again and again for half a minute while the database is away."""
+
+    def once() -> T:
+        with database.unit_of_work() as session:
+            return work(session)
+
+    return patiently(once)
+
+
+def patiently(work: Callable[[], T]) -> T:
+    """Do what uses connections of its own, such as a blob's reading, from its start while they are cut."""
     for pause in _PAUSES:
         try:
-            with database.unit_of_work() as session:
-                return work(session)
+            return work()
         except OperationalError as error:
             logger.warning("database unreachable, trying again in %.1f s: %s", pause, error)
             time.sleep(pause)
-    with database.unit_of_work() as session:
-        return work(session)
+    return work()

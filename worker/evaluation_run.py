@@ -50,8 +50,7 @@ def run_evaluation(
 ) -> None:
     """Make the attempt, from its data to `succeeded`. Raises LeaseLost, Stopped and TrainingError."""
     settings = resources.settings
-    with resources.database.unit_of_work() as session:
-        found = inputs(session, claimed)
+    found = durably(resources.database, lambda session: inputs(session, claimed))
     interactions, files = _needed(resources, found, folder, beat)
     progress = _Progress(resources, claimed, beat, control)
     trained = None

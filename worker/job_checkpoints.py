@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -17,7 +18,7 @@ from app.db.session import Database
 from app.errors import BlobDamagedError
 from app.jobs.claims import Claim, hold
 from app.storage.blobs import BlobStore
-from worker.durably import durably
+from worker.durably import durably, patiently
 from worker.training.progress import CheckpointKey, CheckpointKind, CheckpointUnreadableError
 
 logger = logging.getLogger(__name__)
@@ -71,12 +72,11 @@ class JobCheckpoints:
             CheckpointUnreadableError: There are checkpoints, and every one is damaged.
 
         """
-        with self._database.unit_of_work() as session:
-            rows = self._rows(session, kind, seed, arm)
+        rows = durably(self._database, lambda session: self._rows(session, kind, seed, arm))
         found: list[tuple[CheckpointKey, bytes]] = []
         for row in rows:
             try:
-                payload = b"".join(self._blobs.read(row.blob_id))
+                payload = patiently(partial(self._whole, row.blob_id))
             except BlobDamagedError as error:
                 logger.warning("checkpoint %s is damaged: %s", row.id, error)
                 continue
@@ -107,6 +107,9 @@ class JobCheckpoints:
             self._free(session, list(session.execute(of_job).scalars()))
 
         durably(self._database, write)
+
+    def _whole(self, blob_id: str) -> bytes:
+        return b"".join(self._blobs.read(blob_id))
 
     def _rows(self, session: Session, kind: str, seed: int, arm: str) -> list[Checkpoint]:
         newest_first = (Checkpoint.attempt.desc(), Checkpoint.step.desc(), Checkpoint.id.desc())

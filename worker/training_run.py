@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from app.jobs.claims import Claim, hold
 from app.jobs.results import FinishedModel, succeed
 from app.storage.blobs import BlobInfo, BlobStore, BlobWriter
 from worker.blob_files import read_interactions
-from worker.durably import durably
+from worker.durably import durably, patiently
 from worker.hints import UPLOAD_AGAIN
 from worker.initial_model import find_initial, read_initial
 from worker.job_checkpoints import CHECKPOINT_TYPE, JobCheckpoints
@@ -61,11 +62,13 @@ def run_training(
     settings = resources.settings
     progress = JobProgress(resources.database, claimed, beat=beat, control=control)
     progress.phase("preparing")
-    with resources.database.unit_of_work() as session:
+
+    def inputs(session: Session) -> tuple[TrainSpec, str, dict[str, str]]:
         job = hold(session, claimed)
         spec = TrainSpec.model_validate(job.spec)
-        blob_id = _interactions_of(session, job)
-        initial_blobs = find_initial(session, job.project_id, spec)
+        return spec, _interactions_of(session, job), find_initial(session, job.project_id, spec)
+
+    spec, blob_id, initial_blobs = durably(resources.database, inputs)
     interactions = read_interactions(resources.blobs, blob_id, folder / "interactions.parquet", beat=beat)
     initial = read_initial(resources.blobs, spec, initial_blobs)
     beat()
@@ -146,11 +149,17 @@ def _write(
 ) -> tuple[tuple[str, BlobWriter], ...]:
     files = []
     for path, content in contents.items():
-        writer = blobs.open_writer(_MEDIA_TYPES.get(Path(path).suffix, "application/octet-stream"))
-        writer.write(content)
+        media_type = _MEDIA_TYPES.get(Path(path).suffix, "application/octet-stream")
+        files.append((path, patiently(partial(_written, blobs, content, media_type))))
         beat()
-        files.append((path, writer))
     return tuple(files)
+
+
+def _written(blobs: BlobStore, content: bytes, media_type: str) -> BlobWriter:
+    # What was written of one before the connection was cut is never finished, and swept.
+    writer = blobs.open_writer(media_type)
+    writer.write(content)
+    return writer
 
 
 def _interactions_of(session: Session, job: Job) -> str:

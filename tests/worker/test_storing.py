@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from sqlalchemy import Engine, func, select, update
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from app.config import Settings
@@ -59,3 +60,40 @@ def test_a_job_whose_files_cannot_be_read_back_does_not_succeed(
         assert session.execute(select(Job.status)).scalar_one() == "running"
         for table in (Model, JobFile):
             assert session.execute(select(func.count()).select_from(table)).scalar_one() == 0
+
+
+class CutWriter(DatabaseBlobWriter):
+    """Loses its connection at the first write of all."""
+
+    cut = False
+
+    def write(self, data: bytes) -> None:
+        if not CutWriter.cut:
+            CutWriter.cut = True
+            raise OperationalError("INSERT", {}, Exception("the connection was closed"))
+        super().write(data)
+
+
+class CutStore(DatabaseBlobStore):
+    """Hands out such writers."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self._disk = engine
+
+    def open_writer(self, content_type: str = DEFAULT_CONTENT_TYPE) -> DatabaseBlobWriter:
+        return CutWriter(self._disk, content_type)
+
+
+def test_a_file_whose_writing_was_cut_off_is_written_anew(database: Database, database_url: str) -> None:
+    CutWriter.cut = False
+    resources = Resources(
+        Settings(database_url=database_url, device="cpu"), database, CutStore(database.engine)
+    )
+    dataset = store_log(
+        Resources(resources.settings, database, DatabaseBlobStore(database.engine)), log_of(40)
+    )
+    train_job(resources, dataset)
+    assert CutWriter.cut
+    with database.unit_of_work() as session:
+        assert session.execute(select(Job.status)).scalar_one() == "succeeded"

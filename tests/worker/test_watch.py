@@ -3,36 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from types import SimpleNamespace
 
 import pytest
-from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.pool import NullPool
 
+from tests.outages import away
 from tests.waiting import wait_until
 from tests.worker.bench import Bench, attempts, found, kinds_of_checkpoints, run
 from worker.child_process import ChildProcess
 from worker.settling import settle_patiently
-
-
-@contextmanager
-def away(database_url: str) -> Iterator[None]:
-    """The database takes nobody while the block runs, and has cut off who was there."""
-    url = make_url(database_url)
-    engine = create_engine(url.set(database="postgres"), isolation_level="AUTOCOMMIT", poolclass=NullPool)
-    cut = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name")
-    with engine.connect() as server:
-        server.execute(text(f'ALTER DATABASE "{url.database}" ALLOW_CONNECTIONS false'))
-        try:
-            server.execute(cut, {"name": url.database})
-            yield
-        finally:
-            server.execute(text(f'ALTER DATABASE "{url.database}" ALLOW_CONNECTIONS true'))
 
 
 def test_a_database_that_is_away_for_a_while_costs_a_running_job_nothing(
