@@ -18,7 +18,10 @@ from worker.training.presets import PRESETS
 from worker.training.spec import TrainSpec
 
 Make = Callable[..., Record]
-FINISHED = (Cell("beauty", "sasrec"), Cell("ml-100k", "sasrec"))
+FINISHED = (
+    *(Cell(data, "sasrec") for data in ("beauty", "ml-100k")),
+    *(Cell(data, "gru4rec") for data in ("beauty", "ml-100k", "toys", "video")),
+)
 RESULTS = Path(__file__).resolve().parents[3] / "benchmarks/study/results"
 BEAUTY, TOYS = Cell("beauty", "sasrec"), Cell("toys", "sasrec")
 STRONG = Cell("beauty", "sasrec", "strong")
