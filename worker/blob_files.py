@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import polars as pl
+from sqlalchemy.exc import OperationalError
 
 from app.storage.blobs import CHUNK_BYTES, BlobStore, BlobWriter
 from worker.durably import patiently
@@ -28,11 +29,14 @@ def download(
     patiently(write)
 
 
-def upload(source: Path, writer: BlobWriter) -> None:
-    """Write a file to a blob, which the caller finishes or aborts."""
-    with source.open("rb") as file:
-        while piece := file.read(CHUNK_BYTES):
-            writer.write(piece)
+def upload(source: Path, blobs: BlobStore, content_type: str) -> BlobWriter:
+    """Write a file to a new blob, which the caller finishes or aborts."""
+    return patiently(lambda: _written(blobs, content_type, _pieces(source)))
+
+
+def upload_bytes(content: bytes, blobs: BlobStore, content_type: str) -> BlobWriter:
+    """Write bytes to a new blob, which the caller finishes or aborts."""
+    return patiently(lambda: _written(blobs, content_type, [content]))
 
 
 def read_interactions(
@@ -50,3 +54,22 @@ def read_model_files(blobs: BlobStore, blob_of: Mapping[str, str]) -> dict[str, 
         return {name: b"".join(blobs.read(blob_of[name])) for name in MODEL_FILES if name in blob_of}
 
     return patiently(read)
+
+
+def _written(blobs: BlobStore, content_type: str, pieces: Iterable[bytes]) -> BlobWriter:
+    writer = blobs.open_writer(content_type)
+    try:
+        for piece in pieces:
+            writer.write(piece)
+    except OperationalError:
+        raise  # what was written is out of reach, and swept
+    except BaseException:
+        writer.abort()
+        raise
+    return writer
+
+
+def _pieces(source: Path) -> Iterator[bytes]:
+    with source.open("rb") as file:
+        while piece := file.read(CHUNK_BYTES):
+            yield piece

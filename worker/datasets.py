@@ -27,6 +27,7 @@ from app.db.models.dataset import Dataset
 from app.limit_errors import QuotaExceeded
 from worker.blob_files import PARQUET_TYPE, download, upload
 from worker.dataset_content import Content, content_of_file, content_of_parent
+from worker.durably import durably
 from worker.kept_alive import kept_alive
 from worker.resources import Resources
 from worker.training.data.readers.problems import Problem, UnreadableDataset
@@ -78,9 +79,12 @@ def _fetched(resources: Resources, claim: Claim, folder: Path) -> Path:
         download(resources.blobs, claim.original_blob, source)
         return source
     lineage = claim.lineage or {}
-    with resources.database.unit_of_work() as session:
+
+    def interactions(session: Session) -> str | None:
         parent = session.get(Dataset, lineage["parent"])
-        blob_id = None if parent is None else parent.canonical_blob
+        return None if parent is None else parent.canonical_blob
+
+    blob_id = durably(resources.database, interactions)
     if blob_id is None:
         hint = "Upload it again, and ask for the transforms of that."
         refuse(
@@ -111,8 +115,8 @@ def _options(claim: Claim, resources: Resources) -> ReadOptions:
 
 
 def _rejected(resources: Resources, claim: Claim, problems: Sequence[Problem]) -> None:
-    with resources.database.unit_of_work() as session:
-        settled = reject(session, claim, [asdict(problem) for problem in problems])
+    told = [asdict(problem) for problem in problems]
+    settled = durably(resources.database, lambda session: reject(session, claim, told))
     why = "; ".join(problem.message for problem in problems)
     logger.info("data set %s rejected (claim held: %s): %s", claim.dataset_id, settled, why)
 
@@ -128,15 +132,17 @@ def _accepted(resources: Resources, claim: Claim, content: Content, canonical: P
         preview=content.preview,
         made=None if claim.lineage is None else _made(claim.lineage, content, canonical),
     )
-    writer = resources.blobs.open_writer(PARQUET_TYPE)
+    writer = upload(canonical, resources.blobs, PARQUET_TYPE)
+
+    def ready(session: Session) -> None:
+        _require_quotas(session, resources, claim, reading)
+        if not accept(session, claim, reading, writer.blob_id):
+            raise _ClaimLostError
+        writer.finish(session)
+        _told_of_forgotten(session, resources, claim, content)
+
     try:
-        upload(canonical, writer)
-        with resources.database.unit_of_work() as session:
-            _require_quotas(session, resources, claim, reading)
-            if not accept(session, claim, reading, writer.blob_id):
-                raise _ClaimLostError
-            writer.finish(session)
-            _told_of_forgotten(session, resources, claim, content)
+        durably(resources.database, ready)
     except _ClaimLostError:
         writer.abort()
         logger.info("data set %s is no longer this attempt's; nothing was changed", claim.dataset_id)

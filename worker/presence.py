@@ -8,6 +8,7 @@ import platform
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
@@ -22,6 +23,8 @@ from app.task_names import TRAIN_QUEUE
 from worker.resources import Resources
 
 logger = logging.getLogger(__name__)
+
+_PROBE_SECONDS = 120.0
 
 _PROBE = (
     "import json, torch; cuda = torch.cuda.is_available(); print(json.dumps({"
@@ -79,13 +82,33 @@ class Presence:
     def _id(self, queue: str) -> str:
         return f"{self._node}/{queue}"
 
+    def _answer(self, command: list[str]) -> str:
+        """What a command prints; while it runs, which on a cold disk takes its time, this worker is seen."""
+        deadline = time.monotonic() + _PROBE_SECONDS
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            while True:
+                try:
+                    printed, said = process.communicate(timeout=SEEN_EVERY_SECONDS)
+                    break
+                except subprocess.TimeoutExpired:
+                    if self._left.is_set() or time.monotonic() > deadline:
+                        process.kill()
+                        raise
+                    self._be_seen()
+        if process.returncode:
+            raise subprocess.CalledProcessError(process.returncode, command, printed, said)
+        return printed
+
+    def _be_seen(self) -> None:
+        try:
+            self.touch()
+        except SQLAlchemyError as error:
+            logger.warning("could not be seen: %s", error)
+
     def _stay(self) -> None:
         probed = TRAIN_QUEUE not in self._queues
         while True:
-            try:
-                self.touch()
-            except SQLAlchemyError as error:
-                logger.warning("could not be seen: %s", error)
+            self._be_seen()
             if not probed:
                 probed = True
                 self._probe()
@@ -96,10 +119,7 @@ class Presence:
     def _probe(self) -> None:
         """Ask a short-lived process for the device: this one never imports torch."""
         try:
-            answer = subprocess.run(
-                [sys.executable, "-P", "-c", _PROBE], capture_output=True, text=True, check=True, timeout=120
-            )
-            found = json.loads(answer.stdout)
+            found = json.loads(self._answer([sys.executable, "-P", "-c", _PROBE]))
         except (subprocess.SubprocessError, OSError, ValueError) as error:
             said = getattr(error, "stderr", None) or error
             logger.error("torch cannot be imported here, so no job can be trained: %s", said)

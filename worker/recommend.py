@@ -168,15 +168,14 @@ class _Run:
 
 def _store(resources: Resources, claimed: Claim, run: _Run) -> None:
     lease = resources.settings.lease_seconds
-    writer = resources.blobs.open_writer(PARQUET_TYPE)
+    with kept_alive(run.renewed, seconds=lease / 3, what=claimed.batch_id):
+        writer = upload(run.whole(), resources.blobs, PARQUET_TYPE)
+
+    def store(session: Session) -> None:
+        if not succeed(session, claimed, writer.finish(session), run.stats()):
+            raise _Stopped  # what was written goes with the transaction
+
     try:
-        with kept_alive(run.renewed, seconds=lease / 3, what=claimed.batch_id):
-            upload(run.whole(), writer)
-
-        def store(session: Session) -> None:
-            if not succeed(session, claimed, writer.finish(session), run.stats()):
-                raise _Stopped  # what was written goes with the transaction
-
         durably(resources.database, store)
     except BaseException:
         writer.abort()

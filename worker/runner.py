@@ -105,8 +105,10 @@ class _JobWatch(Watch):
             return Ending(Asked.PAUSE, SAVE_AND_STOP, settings.shutdown_grace_seconds)
         if self._stopping.is_set():
             return Ending(Asked.SHUTDOWN, SAVE_AND_STOP, settings.shutdown_grace_seconds)
-        while self._to_say and elapsed >= self._to_say[0][0]:
-            self.process.tell(self._to_say.pop(0)[1])
+        due = [word for after, word in self._to_say if elapsed >= after]
+        if due:
+            self.process.tell(due[-1])  # each takes the place of the ones before it
+            del self._to_say[: len(due)]
         if elapsed >= self._end_after:
             return Ending(Asked.RUNTIME, SAVE_AND_STOP, settings.shutdown_grace_seconds)
         return None

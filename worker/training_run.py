@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,8 @@ from app.db.models.job import Job
 from app.jobs.claims import Claim, hold
 from app.jobs.results import FinishedModel, succeed
 from app.storage.blobs import BlobInfo, BlobStore, BlobWriter
-from worker.blob_files import read_interactions
-from worker.durably import durably, patiently
+from worker.blob_files import read_interactions, upload_bytes
+from worker.durably import durably
 from worker.hints import UPLOAD_AGAIN
 from worker.initial_model import find_initial, read_initial
 from worker.job_checkpoints import CHECKPOINT_TYPE, JobCheckpoints
@@ -150,16 +149,9 @@ def _write(
     files = []
     for path, content in contents.items():
         media_type = _MEDIA_TYPES.get(Path(path).suffix, "application/octet-stream")
-        files.append((path, patiently(partial(_written, blobs, content, media_type))))
+        files.append((path, upload_bytes(content, blobs, media_type)))
         beat()
     return tuple(files)
-
-
-def _written(blobs: BlobStore, content: bytes, media_type: str) -> BlobWriter:
-    # What was written of one before the connection was cut is never finished, and swept.
-    writer = blobs.open_writer(media_type)
-    writer.write(content)
-    return writer
 
 
 def _interactions_of(session: Session, job: Job) -> str:

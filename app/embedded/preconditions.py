@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -61,18 +62,39 @@ def ensure_key(database_url: str, path: Path) -> None:
         database.dispose()
 
 
-def free_port(host: str, wanted: int) -> int:
-    """The port to listen on; of 0, any free one. EmbeddedError when it is taken or the host is not ours."""
+class FreePort:
+    """The port to listen on; of 0, any free one. EmbeddedError when it is taken or the host is not ours.
+
+    It is chosen seconds before the API listens on it. On Linux it stays bound for so long, which keeps it
+    from whoever asks for any free port, and not from the API: both allow the address to be used again.
+    """
+
+    def __init__(self, host: str, wanted: int) -> None:
+        try:
+            self._probe = _bound(host, wanted)
+        except OSError as error:
+            raise EmbeddedError(
+                f"Cannot listen on {host}, port {wanted}: {error.strerror}.",
+                "Give another --port (0 takes any free one) or --host.",
+            ) from error
+        self.number = int(self._probe.getsockname()[1])
+        if sys.platform != "linux":
+            self.release()
+
+    def release(self) -> None:
+        """Let go of it: the API listens, or will not."""
+        self._probe.close()
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    probe = socket.socket(family, kind, protocol)
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, wanted, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-            return int(probe.getsockname()[1])
-    except OSError as error:
-        raise EmbeddedError(
-            f"Cannot listen on {host}, port {wanted}: {error.strerror}.",
-            "Give another --port (0 takes any free one) or --host.",
-        ) from error
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(address)
+    except OSError:
+        probe.close()
+        raise
+    return probe

@@ -25,7 +25,7 @@ from app.embedded.datafolder import Hold, Running, held
 from app.embedded.errors import AlreadyRunningError, EmbeddedError, StartError
 from app.embedded.logfiles import ROTATE_BYTES
 from app.embedded.postgres import DATABASE, Postgres
-from app.embedded.preconditions import ensure_key, free_port, see_broker, unusable
+from app.embedded.preconditions import FreePort, ensure_key, see_broker, unusable
 from app.embedded.sockets import socket_folder
 from app.embedded.supervisor import Supervisor, logger
 from app.embedded.valkey import Valkey
@@ -82,7 +82,8 @@ class _Service:
         self.hold = hold
         self.folder = hold.folder
         self.host = host
-        self.port = free_port(host, DEFAULT_PORT if port is None else port)
+        self.reserved = FreePort(host, DEFAULT_PORT if port is None else port)
+        self.port = self.reserved.number
         self.workers = workers
         self.database_url: str | None = None
         self.console = console
@@ -91,21 +92,25 @@ class _Service:
         self.supervisor = Supervisor(keep_open=[hold.processes], on_death=self._end_leases)
 
     def run(self) -> int:
+        with self.supervisor.signals():
+            try:
+                self._need_what_trains()
+                self._start()
+                self.supervisor.run()
+                self.console.print("Stopping …")
+            finally:
+                self.reserved.release()
+                (self.folder / "url").unlink(missing_ok=True)
+                self.supervisor.stop()
+        return OK
+
+    def _need_what_trains(self) -> None:
         if self.workers and not _can_work():
             raise EmbeddedError(
                 "Training needs torch, which is not installed.",
                 "In a checkout `make install` brings it (or `pip install '.[worker]'`); or run the API alone "
                 "with --workers 0.",
             )
-        with self.supervisor.signals():
-            try:
-                self._start()
-                self.supervisor.run()
-                self.console.print("Stopping …")
-            finally:
-                (self.folder / "url").unlink(missing_ok=True)
-                self.supervisor.stop()
-        return OK
 
     def _start(self) -> None:
         began = time.monotonic()
@@ -135,6 +140,7 @@ class _Service:
                 environment=addresses,
             ):
                 self.supervisor.start(spec)
+        self.reserved.release()
         if self.supervisor.stopping:
             return
         url = table.local_url(self.host, self.port)

@@ -7,7 +7,6 @@ Webhooks are sent by threads of this process.
 from __future__ import annotations
 
 import logging
-import signal
 import threading
 import time
 from collections.abc import Sequence
@@ -35,6 +34,7 @@ from app.log_lines import configure_logging
 from app.models.batches import recover_batches
 from app.queue import CeleryQueue, make_celery
 from app.retention import sweep
+from app.stop_signals import stop_event
 from app.storage.blobs import BlobStore
 from app.storage.database import DatabaseBlobStore
 from app.task_names import RUN_JOB, TRAIN_QUEUE
@@ -173,9 +173,7 @@ def main() -> None:
     """Reap until SIGTERM or SIGINT."""
     settings = get_settings()
     configure_logging(settings)
-    stopped = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
+    stopped = stop_event()
     logger.info("the reaper looks every %.1f s", settings.reaper_seconds)
     run(settings, stopped)
 

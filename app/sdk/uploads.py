@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from app.sdk.answers.deletions import UploadDeleted
 from app.sdk.bodies import READ_BYTES, Sent
@@ -25,6 +25,7 @@ from app.sdk.transport import Body, Transport
 
 PARTS_ABOVE_BYTES = 64 << 20
 COMPLETE_SECONDS = 600.0
+PART_SECONDS = 60.0
 _DIGEST_MISMATCH = "digest_mismatch"
 _SENT_AGAIN = 3
 _BUSY = frozenset({"upload_busy", "idempotency_in_progress"})
@@ -78,7 +79,8 @@ class Uploads:
         digest = base64.b64encode(bytes.fromhex(sha256)).decode()
         body = Body(blocks, size=size, repeatable=True)
         headers = {"Content-Digest": f"sha-256=:{digest}:"}
-        self._transport.json("PUT", f"{_path(upload)}/parts/{n}", upload=body, headers=headers)
+        path = f"{_path(upload)}/parts/{n}"
+        self._once_free(lambda: self._transport.json("PUT", path, upload=body, headers=headers), PART_SECONDS)
 
     def complete(
         self, upload: str | Upload, *, sha256: str | None = None, timeout: float = COMPLETE_SECONDS
@@ -87,20 +89,17 @@ class Uploads:
 
         ConflictError (`upload_incomplete`) while parts are missing, WaitTimeoutError after `timeout` seconds.
         """
-        deadline = time.monotonic() + timeout
-        while True:
-            try:
-                body = {"sha256": sha256} if sha256 else {}
-                return Dataset.from_json(self._transport.json("POST", f"{_path(upload)}/complete", body=body))
-            except ConflictError as busy:
-                if busy.code not in _BUSY:
-                    raise
-                if time.monotonic() > deadline:
-                    raise WaitTimeoutError(
-                        f"the service is still checking the upload after {timeout:g} s",
-                        hint="Complete it again later: the answer will be the same data set.",
-                    ) from busy
-                self._transport.sleep(1.0)
+        path, body = f"{_path(upload)}/complete", {"sha256": sha256} if sha256 else {}
+        try:
+            made = self._once_free(lambda: self._transport.json("POST", path, body=body), timeout)
+        except ConflictError as busy:
+            if busy.code not in _BUSY:
+                raise
+            raise WaitTimeoutError(
+                f"the service is still checking the upload after {timeout:g} s",
+                hint="Complete it again later: the answer will be the same data set.",
+            ) from busy
+        return Dataset.from_json(made)
 
     def abandon(self, upload: str | Upload) -> UploadDeleted:
         """Forget an upload that is not complete. Says how many bytes came free."""
@@ -145,6 +144,17 @@ class Uploads:
         if upload.status == "open":
             _Sending(self, upload, path, size, on_bytes).run(threads)
         return self.complete(upload, sha256=sha256)
+
+    def _once_free(self, ask: Callable[[], Any], seconds: float) -> Any:
+        """What `ask` answers, which is asked again for so long while another request is at the upload."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                return ask()
+            except ConflictError as busy:
+                if busy.code not in _BUSY or time.monotonic() > deadline:
+                    raise
+                self._transport.sleep(1.0)
 
     def _begun(
         self, size: int, sha256: str, options: Mapping[str, str], *, resume: bool, upload_id: str | None

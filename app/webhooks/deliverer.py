@@ -7,7 +7,6 @@ message wakes them: the outbox is looked at every `webhook_poll_seconds`, so the
 from __future__ import annotations
 
 import logging
-import signal
 import threading
 import time
 from importlib.metadata import version
@@ -18,6 +17,7 @@ import app.db.tables  # noqa: F401 - foreign keys by name need every table
 from app.config import Settings, get_settings
 from app.db.session import Database
 from app.log_lines import configure_logging
+from app.stop_signals import stop_event
 from app.webhooks.deliveries import Claim, claim_due, settle
 from app.webhooks.sending import post
 from app.webhooks.signing import signed_headers
@@ -111,9 +111,7 @@ def main() -> None:
     """Deliver until SIGTERM or SIGINT."""
     settings = get_settings()
     configure_logging(settings)
-    stopped = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
+    stopped = stop_event()
     database = Database(settings.database, pool_size=2 + settings.webhook_concurrency)
     deliverer = Deliverer(database, settings)
     deliverer.start()

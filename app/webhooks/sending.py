@@ -49,10 +49,11 @@ def post(
         allow_private: Whether private addresses may be connected to.
 
     """
+    trust = _trust()  # read once a process, which is no time of the receiver's
     began = time.monotonic()
     backend = _Backend(deadline=began + timeout, allow_private=allow_private)
     try:
-        with httpcore.ConnectionPool(ssl_context=_trust(), network_backend=backend) as pool:
+        with httpcore.ConnectionPool(ssl_context=trust, network_backend=backend) as pool:
             status, text, retry_after = _exchange(pool, url, headers, body)
     except RefusedAddressError as error:
         failed = str(error)

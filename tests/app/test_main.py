@@ -147,15 +147,18 @@ def test_browsers_are_let_in_from_named_origins_only(settings: Settings) -> None
     asked = {"Origin": "https://a.example", "Access-Control-Request-Method": "GET"}
     application = create_app(settings.model_copy(update={"cors_origins": ("https://a.example",)}))
     with served(application) as url:
-        allowed = httpx.options(f"{url}/v1/datasets", headers=asked)
+        allowed = httpx.options(f"{url}/v1/datasets", headers=asked, timeout=30)
         assert allowed.headers["access-control-allow-origin"] == "https://a.example"
         refused = httpx.get(f"{url}/v1/datasets", headers={"Origin": "https://a.example"}, timeout=30)
         assert refused.status_code == 401
         assert refused.headers["access-control-allow-origin"] == "https://a.example"
-        other = httpx.options(f"{url}/v1/datasets", headers={**asked, "Origin": "https://b.example"})
+        other = httpx.options(
+            f"{url}/v1/datasets", headers={**asked, "Origin": "https://b.example"}, timeout=30
+        )
         assert (other.status_code, other.json()["code"]) == (400, "cors_refused")
         assert other.json()["request_id"] == other.headers["x-request-id"]
         assert "access-control-allow-origin" not in other.headers
         assert "Location" in refused.headers["access-control-expose-headers"]
     with served(create_app(settings)) as url:
-        assert "access-control-allow-origin" not in httpx.options(f"{url}/v1/datasets", headers=asked).headers
+        closed = httpx.options(f"{url}/v1/datasets", headers=asked, timeout=30)
+        assert "access-control-allow-origin" not in closed.headers

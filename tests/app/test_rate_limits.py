@@ -22,6 +22,7 @@ from tests.serving import served
 def limited(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Where an application is served that lets 3 reads and 2 writes a minute pass."""
     monkeypatch.setattr(app.rate_limits, "_PATIENCE_SECONDS", 60.0)  # none is let through uncounted
+    monkeypatch.setattr("app.rate_limits._AWAY_SECONDS", 300.0)
     few = {"read_requests_per_minute": 3, "write_requests_per_minute": 2}
     with served(create_app(settings.model_copy(update=few))) as url:
         yield url
@@ -76,8 +77,9 @@ def test_a_bucket_fills_up_evenly(broker_url: str, monkeypatch: pytest.MonkeyPat
 
 
 def test_without_a_broker_everything_passes(
-    settings: Settings, api_key: str, caplog: pytest.LogCaptureFixture
+    settings: Settings, api_key: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("app.rate_limits._AWAY_SECONDS", 300.0)
     few = {"read_requests_per_minute": 1, "redis_url": "redis://127.0.0.1:1/0"}
     with served(create_app(settings.model_copy(update=few))) as url:
         headers = {"Authorization": f"Bearer {api_key}"}

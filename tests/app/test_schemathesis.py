@@ -72,7 +72,7 @@ def operations_that_answered(report: Path) -> tuple[set[str], set[str]]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(0 if EXAMPLES else 180)
+@pytest.mark.timeout(0 if EXAMPLES else 400)
 def test_nothing_is_found(
     service_url: str, database: Database, blobs: DatabaseBlobStore, tmp_path: Path
 ) -> None:

@@ -206,6 +206,8 @@ def test_a_paused_job_goes_on_where_it_was_paused(workshop: Workshop, undisturbe
     with workshop.database.unit_of_work() as session:
         assert resume(session, workshop.settings, project, job_id).status == "queued"
     workshop.wait(lambda: succeeded(workshop, job_id))
+    # The trainer says itself that it has succeeded; its last lines are written by the worker, a moment later.
+    workshop.wait(lambda: len(epochs_told(workshop, job_id)) >= 2 + 2 * 14)
     told = epochs_told(workshop, job_id)
     assert len(told) == len(set(told)) == 2 + 2 * 14  # no epoch was trained twice, wherever the pause came
     assert outcomes(workshop, job_id) == ["paused", "succeeded"]

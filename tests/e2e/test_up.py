@@ -59,7 +59,10 @@ def service(data: Path, *more: str, **variables: str) -> Iterator[tuple[subproce
 
         def started() -> bool:
             assert process.poll() is None, output.read_text()
-            return (data / "url").exists() and (data / "url").read_text() in output.read_text()
+            try:
+                return (data / "url").read_text() in output.read_text()
+            except FileNotFoundError:  # not yet there, or a killed run's that was just taken away
+                return False
 
         wait_until(started, START_SECONDS)
         yield process, (data / "url").read_text().strip()

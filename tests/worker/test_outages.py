@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
+import worker.datasets
+from app.config import Settings
+from app.db.models.dataset import Dataset
 from app.db.session import Database
 from app.jobs.claims import claim
 from app.storage.database import DatabaseBlobStore
-from tests.factories import make_job, make_ready_dataset
+from tests.factories import make_dataset, make_job, make_ready_dataset
 from tests.outages import away
 from tests.waiting import wait_until
 from worker.blob_files import download, read_model_files
+from worker.dataset_content import Content
+from worker.datasets import validate_dataset
 from worker.job_checkpoints import JobCheckpoints
+from worker.resources import Resources
 from worker.training.progress import CheckpointKey
 
 T = TypeVar("T")
@@ -84,6 +92,33 @@ def test_a_connection_cut_within_a_file_begins_it_anew(
     download(blobs, blob_id, tmp_path / "source")
     assert (tmp_path / "source").read_bytes() == content
     assert blobs.chunks == 2 + 3
+
+
+def test_a_data_set_that_was_read_is_stored(
+    database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    blobs = DatabaseBlobStore(database.engine)
+    resources = Resources(Settings(database_url=database_url), database, blobs)
+    with database.unit_of_work() as session:
+        dataset_id = make_dataset(session, blobs).id
+    read, outage = worker.datasets.content_of_file, ExitStack()
+
+    def read_then_lose_it(*arguments: Any) -> Content:
+        content = read(*arguments)
+        outage.enter_context(away(database_url))
+        return content
+
+    monkeypatch.setattr(worker.datasets, "content_of_file", read_then_lose_it)
+    with ThreadPoolExecutor(1) as pool, outage:
+        done = pool.submit(validate_dataset, dataset_id, resources=resources, stopping=threading.Event())
+        wait_until(lambda: "database unreachable" in caplog.text or done.done())
+        assert not done.done()
+        outage.close()
+        done.result(60)
+    with database.unit_of_work() as session:
+        dataset = session.get_one(Dataset, dataset_id)
+        assert (dataset.status, dataset.attempts) == ("ready", 1)
+        assert b"".join(blobs.read(dataset.canonical_blob or "")).startswith(b"PAR1")
 
 
 def test_a_models_files_are_read(

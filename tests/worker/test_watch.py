@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -31,13 +32,17 @@ def test_a_database_that_is_away_for_a_while_costs_a_running_job_nothing(
     assert attempts(resources) == ["succeeded"]
 
 
-def test_a_child_that_does_not_obey_is_ended(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_child_that_does_not_obey_is_ended(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    is_up = tmp_path / "up"
+    monkeypatch.setenv("DEAF_CHILD_IS_UP", str(is_up))
     monkeypatch.setattr("worker.runner.ChildProcess", partial(ChildProcess, module="tests.worker.deaf_child"))
     resources = bench.resources(shutdown_grace_seconds=0.2)
     job_id, stopping = bench.submit(resources), threading.Event()
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(run, resources, job_id, stopping)
-        wait_until(lambda: found(resources, job_id).status == "running")
+        wait_until(is_up.exists)
         stopping.set()
         running.result(60)
     assert (found(resources, job_id).status, attempts(resources)) == ("queued", ["released"])

@@ -252,6 +252,5 @@ def test_the_command_asks_the_service(
     newest = json.loads(run("list", "--json"))[0]
     assert (newest["name"], newest["scopes"], secret.startswith(newest["hint"])) == ("ci", ["read"], True)
     assert "revoked" in run("revoke", newest["id"])
-    assert (
-        httpx.get(f"{service_url}/v1/jobs", headers={"Authorization": f"Bearer {secret}"}).status_code == 401
-    )
+    bearer = {"Authorization": f"Bearer {secret}"}
+    assert httpx.get(f"{service_url}/v1/jobs", headers=bearer, timeout=30).status_code == 401

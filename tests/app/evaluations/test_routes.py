@@ -75,7 +75,8 @@ def test_from_the_request_to_the_report(
         assert service.evaluations.report_markdown(done).startswith("# Evaluation of films-sasrec-cascade")
         assert [one.id for one in service.evaluations.list(model=model, status="succeeded")] == [done.id]
         assert list(service.evaluations.list(status="failed")) == []
-        with httpx.Client(base_url=service_url, headers={"Authorization": f"Bearer {api_key}"}) as client:
+        bearer = {"Authorization": f"Bearer {api_key}"}
+        with httpx.Client(base_url=service_url, headers=bearer, timeout=30) as client:
             etag = client.get(f"/v1/evaluations/{done.id}/report").headers["etag"]
             known = client.get(f"/v1/evaluations/{done.id}/report", headers={"If-None-Match": etag})
         assert (known.status_code, known.content) == (304, b"")

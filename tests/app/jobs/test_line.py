@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Any
 
 import httpx
-import pytest
 from sqlalchemy import func, select
 
 from app.config import Settings
@@ -17,6 +16,7 @@ from app.db.session import Database
 from app.jobs.claims import claim_next
 from app.jobs.limits import fail_those_that_waited_too_long, runtime_limits
 from app.sdk.client import SteadyRank
+from tests.waiting import wait_for_a_waiting_request
 
 
 def take_next(database: Database, named: str) -> str | None:
@@ -41,8 +41,7 @@ def test_a_row_in_other_hands_is_passed_over_and_the_only_one_is_waited_for(
         assert take_next(database, first) == second
         with ThreadPoolExecutor(1) as pool:
             waiting = pool.submit(take_next, database, first)
-            with pytest.raises(TimeoutError):
-                waiting.result(0.3)
+            wait_for_a_waiting_request(database)
             session.rollback()
             assert waiting.result(60) == first
 

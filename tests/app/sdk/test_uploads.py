@@ -8,10 +8,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
+from app.db.models.upload import Upload
 from app.sdk.client import SteadyRank
 from app.sdk.errors import (
     ConflictError,
@@ -141,6 +144,22 @@ def test_a_stored_part_that_differs_is_sent_again(service, log):
         begun, 2, lambda: iter([wrong]), size=MIB, sha256=hashlib.sha256(wrong).hexdigest()
     )
     assert service.uploads.send_file(log, options={"filename": "log.csv"}).sha256 == SHA256
+
+
+def test_a_part_waits_while_another_request_is_at_the_upload(service, database, monkeypatch):
+    begun = service.uploads.open(filename="log.csv")
+    slept = []
+    with ExitStack() as at_it:
+        session = at_it.enter_context(database.unit_of_work())
+        session.execute(select(Upload).where(Upload.id == begun.id).with_for_update())
+
+        def leave(seconds):
+            slept.append(seconds)
+            at_it.close()
+
+        monkeypatch.setattr(service._transport, "sleep", leave)
+        service.uploads.send_part(begun, 1, lambda: iter([DATA]), size=len(DATA), sha256=SHA256)
+    assert (slept, service.uploads.get(begun).missing) == ([1.0], ())
 
 
 def test_a_file_that_shrinks_meanwhile_is_an_error_and_nothing_is_made_of_it(service, log):

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import pytest
 from sqlalchemy import select
 
 from app.db.models.blob import Blob
@@ -73,8 +74,9 @@ def test_while_it_is_being_completed_everything_else_is_409(client: httpx.Client
 
 
 def test_one_part_sent_twice_at_once_and_two_completions_at_once(
-    client: httpx.Client, database: Database
+    client: httpx.Client, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("app.uploads.queries._WAIT", "60s")  # none of them is to be told that it is busy
     upload = open_upload(client)
     answers: list[httpx.Response] = []
     _at_once(*(lambda n=n: answers.append(put_part(client, upload, n)) for n in (1, 1, 2, 2, 3, 3)))

@@ -65,7 +65,7 @@ def test_a_failing_receiver_is_tried_again_with_growing_waits_and_given_up(
     for wait in schedule:
         row = attempt(post, FAILED, webhook_retry_seconds=schedule)
         assert row.status == "pending"
-        assert wait - 1 <= waits(post, row) <= 1.1 * wait
+        assert wait / 2 <= waits(post, row) <= 1.1 * wait
         assert post.deliver() == 0  # not before its time
         post.make_due()
     row = attempt(post, FAILED, webhook_retry_seconds=schedule)
@@ -143,7 +143,7 @@ def test_several_deliverers_take_each_delivery_once_and_one_at_a_time_from_an_en
     with database.unit_of_work() as session:
         third = claim_due(session, post.settings)
     in_flight = {one.endpoint_id, two.endpoint_id} | ({third.endpoint_id} if third else set())
-    assert (len(in_flight), third is None) in {(2, True), (2, False)}
+    assert len(in_flight) == 2
     with database.unit_of_work() as session:
         assert claim_due(session, post.settings) is None
 

@@ -21,6 +21,7 @@ from app.jobs.life import Status, move
 from app.jobs.steering import cancel
 from app.storage.database import DatabaseBlobStore
 from tests.factories import make_dataset
+from tests.waiting import wait_for_a_waiting_request
 
 
 def cancel_job(post: Any, job_id: str) -> None:
@@ -112,8 +113,7 @@ def test_an_endpoint_that_is_being_deleted_breaks_no_jobs_transaction(post: Any,
         deleting.flush()
         thread = threading.Thread(target=cancel_job, args=(post, job_id))
         thread.start()
-        thread.join(0.3)
-        assert thread.is_alive()  # it waits for the deletion's end
+        wait_for_a_waiting_request(database)  # for the deletion's end
         deleting.commit()
         thread.join(60)
     with database.unit_of_work() as session:
