@@ -37,20 +37,28 @@ class Cell:
         return Cell(self.data if self.data in rules.searched else "beauty", self.model)
 
     def base(self, rules: Rules) -> Settings:
-        """What all runs of the cell share; `strong` keeps the study's protocol and takes its own network."""
+        """What all runs of the cell share; `strong` keeps the study's protocol and takes its own network.
+
+        With one window a user it learns from what RecTools learns from, a user's last interactions.
+        """
         protocol = {"model": self.model, **rules.protocol(self.preset), **rules.of_data[self.data]}
         if self.preset == "paper":
             return {**protocol, **rules.of_model[self.model]}
         # Written out, so that a preset that changes is seen to be another run.
-        return {**protocol, **PRESETS[self.preset][self.model]}
+        strong = {**protocol, **PRESETS["strong"][self.model]}
+        return strong if self.preset == "strong" else {**strong, "windows_per_user": 1}
 
 
 CELLS: Final[tuple[Cell, ...]] = (
     *(Cell(data, "sasrec") for data in ("beauty", "ml-100k", "toys", "video")),
     *(Cell(data, "gru4rec") for data in ("beauty", "ml-100k", "toys", "video")),
     *(Cell(data, "sasrec", "strong") for data in ("ml-100k", "beauty", "toys")),
+    Cell("ml-100k", "sasrec", "strong-one-window"),
 )
-"""In the order they are run, which is the order they are cut in should time run out: from the end."""
+"""In the order they are run, which is the order they are cut in should time run out: from the end.
+
+The last one was added when the others were through, and decides nothing.
+"""
 
 ON_OWN_DATA: Final = tuple(Cell(data, "sasrec") for data in SEARCHED_BESIDES)
 """Cells that are searched themselves as well, once what the targets need of them is there."""

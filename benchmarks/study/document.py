@@ -62,7 +62,7 @@ def render(results: Results, cells: Sequence[Cell], rules: Rules = RULES) -> str
     whole = [one for one in finished if plan.is_decided(one.cell)]
     parts = ["### Targets", *targets_in_words(whole)]
     peers = {data: PeerStudy(data, rules, results.folder).tests() for data in COMPARED}
-    strong = {cell.data: plan.tested(cell, "standard") for cell in cells if cell.preset == "strong"}
+    strong = {cell: plan.tested(cell, "standard") for cell in cells if cell.preset != "paper"}
     sentence, rows = strong_in_words(strong, peers)
     parts.append(sentence)
     if rows:

@@ -74,7 +74,7 @@ class Plan:
 
     def tuning(self, cell: Cell) -> list[Run]:
         """Learning rates and dropouts of `strong`, in its standard arm."""
-        if cell.preset != "strong":
+        if cell.preset == "paper":
             return []
         return [self._trial(cell, "standard", changes) for changes in self.rules.tuning]
 
@@ -102,7 +102,7 @@ class Plan:
 
     def tests(self, cell: Cell) -> list[Run] | None:
         """Every arm and seed with frozen settings; None while those are not known yet."""
-        frozen = {arm: self.frozen(cell, arm) for arm in self.rules.arms_of(cell.model)}
+        frozen = {arm: self.frozen(cell, arm) for arm in self.rules.arms_of(cell.model, cell.preset)}
         if any(changes is None for changes in frozen.values()):
             return None
         base = cell.base(self.rules)
@@ -112,7 +112,7 @@ class Plan:
             for arm, changes in frozen.items()
         ]
         # `strong` is held against RecTools in its standard arm.
-        first = ("standard",) if cell.preset == "strong" else COMPARED_ARMS
+        first = COMPARED_ARMS if cell.preset == "paper" else ("standard",)
         return sorted(runs, key=lambda run: (run.arm not in first, run.arm not in COMPARED_ARMS))
 
     def grid(self, cell: Cell, arm: Arm) -> list[Run]:
@@ -122,7 +122,7 @@ class Plan:
     def frozen(self, cell: Cell, arm: Arm) -> Settings | None:
         """What the arm changes of the cell's base in its test runs; None while the search is not over."""
         tuned: Settings = {}
-        if cell.preset == "strong":
+        if cell.preset != "paper":
             best = self._all_of(cell, self.tuning(cell))
             chosen = most_accurate(best) if best else None
             if chosen is None:

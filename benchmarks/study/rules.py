@@ -14,7 +14,7 @@ from worker.training.settings import Arm
 
 DataName = Literal["beauty", "ml-100k", "toys", "video"]
 Model = Literal["sasrec", "gru4rec"]
-Preset = Literal["paper", "strong"]
+Preset = Literal["paper", "strong", "strong-one-window"]
 Round = Literal[1, 2, 3, 4, 5]
 Settings = Mapping[str, Any]
 """Fields of a TrainSpec."""
@@ -206,8 +206,10 @@ class Rules:
             {**self.strength, "epsilon_history": epsilon, **_TOWARDS_ITEMS} for epsilon in self.item_epsilons
         ]
 
-    def arms_of(self, model: Model) -> tuple[Arm, ...]:
-        """Those that are run of a model: our own is studied with SASRec alone."""
+    def arms_of(self, model: Model, preset: Preset = "paper") -> tuple[Arm, ...]:
+        """Those that are run: our own with SASRec alone, and what is held against RecTools alone in one."""
+        if preset == "strong-one-window":
+            return ("standard",)
         return tuple(arm for arm in self.arms if model == "sasrec" or arm in COMPARED_ARMS)
 
     def searched_arms(self, model: Model) -> tuple[Arm, ...]:

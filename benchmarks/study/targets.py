@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from benchmarks.study.cells import Cell
 from benchmarks.study.comparing import KEPT, CellFigures
 from benchmarks.study.records import ATTACKED, CLEAN, OVERLAP, Record
 from benchmarks.study.rules import DataName
@@ -20,35 +21,47 @@ def targets_in_words(cells: Sequence[CellFigures]) -> list[str]:
 
 
 def strong_in_words(
-    strong: Mapping[DataName, Sequence[Record]], peers: Mapping[DataName, Sequence[Mapping[str, Any]]]
+    strong: Mapping[Cell, Sequence[Record]], peers: Mapping[DataName, Sequence[Mapping[str, Any]]]
 ) -> tuple[str, list[str]]:
     """Return the sentence of the last target and the rows of its table: `strong`, standard arm, and RecTools.
 
-    strong, peers: test runs by data set, a seed each; [] where they have not all been made.
+    strong, peers: test runs, a seed each; [] where they have not all been made. Cells of the preset itself
+    decide; the others have a row besides.
     """
-    rows, won = [], []
-    decided = [data for data, results in peers.items() if results and strong.get(data)]
-    for data in decided:
-        mine = fmean(run.test["ndcg@10"] for run in strong[data] if run.test is not None)
-        its = fmean(result["test"]["ndcg@10"] for result in peers[data])
-        my_seconds = fmean(run.cpu_seconds_to_best for run in strong[data])
-        its_seconds = fmean(result["cpu_seconds_to_best"] for result in peers[data])
-        its_best = fmean(result["validation"]["ndcg@10"] for result in peers[data])
-        until = [_seconds_until(run, its_best) for run in strong[data]]
-        reached = [one for one in until if one is not None]
-        soonest = f"{fmean(reached):.0f}" if len(reached) == len(until) else "not reached by all seeds"
-        rows.append(
-            f"| {data} | {mine:.4f} | {its:.4f} | {my_seconds:.0f} | {its_seconds:.0f} | "
-            f"{its_seconds / my_seconds:.1f} × | {soonest} |"
-        )
-        if mine >= its and 5 * my_seconds <= its_seconds:
-            won.append(data)
+    rows, won, decided = [], [], []
+    for cell, runs in strong.items():
+        results = peers[cell.data]
+        if not runs or not results:
+            continue
+        row, wins = _beside(runs, results)
+        label = cell.data if cell.preset == "strong" else f"{cell.data}, {cell.preset}"
+        rows.append(f"| {label} | {row} |")
+        if cell.preset == "strong":
+            decided.append(cell)
+            won += [cell] if wins else []
     verdict = _verdict(len(won) < len(decided), len(decided), len(peers))
     sentence = (
         f"4. **{verdict}** `strong` SASRec at RecTools' test NDCG@10 or above it, in at most a fifth of its "
         f"CPU seconds to best validation: {len(won)} of {len(decided)} finished data sets (of {len(peers)})."
     )
     return sentence, rows
+
+
+def _beside(runs: Sequence[Record], results: Sequence[Mapping[str, Any]]) -> tuple[str, bool]:
+    """A row of figures, and whether it is what the target asks for."""
+    mine = fmean(run.test["ndcg@10"] for run in runs if run.test is not None)
+    its = fmean(result["test"]["ndcg@10"] for result in results)
+    my_seconds = fmean(run.cpu_seconds_to_best for run in runs)
+    its_seconds = fmean(result["cpu_seconds_to_best"] for result in results)
+    its_best = fmean(result["validation"]["ndcg@10"] for result in results)
+    until = [_seconds_until(run, its_best) for run in runs]
+    reached = [one for one in until if one is not None]
+    soonest = f"{fmean(reached):.0f}" if len(reached) == len(until) else "not reached by all seeds"
+    row = (
+        f"{mine:.4f} | {its:.4f} | {my_seconds:.0f} | {its_seconds:.0f} | "
+        f"{its_seconds / my_seconds:.1f} × | {soonest}"
+    )
+    return row, mine >= its and 5 * my_seconds <= its_seconds
 
 
 def _seconds_until(run: Record, ndcg: float) -> float | None:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from benchmarks.study import peering
+from benchmarks.study.cells import Cell
 from benchmarks.study.peering import PeerRun, PeerStudy, write_parts
 from benchmarks.study.records import Record
 from benchmarks.study.rules import RULES
@@ -116,6 +117,9 @@ def test_the_file_holds_every_interaction_with_its_part(tmp_path: Path) -> None:
     ]
 
 
+STRONG, ONE_WINDOW = (Cell("beauty", "sasrec", preset) for preset in ("strong", "strong-one-window"))
+
+
 @pytest.mark.parametrize(
     ("peer", "verdict"),
     [((0.05, 100.0), "Met."), ((0.07, 100.0), "Missed."), ((0.05, 20.0), "Missed.")],
@@ -126,11 +130,15 @@ def test_strong_must_be_as_accurate_and_five_times_as_fast(
     given = {"cpu_seconds_to_best": 10.0, "cpu_seconds": 20.0, "epochs": 10}
     curve = [[2, 0.04], [4, 0.051], [6, 0.06]]
     strong = [record("test-standard", arm="standard", test={"ndcg@10": 0.06}, curve=curve, **given)]
-    sentence, rows = strong_in_words({"beauty": strong}, {"beauty": [result(*peer)]})
+    sentence, rows = strong_in_words({STRONG: strong}, {"beauty": [result(*peer)]})
     assert f"**{verdict}**" in sentence
     (row,) = rows
     assert row.endswith("| not reached by all seeds |" if peer[0] > 0.06 else "| 8 |")
     for mine, its in ((strong, []), ([], [result(*peer)])):
-        undecided, rows = strong_in_words({"beauty": mine}, {"beauty": its})
+        undecided, rows = strong_in_words({STRONG: mine}, {"beauty": its})
         assert "**Not decided yet.**" in undecided
         assert rows == []
+    besides = {STRONG: strong, ONE_WINDOW: strong}
+    again, rows = strong_in_words(besides, {"beauty": [result(*peer)]})
+    assert (again, len(rows)) == (sentence, 2)
+    assert rows[1].startswith("| beauty, strong-one-window | 0.0600 |")

@@ -236,6 +236,17 @@ def test_strong_is_tuned_on_its_own_and_takes_the_papers_adversary(plan: Plan, f
     assert [run.arm for run in runs if run.purpose == "test"][:4] == ["standard"] * 3 + ["adversarial"]
 
 
+def test_with_one_window_only_that_differs_and_only_standard_is_run(plan: Plan, finished: Finished) -> None:
+    cell = Cell("ml-100k", "sasrec", "strong-one-window")
+    strong = Cell("ml-100k", "sasrec", "strong").base(RULES)
+    assert cell.base(RULES) == {**strong, "windows_per_user": 1}
+    runs = finish(plan, finished, cell)
+    assert Counter((run.purpose, run.arm) for run in runs) == {
+        ("trial", "standard"): 6,
+        ("test", "standard"): 3,
+    }
+
+
 @pytest.mark.parametrize(("arm", "decided"), [("cascade", False), ("cascade_replacement", True)])
 def test_a_cell_in_which_a_compared_run_diverged_decides_nothing(
     plan: Plan, finished: Finished, arm: str, decided: bool
