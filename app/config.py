@@ -84,6 +84,10 @@ class Settings(BaseSettings):
     """Most bytes that a project's data sets, checkpoints, models, reports and uploads have together."""
     quota_jobs_at_once: int = Field(default=0, ge=0)
     """Most jobs of a project that are queued or running."""
+    quota_evaluations_at_once: int = Field(default=0, ge=0)
+    """Most evaluations of a project that are queued or running."""
+    quota_batches_at_once: int = Field(default=0, ge=0)
+    """Most batches of recommendations of a project that are queued or running."""
     quota_jobs_a_day: int = Field(default=0, ge=0)
     """Most jobs that a project submits on one day (UTC)."""
     quota_runtime_seconds_a_month: int = Field(default=0, ge=0)

@@ -42,7 +42,7 @@ class QuotaUsedUp(RateLimited):
 
     code = "quota_used_up"
     title = "Quota used up"
-    hint = "Wait, or cancel jobs; GET /v1/usage shows what is used and when it is counted anew."
+    hint = "Wait, or cancel what waits or runs; GET /v1/usage shows what is used and when it is counted anew."
     pointer = ""
 
     def __init__(self, quota: str, *, used: int, limit: int, retry_after_seconds: int) -> None:

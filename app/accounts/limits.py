@@ -27,6 +27,10 @@ class Limits(BaseModel):
     """Bytes of its data sets, checkpoints, models, reports and uploads."""
     jobs_at_once: Number = None
     """Jobs that are queued or running."""
+    evaluations_at_once: Number = None
+    """Evaluations that are queued or running."""
+    batches_at_once: Number = None
+    """Batches of recommendations that are queued or running."""
     jobs_a_day: Number = None
     """Jobs submitted on one day (UTC)."""
     runtime_seconds_a_month: Number = None

@@ -16,7 +16,9 @@ from sqlalchemy.orm import Session
 from app.accounts.limits import Limits, limits_of
 from app.accounts.stored import stored_bytes
 from app.config import Settings
+from app.db.models.batch_recommendation import BatchRecommendation
 from app.db.models.dataset import Dataset
+from app.db.models.evaluation import Evaluation
 from app.db.models.job import Job
 from app.db.models.job_attempt import JobAttempt
 from app.db.models.project import Project
@@ -30,9 +32,7 @@ _SLOT_SECONDS = 30
 
 def require_room(session: Session, settings: Settings, project_id: str, size: int) -> None:
     """Ask for so many more stored bytes. QuotaExceeded (`quota_exceeded`)."""
-    limit = _held(session, settings, project_id).stored_bytes
-    if limit:
-        _refuse_over("stored_bytes", sum(stored_bytes(session, project_id).values()), size, limit)
+    _with_room(session, settings, project_id, size)
 
 
 def expect_room(session: Session, settings: Settings, project_id: str, size: int) -> None:
@@ -57,15 +57,30 @@ def submit_job(session: Session, settings: Settings, project_id: str) -> None:
         QuotaUsedUp: It has as many jobs as it may have at once or a day, or its runtime is used up.
 
     """
-    limits = _held(session, settings, project_id)
+    limits = _with_room(session, settings, project_id)
     now = _now(session)
-    if limits.stored_bytes:
-        _refuse_over("stored_bytes", sum(stored_bytes(session, project_id).values()), 1, limits.stored_bytes)
     if limits.jobs_a_day:
         used = jobs_of_day(session, project_id, now)
         _wait("jobs_a_day", used, limits.jobs_a_day, _seconds_until(next_day(now), now))
     _require_turn(session, limits, project_id, now)
     _count(session, project_id, now, jobs=1)
+
+
+def submit_evaluation(session: Session, settings: Settings, project_id: str) -> None:
+    """Ask for one more evaluation. QuotaExceeded as of a job; QuotaUsedUp."""
+    limits = _with_room(session, settings, project_id)
+    if limits.evaluations_at_once:
+        used = evaluations_unfinished(session, project_id)
+        _wait("evaluations_at_once", used, limits.evaluations_at_once, _SLOT_SECONDS)
+
+
+def submit_batch(session: Session, settings: Settings, project_id: str) -> None:
+    """Ask for one more batch of recommendations. QuotaExceeded as of a job; QuotaUsedUp."""
+    limits = _with_room(session, settings, project_id)
+    if limits.batches_at_once:
+        _wait(
+            "batches_at_once", batches_unfinished(session, project_id), limits.batches_at_once, _SLOT_SECONDS
+        )
 
 
 def queue_again(session: Session, settings: Settings, project_id: str) -> None:
@@ -88,6 +103,22 @@ def rows_used(session: Session, project_id: str) -> int:
 def jobs_unfinished(session: Session, project_id: str) -> int:
     """Jobs that are queued or that a worker has."""
     statement = select(func.count()).where(Job.project_id == project_id, Job.status.in_(UNFINISHED))
+    return session.execute(statement).scalar_one()
+
+
+def evaluations_unfinished(session: Session, project_id: str) -> int:
+    """Evaluations that are queued or running."""
+    statement = select(func.count()).where(
+        Evaluation.project_id == project_id, Evaluation.status.in_(("queued", "running"))
+    )
+    return session.execute(statement).scalar_one()
+
+
+def batches_unfinished(session: Session, project_id: str) -> int:
+    """Batches of recommendations that are queued or running."""
+    statement = select(func.count()).where(
+        BatchRecommendation.project_id == project_id, BatchRecommendation.status.in_(("queued", "running"))
+    )
     return session.execute(statement).scalar_one()
 
 
@@ -129,6 +160,15 @@ def _require_turn(session: Session, limits: Limits, project_id: str, now: dateti
         _wait("runtime_seconds_a_month", runtime, limits.runtime_seconds_a_month, seconds)
     if limits.jobs_at_once:
         _wait("jobs_at_once", jobs_unfinished(session, project_id), limits.jobs_at_once, _SLOT_SECONDS)
+
+
+def _with_room(session: Session, settings: Settings, project_id: str, size: int = 1) -> Limits:
+    """The project's limits, held, once there is room for so many more stored bytes. QuotaExceeded."""
+    limits = _held(session, settings, project_id)
+    if limits.stored_bytes:
+        used = sum(stored_bytes(session, project_id).values())
+        _refuse_over("stored_bytes", used, size, limits.stored_bytes)
+    return limits
 
 
 def _held(session: Session, settings: Settings, project_id: str) -> Limits:

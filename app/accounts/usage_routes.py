@@ -78,6 +78,10 @@ def get_usage(principal: PrincipalDep, session: SessionDep, settings: SettingsDe
             "rows": _quota(quotas.rows_used(session, project.id), limits.rows),
             "stored_bytes": _quota(sum(kinds.values()), limits.stored_bytes),
             "jobs_at_once": _quota(quotas.jobs_unfinished(session, project.id), limits.jobs_at_once),
+            "evaluations_at_once": _quota(
+                quotas.evaluations_unfinished(session, project.id), limits.evaluations_at_once
+            ),
+            "batches_at_once": _quota(quotas.batches_unfinished(session, project.id), limits.batches_at_once),
             "jobs_a_day": _quota(quotas.jobs_of_day(session, project.id, now), limits.jobs_a_day, today),
             "runtime_seconds_a_month": _quota(runtime, limits.runtime_seconds_a_month, month),
         },

@@ -31,6 +31,7 @@ def create(session: Session, settings: Settings, project_id: str, asked: Evaluat
         DatasetNotReadyError: The data set is still being read, or was rejected.
         ValidationFailed: The settings do not go with the model's, or the data set lacks what they need.
         QuotaExceeded: The project has no room for more.
+        QuotaUsedUp: It has as many evaluations as it may have at once.
 
     """
     model = models.find_held(session, project_id, asked.model)
@@ -44,7 +45,7 @@ def create(session: Session, settings: Settings, project_id: str, asked: Evaluat
         raise _refused(error_items(error.errors())) from error
     if missing := missing_columns(spec, dataset):
         raise _refused(missing)
-    quotas.require_room(session, settings, project_id, 1)
+    quotas.submit_evaluation(session, settings, project_id)
     row = Evaluation(
         project_id=project_id,
         name=asked.name,

@@ -46,12 +46,15 @@ class Claim:
 def create(
     session: Session, settings: Settings, project_id: str, model_id: str, asked: BatchCreate
 ) -> BatchRecommendation:
-    """Queue a batch. NotFoundError for the model or the data set; DatasetNotReadyError; QuotaExceeded."""
+    """Queue a batch.
+
+    NotFoundError for the model or the data set; DatasetNotReadyError; QuotaExceeded; QuotaUsedUp.
+    """
     model = queries.find_held(session, project_id, model_id)
     if model is None:
         raise NotFoundError.of("model", model_id)
     dataset = ready_dataset(session, project_id, asked.dataset)
-    quotas.require_room(session, settings, project_id, 1)
+    quotas.submit_batch(session, settings, project_id)
     batch = BatchRecommendation(
         project_id=project_id,
         model_id=model.id,

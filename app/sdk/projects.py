@@ -104,8 +104,9 @@ class Projects:
 
         Args:
             name: Unique in the installation.
-            limits: `rows`, `stored_bytes`, `jobs_at_once`, `jobs_a_day`, `runtime_seconds_a_month`; 0 is no
-                limit, what is left out is as the service's settings say.
+            limits: `rows`, `stored_bytes`, `jobs_at_once`, `evaluations_at_once`, `batches_at_once`,
+                `jobs_a_day`, `runtime_seconds_a_month`; 0 is no limit, what is left out is as the service's
+                settings say.
             retention: `checkpoints_days`, `events_days`; 0 is for good.
             key_name: What the first key is for.
             key_scopes: What it may do: `read`, `submit` or `admin`.

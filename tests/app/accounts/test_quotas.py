@@ -143,6 +143,34 @@ def test_jobs_at_once_and_a_day(
     assert abs(int(over.headers["retry-after"]) - (midnight - datetime.now(UTC)).total_seconds()) < 60
 
 
+@pytest.mark.parametrize("what", ["evaluations", "batches"])
+def test_evaluations_and_batches_at_once(
+    what: str, client: httpx.Client, database: Database, blobs: DatabaseBlobStore, limited: Any
+) -> None:
+    (model,) = store_models(database, blobs)
+    with database.unit_of_work() as session:
+        dataset = make_ready_dataset(session, blobs).id
+    name = f"{what}_at_once"
+    limited(**{name: 1})
+    path = "/v1/evaluations" if what == "evaluations" else f"/v1/models/{model}/recommendations"
+    body = {"dataset": dataset, **({"model": model} if what == "evaluations" else {})}
+
+    def ask(_: int = 0) -> httpx.Response:
+        return client.post(path, json=body)
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(ask, range(4)))
+    refused = [answer for answer in answers if answer.status_code == 429]
+    assert len(refused) == 3
+    assert {(one.json()["code"], one.json()["quota"], one.json()["used"]) for one in refused} == {
+        ("quota_used_up", name, 1)
+    }
+    assert quota(client, name) == {"used": 1, "limit": 1, "remaining": 0, "resets_at": None}
+    (made,) = (answer.json()["id"] for answer in answers if answer.is_success)
+    assert client.delete(f"{path}/{made}").is_success
+    assert ask().is_success
+
+
 def test_runtime_counts_ended_and_running_attempts(
     database: Database, blobs: DatabaseBlobStore, limited: Any
 ) -> None:
