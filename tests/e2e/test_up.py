@@ -18,6 +18,7 @@ import pytest
 
 from app.sdk.client import SteadyRank
 from tests.factories import CSV
+from tests.processes import processes_in
 from tests.waiting import wait_until
 
 # several starts of the service: seconds on an idle machine, minutes on a busy one
@@ -76,18 +77,6 @@ def service(data: Path, *more: str, **variables: str) -> Iterator[tuple[subproce
         finally:
             process.kill()
             wait_until(lambda: not processes_in(data))
-
-
-def processes_in(data: Path) -> dict[int, str]:
-    """Processes that work in the data folder, by pid; on Linux, elsewhere none are found."""
-    found = {}
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            if Path(os.readlink(entry / "cwd")).is_relative_to(data):
-                found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-        except OSError:
-            continue
-    return found
 
 
 def status(url: str, key: str | None = None) -> int | None:

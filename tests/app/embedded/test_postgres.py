@@ -17,6 +17,8 @@ from app.embedded.errors import PrivilegesError, StartError, WheelMissingError
 from app.embedded.postgres import Postgres
 from app.embedded.privileges import NOBODY, Way, choose
 from app.embedded.processes import start, stop, wait_ready
+from tests.processes import processes_in
+from tests.waiting import wait_until
 
 only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has to become somebody else")
 
@@ -130,6 +132,8 @@ def test_kill_minus_nine_loses_nothing_that_was_committed(short_folder: Path) ->
             connection.execute("CREATE TABLE kept AS SELECT 7 AS n")
         process.kill()
         process.wait()
+    # The service waits for them as well (`datafolder.hold`): its children see a moment later that it is gone.
+    wait_until(lambda: not processes_in(short_folder))
     # its pid is in the file, and may by now be anybody's: here, our own parent's
     pid_file = short_folder / "pg" / "postmaster.pid"
     pid_file.write_text(pid_file.read_text().replace(str(process.pid), "1", 1))
