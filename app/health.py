@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -13,6 +14,8 @@ from app.db.session import Database
 from app.deps import DatabaseDep, QueueDep
 from app.errors import ServiceUnavailable
 from app.problems import problem_responses
+
+logger = logging.getLogger(__name__)
 
 router = APIRouter(tags=["health"])
 
@@ -70,11 +73,15 @@ def _database_is_at_head(database: Database) -> None:
 
 
 def _checked(check: Callable[[], None]) -> str:
-    """`ok`, or what is wrong in a word or two: addresses and passwords stand in error texts, so not those."""
+    """`ok`, or what is wrong in a word or two: addresses and passwords stand in error texts, so not those.
+
+    The log has the rest, without passwords.
+    """
     try:
         check()
     except _NotMigratedError as error:
         return str(error)
     except Exception as error:  # whatever a driver raises, the answer is the same
+        logger.warning("not ready: %s", error)
         return f"down ({type(error).__name__})"
     return "ok"

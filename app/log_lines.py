@@ -1,4 +1,4 @@
-"""Log lines as JSON or as short text, with the request's or the job's id in each, and without secrets.
+"""Log lines as JSON or as short text, with the id of the request or of what is worked at, and no secrets.
 
 Every process writes them; the training process, too, which loads nothing of the web.
 """
@@ -9,6 +9,8 @@ import json
 import logging
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
@@ -16,7 +18,7 @@ from typing import Any
 from app.config import Settings
 
 request_id_var: ContextVar[str | None] = ContextVar("request_id", default=None)
-job_id_var: ContextVar[str | None] = ContextVar("job_id", default=None)
+_working_at: ContextVar[tuple[tuple[str, str | int], ...]] = ContextVar("working_at", default=())
 
 _SECRETS = re.compile(r"(sr_[A-Za-z0-9_-]{4}|whsec_)[A-Za-z0-9_+/=-]{16,}|(://[^\s/:@]*:)[^\s/@]+(?=@)")
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}
@@ -27,13 +29,23 @@ def redact(text: str) -> str:
     return _SECRETS.sub(lambda match: f"{match.group(1) or match.group(2)}***", text)
 
 
-def _ids() -> list[tuple[str, str]]:
-    known = (("request_id", request_id_var.get()), ("job_id", job_id_var.get()))
-    return [(name, value) for name, value in known if value is not None]
+@contextmanager
+def working_at(**ids: str | int) -> Iterator[None]:
+    """Put these, `job_id` and the like, on every line of this context while the block runs."""
+    token = _working_at.set(tuple(ids.items()))
+    try:
+        yield
+    finally:
+        _working_at.reset(token)
+
+
+def _ids() -> list[tuple[str, str | int]]:
+    request_id = request_id_var.get()
+    return [*([("request_id", request_id)] if request_id is not None else []), *_working_at.get()]
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, request_id, job_id, extras, traceback."""
+    """One JSON object a line: time, level, logger, message, ids, extras, traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line, secrets removed."""
@@ -51,7 +63,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """Short lines for a terminal, each with `request_id=…` or `job_id=…` at its end where there is one."""
+    """Short lines for a terminal, each with its ids (`request_id=…`, `job_id=…`) at its end."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S")

@@ -17,11 +17,10 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 from starlette.types import Scope
 
-from app.db.session import Database
+from app.db.session import AWAY, Database
 from app.problems import problem_responses
 from app.route_templates import route_of
 
@@ -159,7 +158,7 @@ class _State(Collector):
         up = GaugeMetricFamily("steadyrank_database_up", "Whether the database answers.")
         try:
             found = list(self._queried())
-        except SQLAlchemyError:
+        except AWAY:
             up.add_metric((), 0)
             yield up
             return

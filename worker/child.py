@@ -24,7 +24,7 @@ from sqlalchemy.exc import OperationalError
 from app.config import get_settings
 from app.errors import BlobDamagedError
 from app.jobs.claims import Claim, LeaseLost
-from app.log_lines import configure_logging, job_id_var
+from app.log_lines import configure_logging, working_at
 from worker.hints import DAMAGED, NEEDS_MEMORY
 from worker.pipe import CONCLUDE, FINISH, SAVE_AND_STOP, STOP, End, Upward
 from worker.resources import open_resources
@@ -36,7 +36,7 @@ EXIT_ORPHANED = 3
 EXIT_FAILED = 4
 _PR_SET_PDEATHSIG = 1
 _LONGEST_MESSAGE = 2000
-_OUR_FAULT = "This is a fault of the service; its log has the traceback under the job's id."
+_OUR_FAULT = "This is a fault of the service; its log has the traceback under the id of this {what}."
 
 
 _WORDS = {
@@ -102,14 +102,14 @@ def train(claimed: Claim, upward: Upward, wishes: Wishes) -> End:
                 found=upward.environment,
             )
     except Exception as error:
-        return end_of(error, "Training")
+        return end_of(error, "job", needs_memory=NEEDS_MEMORY)
     finally:
         resources.database.dispose()
     return End("succeeded")
 
 
-def end_of(error: Exception, what: str) -> End:
-    """How `what` ended that raised this."""
+def end_of(error: Exception, what: str, *, needs_memory: str) -> End:
+    """How a process ended whose work, on `what`, raised this. needs_memory: what helps if that ran out."""
     from torch import OutOfMemoryError  # noqa: PLC0415 - loaded by now
 
     match error:
@@ -118,54 +118,48 @@ def end_of(error: Exception, what: str) -> End:
         case LeaseLost():
             end = End("lease_lost")
         case TrainingError():
-            logger.warning("%s cannot go on: %s", what, error)
+            logger.warning("the %s cannot go on: %s", what, error)
             end = End("error", code=error.code, message=str(error), hint=error.hint)
         case BlobDamagedError():
             logger.exception("stored bytes are damaged")
             end = End("error", code=error.code, message=error.detail, hint=DAMAGED)
         case OperationalError():
             logger.exception("the database is away")
-            end = End("unavailable", message=f"{what}'s process could not reach the database.")
+            end = End("unavailable", message=f"The {what}'s process could not reach the database.")
         case MemoryError() | OutOfMemoryError():
-            end = _out_of_memory(error, what)
+            end = _out_of_memory(error, what, needs_memory)
         case _ if "can't allocate memory" in str(error):  # what torch says of the CPU
-            end = _out_of_memory(error, what)
+            end = _out_of_memory(error, what, needs_memory)
         case _:
-            logger.exception("%s failed", what)
-            message = f"{what} failed: {type(error).__name__}: {error}"[:_LONGEST_MESSAGE]
-            end = End("error", code="internal", message=message, hint=_OUR_FAULT, retryable=True)
+            logger.exception("the %s failed", what)
+            message = f"The {what} failed: {type(error).__name__}: {error}"[:_LONGEST_MESSAGE]
+            hint = _OUR_FAULT.format(what=what)
+            end = End("error", code="internal", message=message, hint=hint, retryable=True)
     return end
 
 
-def _out_of_memory(error: BaseException, what: str) -> End:
+def _out_of_memory(error: BaseException, what: str, needs_memory: str) -> End:
     logger.exception("out of memory")
-    message = f"{what} ran out of memory. {error}"[:_LONGEST_MESSAGE].strip()
-    return End("error", code="out_of_memory", message=message, hint=NEEDS_MEMORY)
+    message = f"The {what} ran out of memory. {error}"[:_LONGEST_MESSAGE].strip()
+    return End("error", code="out_of_memory", message=message, hint=needs_memory)
 
 
-class _JobIdFilter(logging.Filter):
-    """Puts the job and the attempt on every log line."""
+def live_as_child(
+    what: str, claimed: Claim, parent: str, work: Callable[[Claim, Upward, Wishes], End]
+) -> NoReturn:
+    """Work, say how it ended, and leave without waiting for any thread.
 
-    def __init__(self, claimed: Claim) -> None:
-        super().__init__()
-        self._claimed = claimed
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        record.job_id, record.attempt = self._claimed.job_id, self._claimed.attempt
-        return True
-
-
-def live_as_child(claimed: Claim, parent: str, work: Callable[[Claim, Upward, Wishes], End]) -> NoReturn:
-    """Work, say how it ended, and leave without waiting for any thread."""
+    what: `job`, `evaluation` or `probe`; its id and the attempt stand on every log line.
+    """
     die_with(int(parent))
     upward = take_stdout()
     configure_logging(get_settings())
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(_JobIdFilter(claimed))
     faulthandler.enable()
-    wishes = Wishes()
-    wishes.listen()
-    end = work(claimed, upward, wishes)
+    ids: dict[str, str | int] = {f"{what}_id": claimed.job_id, "attempt": claimed.attempt}
+    with working_at(**ids):
+        wishes = Wishes()
+        wishes.listen()
+        end = work(claimed, upward, wishes)
     upward.end(end)
     logging.shutdown()
     sys.stderr.flush()
@@ -174,8 +168,7 @@ def live_as_child(claimed: Claim, parent: str, work: Callable[[Claim, Upward, Wi
 
 def main(job_id: str, attempt: str, parent: str) -> NoReturn:
     """Train."""
-    job_id_var.set(job_id)
-    live_as_child(Claim(job_id, int(attempt)), parent, train)
+    live_as_child("job", Claim(job_id, int(attempt)), parent, train)
 
 
 if __name__ == "__main__":

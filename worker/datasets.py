@@ -28,7 +28,7 @@ from app.limit_errors import QuotaExceeded
 from worker.blob_files import PARQUET_TYPE, download, upload
 from worker.dataset_content import Content, content_of_file, content_of_parent
 from worker.durably import durably
-from worker.kept_alive import kept_alive
+from worker.kept_alive import NOTICED_SECONDS, kept_alive
 from worker.resources import Resources
 from worker.training.data.readers.problems import Problem, UnreadableDataset
 from worker.training.data.readers.read import ReadOptions
@@ -40,9 +40,6 @@ _READER_FAILED = Problem(
     pointer="/",
     hint="The light worker's log names the reason under the data set's id; please report it.",
 )
-
-NOTICED_SECONDS = 2.0
-"""Within these it is noticed that the worker leaves: less than it is given to do so."""
 
 logger = logging.getLogger(__name__)
 

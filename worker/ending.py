@@ -59,6 +59,9 @@ def settle(session: Session, claimed: Claim, *, end: End | None, asked: Asked, c
     elif asked is Asked.HUNG:
         message = f"Training made no step for too long in phase {job.phase} and was ended."
         lose_attempt(session, job, code="worker_lost", message=message, hint=_LOST_HINT)
+    elif asked is Asked.FAULT:
+        message = "The worker met a fault of its own while the job ran, and ended it."
+        lose_attempt(session, job, code="internal", message=message, hint=_LOST_HINT)
     elif code == -signal.SIGKILL:
         message = "The training process was killed from outside, most likely for memory."
         lose_attempt(session, job, code="out_of_memory", message=message, hint=NEEDS_MEMORY)

@@ -97,6 +97,9 @@ class _EvaluationWatch(Watch):
                 release(session, claimed)
             elif self.asked is Asked.HUNG:
                 lose(session, claimed, settings, code="worker_lost", message="It made no step for too long.")
+            elif self.asked is Asked.FAULT:
+                message = "The worker met a fault of its own while the evaluation ran, and ended it."
+                lose(session, claimed, settings, code="worker_lost", message=message)
             elif code == -signal.SIGKILL:
                 message = "The measuring process was killed from outside, most likely for memory."
                 lose(session, claimed, settings, code="out_of_memory", message=message)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from app.config import get_settings
-from app.evaluations.life import EvaluationClaim
+from app.evaluations.life import NEEDS_MEMORY, EvaluationClaim
 from app.jobs.claims import Claim
 from worker.child import Wishes, end_of, live_as_child
 from worker.pipe import End, Upward
@@ -35,7 +35,7 @@ def evaluate(claimed: Claim, upward: Upward, wishes: Wishes) -> End:
                 control=lambda: wishes.control,
             )
     except Exception as error:
-        return end_of(error, "The evaluation")
+        return end_of(error, "evaluation", needs_memory=NEEDS_MEMORY)
     finally:
         resources.database.dispose()
     logging.getLogger(__name__).info("evaluation %s succeeded", claimed.job_id)
@@ -44,7 +44,7 @@ def evaluate(claimed: Claim, upward: Upward, wishes: Wishes) -> End:
 
 def main(evaluation_id: str, attempt: str, parent: str) -> NoReturn:
     """Measure, say how it ended, and leave without waiting for any thread."""
-    live_as_child(Claim(evaluation_id, int(attempt)), parent, evaluate)
+    live_as_child("evaluation", Claim(evaluation_id, int(attempt)), parent, evaluate)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+NOTICED_SECONDS = 2.0
+"""Within these it is noticed that the worker leaves: less than it is given to do so."""
+
 logger = logging.getLogger(__name__)
 
 

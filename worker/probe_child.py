@@ -14,6 +14,7 @@ from app.config import get_settings
 from app.jobs.claims import Claim
 from app.jobs.probes import inputs, succeed
 from worker.child import Wishes, end_of, live_as_child
+from worker.hints import NEEDS_MEMORY
 from worker.pipe import End, Upward
 from worker.resources import Resources, open_resources
 
@@ -56,7 +57,7 @@ def work(claimed: Claim, upward: Upward, _: Wishes) -> End:
         with tempfile.TemporaryDirectory(prefix="steadyrank-") as folder:
             run_probe(claimed.job_id, resources, Path(folder), upward)
     except Exception as error:
-        return end_of(error, "The probe")
+        return end_of(error, "probe", needs_memory=NEEDS_MEMORY)
     finally:
         resources.database.dispose()
     return End("succeeded")
@@ -64,7 +65,7 @@ def work(claimed: Claim, upward: Upward, _: Wishes) -> End:
 
 def main(probe_id: str, attempt: str, parent: str) -> NoReturn:
     """Probe, say how it ended, and leave without waiting for any thread."""
-    live_as_child(Claim(probe_id, int(attempt)), parent, work)
+    live_as_child("probe", Claim(probe_id, int(attempt)), parent, work)
 
 
 if __name__ == "__main__":

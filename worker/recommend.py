@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import tempfile
 import threading
-import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +22,7 @@ from app.models.batches import Claim, claim, fail, release, renew, succeed
 from worker.blob_files import PARQUET_TYPE, download, read_model_files, upload
 from worker.durably import durably
 from worker.hints import DAMAGED
-from worker.kept_alive import kept_alive
+from worker.kept_alive import NOTICED_SECONDS, kept_alive
 from worker.resources import Resources
 from worker.training.portable import ModelUnreadableError, PortableModel, load_model
 
@@ -53,12 +52,17 @@ def recommend_batch(batch_id: str, *, resources: Resources, stopping: threading.
             resources, claimed, "dataset_gone", "The data set was deleted.", "Upload it again, ask again."
         )
         return
-    with tempfile.TemporaryDirectory(prefix="steadyrank-") as folder:
+    hold = _Hold(resources, claimed, stopping)
+    every = min(lease / 3, NOTICED_SECONDS)
+    with (
+        tempfile.TemporaryDirectory(prefix="steadyrank-") as folder,
+        kept_alive(hold.renewed, seconds=every, what=f"batch {batch_id}"),
+    ):
         try:
             model = load_model(read_model_files(resources.blobs, claimed.files))
             source = Path(folder) / "interactions.parquet"
             download(resources.blobs, claimed.interactions, source)
-            run = _Run(resources, claimed, model, Path(folder), stopping)
+            run = _Run(claimed, model, Path(folder), hold)
             run.over(pl.read_parquet(source))
             _store(resources, claimed, run)
         except ModelUnreadableError as error:
@@ -80,21 +84,47 @@ def recommend_batch(batch_id: str, *, resources: Resources, stopping: threading.
 
 
 @dataclass
-class _Run:
-    """One pass over the users; rows are kept in parts on disk, so that memory does not grow with them."""
+class _Hold:
+    """This attempt's hold of the batch, renewed by another thread from the claim to the end."""
 
     resources: Resources
     claimed: Claim
+    stopping: threading.Event
+    users_done: int = 0
+    _lost: bool = False
+
+    def renewed(self) -> bool:
+        """Renew the lease; False when the batch is no longer this attempt's."""
+        lease = self.resources.settings.lease_seconds
+        with self.resources.database.unit_of_work() as session:
+            mine = renew(session, self.claimed, users_done=self.users_done, lease_seconds=lease)
+        self._lost = not mine
+        return mine
+
+    def require(self) -> None:
+        """_Stopped when the worker leaves or another one has the batch.
+
+        A database that is away for a while is no reason: whether the batch is still ours shows when it is
+        stored.
+        """
+        if self.stopping.is_set() or self._lost:
+            raise _Stopped
+
+
+@dataclass
+class _Run:
+    """One pass over the users; rows are kept in parts on disk, so that memory does not grow with them."""
+
+    claimed: Claim
     model: PortableModel
     folder: Path
-    stopping: threading.Event
+    hold: _Hold
     unknown: Counter[str] = field(default_factory=Counter)
     users: int = 0
     recommended: int = 0
     rows: int = 0
     _parts: list[Path] = field(default_factory=list)
     _columns: dict[str, list[Any]] = field(default_factory=lambda: {name: [] for name in SCHEMA})
-    _renewed_at: float = field(default_factory=time.monotonic)
 
     def over(self, interactions: pl.DataFrame) -> None:
         """Recommend to each user after the user's items in time's order, those unknown left out."""
@@ -102,10 +132,11 @@ class _Run:
         k, exclude_seen = int(self.claimed.options["k"]), bool(self.claimed.options["exclude_seen"])
         histories = interactions.group_by("user", maintain_order=True).agg(pl.col("item"))
         for user, items in histories.iter_rows():
-            self._alive()
+            self.hold.require()
             history = [item for item in items if item in known]
             self.unknown.update(item for item in items if item not in known)
             self.users += 1
+            self.hold.users_done = self.users
             if not history:
                 continue
             found = self.model.recommend(history, k, exclude_seen)
@@ -135,28 +166,6 @@ class _Run:
             "unknown_examples": list(self.unknown)[:_NAMED],
         }
 
-    def _alive(self) -> None:
-        if self.stopping.is_set():
-            raise _Stopped
-        lease = self.resources.settings.lease_seconds
-        if time.monotonic() - self._renewed_at < min(lease / 3, 2.0):
-            return
-        self._renewed_at = time.monotonic()
-        try:
-            mine = self.renewed()
-        except OperationalError as error:
-            # For a while that is no reason to stop: whether the batch is still ours shows when it is stored.
-            logger.warning("batch %s: database unreachable: %s", self.claimed.batch_id, error)
-            return
-        if not mine:
-            raise _Stopped
-
-    def renewed(self) -> bool:
-        """Renew the lease; False when the batch is no longer this attempt's."""
-        lease = self.resources.settings.lease_seconds
-        with self.resources.database.unit_of_work() as session:
-            return renew(session, self.claimed, users_done=self.users, lease_seconds=lease)
-
     def _write_part(self) -> None:
         part = self.folder / f"part-{len(self._parts):06}.parquet"
         pl.DataFrame(self._columns, schema=SCHEMA).write_parquet(part)
@@ -167,9 +176,7 @@ class _Run:
 
 
 def _store(resources: Resources, claimed: Claim, run: _Run) -> None:
-    lease = resources.settings.lease_seconds
-    with kept_alive(run.renewed, seconds=lease / 3, what=claimed.batch_id):
-        writer = upload(run.whole(), resources.blobs, PARQUET_TYPE)
+    writer = upload(run.whole(), resources.blobs, PARQUET_TYPE)
 
     def store(session: Session) -> None:
         if not succeed(session, claimed, writer.finish(session), run.stats()):

@@ -18,7 +18,7 @@ from app.jobs.claims import Claim, claim_next, renew, wanted
 from app.jobs.life import Status
 from app.jobs.limits import runtime_limits
 from app.jobs.logs import append
-from app.log_lines import job_id_var
+from app.log_lines import working_at
 from app.task_names import RUN_JOB, TRAIN_QUEUE
 from worker.child_process import ChildProcess
 from worker.ending import settle
@@ -40,7 +40,6 @@ def run_job(job_id: str, *, resources: Resources, worker: str, stopping: threadi
 
     """
     settings = resources.settings
-    job_id_var.set(None)
     if stopping.is_set():  # taken in the moment of leaving: pass it on
         with resources.database.unit_of_work() as session:
             send_after_commit(session, RUN_JOB, job_id, queue=TRAIN_QUEUE)
@@ -52,11 +51,11 @@ def run_job(job_id: str, *, resources: Resources, worker: str, stopping: threadi
             return None
         used = seconds_used(session, claimed.job_id)
         limits = runtime_limits(session.get_one(Job, claimed.job_id).max_runtime, settings)
-    job_id_var.set(claimed.job_id)
-    logger.info("job %s: attempt %d", claimed.job_id, claimed.attempt)
-    finish_after, conclude_after, end_after = (limit - used for limit in limits)
-    said = ((finish_after, FINISH), (conclude_after, CONCLUDE))
-    _JobWatch(resources, claimed, stopping, said=said, end_after=end_after).run()
+    with working_at(job_id=claimed.job_id, attempt=claimed.attempt):
+        logger.info("job %s: attempt %d", claimed.job_id, claimed.attempt)
+        finish_after, conclude_after, end_after = (limit - used for limit in limits)
+        said = ((finish_after, FINISH), (conclude_after, CONCLUDE))
+        _JobWatch(resources, claimed, stopping, said=said, end_after=end_after).run()
     return claimed
 
 

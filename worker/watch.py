@@ -14,9 +14,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from sqlalchemy.exc import OperationalError
-
 from app.config import Settings
+from app.db.session import AWAY
 from app.jobs.claims import LeaseLost
 from worker.child_process import ChildProcess
 from worker.settling import settle_patiently
@@ -37,6 +36,8 @@ class Asked(Enum):
     RUNTIME = "max_runtime"
     """Its time is over, and it did not even come to measure what it had."""
     HUNG = "hung"
+    FAULT = "fault"
+    """The watch itself failed: a fault of the service."""
     LEASE_LOST = "lease_lost"
 
 
@@ -83,6 +84,11 @@ class Watch(ABC):
         """Watch until the process has ended, and settle."""
         try:
             code = self._until_it_ends()
+        except Exception:
+            # Else the work would be given back, taken up and given back for ever, and nobody told why.
+            logger.exception("%s: the watch over it failed", self._what)
+            self.asked = Asked.FAULT
+            code = self.process.kill()
         except BaseException:
             self.asked = Asked.SHUTDOWN  # this worker is being torn down: give the work back at once
             self._settle(self.process.kill())
@@ -126,7 +132,7 @@ class Watch(ABC):
             # The end, written by the child itself, looks the same: the child is about to leave.
             if self.process.wait(_TICK_SECONDS) is None and self.process.end is None:
                 self.asked = Asked.LEASE_LOST
-        except OperationalError as error:
+        except AWAY as error:
             logger.warning("%s: database unreachable: %s", self._what, error)
             return False
         return True

@@ -7,9 +7,10 @@ light worker and ends in the data set's `problems[]`.
 
 from __future__ import annotations
 
-from app.datasets.compressed_files import ZSTD_SKIPPABLE, GzipCheck, ZstdCheck
-from app.datasets.plain_files import GZIP, MAGIC_BYTES, ZSTD, PlainCheck, empty_file
+from app.datasets.compressed_files import GzipCheck, ZstdCheck
+from app.datasets.plain_files import PlainCheck, empty_file
 from app.errors import FILE, PayloadTooLarge
+from worker.training.data.readers.magic import GZIP, MAGIC_BYTES, ZSTD
 
 _Kind = PlainCheck | GzipCheck | ZstdCheck
 
@@ -60,7 +61,7 @@ class UploadCheck:
         data, self._magic = self._magic, b""
         if data.startswith(GZIP):
             return GzipCheck(self._max_decompressed_bytes), data
-        if data.startswith(ZSTD) or ZSTD_SKIPPABLE.match(data):
+        if ZSTD.match(data):
             return ZstdCheck(self._max_decompressed_bytes), data
         return PlainCheck(), data
 

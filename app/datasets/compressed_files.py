@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import zlib
 from typing import NoReturn
 
 from app.datasets.plain_files import PlainCheck
 from app.errors import FILE, PayloadTooLarge, ValidationFailed
+from worker.training.data.readers.magic import ZSTD_WINDOW_LOG
 
 if sys.version_info >= (3, 14):
     from compression import zstd
 else:
     from backports import zstd
 
-ZSTD_SKIPPABLE = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
-"""A frame without content, with which some parallel compressors begin."""
-ZSTD_WINDOW_LOG = 23
-"""Windows of up to 8 MiB, which RFC 8878 asks every decoder to take: the memory that a stream costs."""
 _INFLATE_STEP = 1024 * 1024
 
 

@@ -2,22 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
 from app.errors import FILE, ValidationFailed
+from worker.training.data.readers.magic import MAGIC_BYTES, PARQUET, archive, is_compressed
 
-GZIP, ZSTD, PARQUET = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PAR1"
-MAGIC_BYTES = 4
-_ARCHIVES = {
-    ZSTD: "compressed twice",
-    b"BZh": "bzip2-compressed",
-    b"\xfd7zXZ\x00": "xz-compressed",
-    b"PK\x03\x04": "a zip archive or a spreadsheet",
-    b"7z\xbc\xaf\x27\x1c": "a 7-zip archive",
-    GZIP: "compressed twice",
-}
-_BZIP2 = re.compile(rb"BZh[1-9](1AY&SY|\x17rE8P\x90)", re.DOTALL)
-"""The whole beginning of one: three letters alone could be the name of a column."""
 _TEXT_PROBE_BYTES = 64 * 1024
 
 
@@ -39,7 +26,7 @@ class PlainCheck:
             if certain and not self._parquet:
                 _refuse_binary(self._head)
         self._seen += len(data)
-        self._tail = (self._tail + data)[-MAGIC_BYTES:]
+        self._tail = (self._tail + data)[-len(PARQUET) :]
 
     def finish(self) -> None:
         """Say that this is the end. ValidationFailed when it cannot be."""
@@ -47,7 +34,7 @@ class PlainCheck:
             raise empty_file()
         if not self._parquet:
             _refuse_binary(self._head)
-        if self._parquet and (self._tail != PARQUET or self._seen < 3 * MAGIC_BYTES):
+        if self._parquet and (self._tail != PARQUET or self._seen < 3 * len(PARQUET)):
             raise ValidationFailed(
                 "The parquet file does not end as parquet files do: it is cut short.",
                 code="broken_parquet",
@@ -68,14 +55,14 @@ def empty_file() -> ValidationFailed:
 
 def _refuse_binary(head: bytes) -> None:
     """ValidationFailed when a file that begins with these bytes is neither text nor parquet."""
-    for magic, what in _ARCHIVES.items():
-        if head.startswith(magic) and (magic != b"BZh" or _BZIP2.match(head)):
-            raise ValidationFailed(
-                f"The file is {what}.",
-                code="unsupported_compression",
-                hint="Send it plain, compressed once with gzip or zstd, or as parquet.",
-                pointer=FILE,
-            )
+    what = "compressed twice" if is_compressed(head) else archive(head)
+    if what is not None:
+        raise ValidationFailed(
+            f"The file is {what}.",
+            code="unsupported_compression",
+            hint="Send it plain, compressed once with gzip or zstd, or as parquet.",
+            pointer=FILE,
+        )
     if b"\0" in head:
         raise ValidationFailed(
             "The file is neither text nor parquet.",

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session, SessionTransaction, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -22,6 +24,8 @@ from app.db.liveness import check_on_checkout
 if TYPE_CHECKING:
     import psycopg
 
+AWAY = (OperationalError, PoolTimeoutError)
+"""What is raised while the database cannot be reached, or every connection to it is taken."""
 _OUTBOX = "steadyrank.outbox"
 _SENDER = "steadyrank.sender"
 _MARKS = "steadyrank.outbox_marks"

@@ -27,9 +27,10 @@ from app.models.queries import file_blobs
 from app.task_names import EVALUATE_MODEL, MEASURE_QUEUE
 from app.webhooks.outbox import announce_evaluation
 
+NEEDS_MEMORY = "Give the worker more memory, or evaluate on fewer users."
 _LOST = {
     "worker_lost": "The worker died or lost its connection; its log, and that of its machine, say more.",
-    "out_of_memory": "Give the worker more memory, or evaluate on fewer users.",
+    "out_of_memory": NEEDS_MEMORY,
 }
 
 

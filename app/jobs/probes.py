@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -18,9 +18,11 @@ from typing import Any
 from sqlalchemy import Select, case, delete, func, select, update
 from sqlalchemy.orm import Session
 
+from app.at_once import FewAtOnce
 from app.db.models.dataset import Dataset
 from app.db.models.probe import Probe
 from app.db.session import Database, send_after_commit
+from app.errors import ServiceUnavailable
 from app.jobs.workers import alive, any_alive
 from app.task_names import MEASURE_QUEUE, PROBE_JOB, TRAIN_QUEUE
 from worker.training.spec import TrainSpec
@@ -38,8 +40,7 @@ _NOT_A_STEPS = frozenset(
     ("epochs", "warmup_epochs", "min_epochs", "patience", "validate_every", "seeds", "checkpoint_minutes")
 )
 """Settings of how long and how often; those of attacks, stability and the search are neither a step's."""
-_waiting = threading.BoundedSemaphore(8)
-"""Requests of this process that wait; more would take the threads that others need."""
+_waiting = FewAtOnce(8, "requests that wait for probes")
 
 
 @dataclass(frozen=True)
@@ -104,22 +105,29 @@ def probe_first(
             return None
         if not any_alive(session, MEASURE_QUEUE):
             return Unprobed("no_worker_alive", "No worker of the queue `measure` is alive to make a probe.")
+    with ExitStack() as place:
+        try:
+            place.enter_context(_waiting.one())
+        except ServiceUnavailable as crowded:
+            return Unprobed("too_many_probes", crowded.detail)
+        return _asked_and_waited(database, project_id, spec, dataset)
+
+
+def _asked_and_waited(
+    database: Database, project_id: str, spec: TrainSpec, dataset: Dataset
+) -> Unprobed | None:
+    with database.unit_of_work() as session:
         probe_id = _request(session, project_id, spec, dataset)
     if probe_id is None:
         return Unprobed("too_many_probes", f"{_MOST_WAITING} probes of this project wait already.")
-    if not _waiting.acquire(blocking=False):
-        return Unprobed("too_many_probes", "Too many requests wait for probes; ask again in a moment.")
-    try:
-        deadline = time.monotonic() + WAIT_SECONDS
-        while time.monotonic() < deadline:
-            with database.unit_of_work() as session:
-                row = session.get(Probe, probe_id)
-                status = None if row is None else row.status
-            if status not in {"queued", "running"}:
-                break
-            time.sleep(_LOOK_SECONDS)
-    finally:
-        _waiting.release()
+    deadline = time.monotonic() + WAIT_SECONDS
+    while time.monotonic() < deadline:
+        with database.unit_of_work() as session:
+            row = session.get(Probe, probe_id)
+            status = None if row is None else row.status
+        if status not in {"queued", "running"}:
+            break
+        time.sleep(_LOOK_SECONDS)
     return None
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
+from typing import TypeVar
 
 from sqlalchemy import func, select, update
 from sqlalchemy.exc import SQLAlchemyError
@@ -21,7 +22,7 @@ from app.accounts.answers import forget_old
 from app.config import Settings, get_settings
 from app.datasets.service import recover_validating
 from app.db.models.job import Job
-from app.db.session import Database, send_after_commit
+from app.db.session import AWAY, Database, send_after_commit
 from app.db.wake_ups import AT_ONCE, is_overdue
 from app.evaluations.life import recover_evaluations
 from app.jobs.absence import Absence
@@ -44,6 +45,8 @@ from app.webhooks.deliveries import forget_deliveries
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 _SWEEP_SECONDS = 60.0
 _LOST_HINT = "The worker died or lost its connection; its log, and that of its machine, say more."
 
@@ -53,18 +56,30 @@ def reap_once(session: Session, settings: Settings, *, spare: bool = False) -> N
 
     spare: leave leases that ran out alone.
     """
+
+    def part(work: Callable[..., T], *given: Settings) -> T | tuple[()]:
+        # One whose statement always fails must not keep the others from their work.
+        try:
+            with session.begin_nested():
+                return work(session, *given)
+        except AWAY:
+            raise
+        except SQLAlchemyError:
+            logger.exception("a part of the reaper's look failed")
+            return ()
+
     expired: Sequence[str] = ()
     if not spare:
-        expired = reap_expired(session)
-        recover_validating(session, settings)
-        recover_batches(session, settings)
-        recover_evaluations(session, settings)
-    late = fail_those_that_waited_too_long(session, settings)
-    resent = resend_waiting(session, settings)
-    forget_gone(session)
-    forget_deliveries(session, settings)
-    forget_old(session)
-    tidy_probes(session)
+        expired = part(reap_expired)
+        part(recover_validating, settings)
+        part(recover_batches, settings)
+        part(recover_evaluations, settings)
+    late = part(fail_those_that_waited_too_long, settings)
+    resent = part(resend_waiting, settings)
+    part(forget_gone)
+    part(forget_deliveries, settings)
+    part(forget_old)
+    part(tidy_probes)
     if expired or resent or late:
         logger.info("reaped %s, sent again %s, too late %s", list(expired), list(resent), list(late))
 
@@ -138,7 +153,7 @@ def run(settings: Settings, stopped: threading.Event) -> None:
 
 
 def look(database: Database, blobs: BlobStore, settings: Settings, *, spare: bool = False) -> bool:
-    """One look and one sweep of abandoned uploads; errors of the database are logged, not raised.
+    """One look and one sweep of abandoned uploads; a database that is away is logged, not raised.
 
     Returns whether it went well.
     """
@@ -152,8 +167,11 @@ def look(database: Database, blobs: BlobStore, settings: Settings, *, spare: boo
             freed = sweep_expired(session, blobs, settings)
         if freed:
             logger.info("uploads in parts whose time was over left %d bytes", freed)
-    except SQLAlchemyError as error:
+    except AWAY as error:
         logger.warning("the reaper could not look: %s", error)
+        return False
+    except SQLAlchemyError:
+        logger.exception("the reaper could not look")
         return False
     return True
 
@@ -165,8 +183,10 @@ def sweep_retained(database: Database, blobs: BlobStore, settings: Settings) -> 
             swept = sweep(session, blobs, settings)
         if swept:
             logger.info("expired: %s", swept)
-    except SQLAlchemyError as error:
+    except AWAY as error:
         logger.warning("the reaper could not sweep: %s", error)
+    except SQLAlchemyError:
+        logger.exception("the reaper could not sweep")
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 import app.db.tables  # noqa: F401 - foreign keys by name need every table
 from app.config import Settings, get_settings
-from app.db.session import Database
+from app.db.session import AWAY, Database
 from app.log_lines import configure_logging
 from app.stop_signals import stop_event
 from app.webhooks.deliveries import Claim, claim_due, settle
@@ -60,8 +60,11 @@ class Deliverer:
         try:
             with self._database.unit_of_work() as session:
                 return claim_due(session, self._settings)
-        except SQLAlchemyError as error:
+        except AWAY as error:
             logger.warning("could not look for webhooks: %s", error)
+            return None
+        except SQLAlchemyError:
+            logger.exception("could not look for webhooks")
             return None
 
     def deliver(self, claimed: Claim) -> None:

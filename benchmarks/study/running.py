@@ -19,13 +19,13 @@ from benchmarks.study.records import ATTACKED, CLEAN, CLEAN_THERE, OVERLAP, Floa
 from benchmarks.study.rules import FILES, DataName
 from benchmarks.study.workspace import Curve, StudyCheckpoints, Workspace
 from worker.training.attacks.run import AttackResults, run_attacks
-from worker.training.data.histories import Scorer
 from worker.training.data.readers.read import ReadOptions, read_interactions
 from worker.training.data.sequences import build_sequences
 from worker.training.data.split import LeaveOneOut, leave_one_out
 from worker.training.evaluation.baselines import Markov, Popularity
 from worker.training.evaluation.evaluate import evaluate, model_scorer, weights_scorer
 from worker.training.evaluation.metrics import ndcg
+from worker.training.evaluation.scorers import Scorer
 from worker.training.fitting.stored import WARMUP
 from worker.training.fitting.trainer import Outcome, Trainer
 from worker.training.models.base import SequenceModel

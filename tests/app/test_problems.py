@@ -17,7 +17,7 @@ from sqlalchemy.exc import OperationalError
 from app.config import Settings
 from app.deps import SessionDep
 from app.errors import SteadyRankError
-from app.log_lines import JsonFormatter, TextFormatter, job_id_var
+from app.log_lines import JsonFormatter, TextFormatter, working_at
 from app.main import create_app
 from app.problems import Problem, problem_response
 from tests.serving import served
@@ -195,14 +195,11 @@ def test_log_lines_are_json_with_the_request_id(odd: httpx.Client, caplog: pytes
 
 
 def test_log_lines_of_a_job_name_it() -> None:
-    token = job_id_var.set("job_1")
-    try:
+    with working_at(job_id="job_1", attempt=2):
         text = TextFormatter().format(logging.makeLogRecord({"msg": "hello", "exc_text": "Traceback"}))
         line = json.loads(JsonFormatter().format(logging.makeLogRecord({"msg": "hello"})))
-    finally:
-        job_id_var.reset(token)
-    assert (line["job_id"], "request_id" in line) == ("job_1", False)
-    assert text.endswith(": hello job_id=job_1\nTraceback")
+    assert (line["job_id"], line["attempt"], "request_id" in line) == ("job_1", 2, False)
+    assert text.endswith(": hello job_id=job_1 attempt=2\nTraceback")
     assert TextFormatter().format(logging.makeLogRecord({"msg": "hello"})).endswith(": hello")
 
 

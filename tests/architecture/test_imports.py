@@ -46,6 +46,11 @@ def test_a_training_process_does_not_wait_for_the_web_and_the_broker_before_it_l
     assert loaded_after_importing(["worker.child", "worker.training_run"], never) == set()
 
 
+def test_a_light_worker_reads_and_recommends_without_torch() -> None:
+    light = ["worker.datasets", "worker.recommend"]
+    assert loaded_after_importing(light, {"torch", "fastapi", "matplotlib"}) == set()
+
+
 def test_the_sdk_loads_no_web_framework_and_no_database() -> None:
     assert (
         loaded_after_importing(modules_of("app.sdk"), {"fastapi", "sqlalchemy", "celery", "torch"}) == set()

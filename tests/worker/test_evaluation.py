@@ -25,7 +25,7 @@ from app.db.models.job import Job
 from app.db.models.model import Model
 from app.db.session import Database
 from app.evaluations import service
-from app.evaluations.life import claim, recover_evaluations
+from app.evaluations.life import NEEDS_MEMORY, claim, recover_evaluations
 from app.evaluations.schemas import EvaluationCreate
 from app.jobs.claims import LeaseLost
 from app.storage.database import DatabaseBlobStore
@@ -149,7 +149,7 @@ def test_one_that_knows_no_item_fails_and_says_so(
     strange = store_log(resources, log_of(5, prefix="other"), "c.csv")
     with pytest.raises(TrainingError) as raised:
         run_here(resources, ask(resources, trained[2][0], strange), tmp_path)
-    ended = Ended(EXIT_FAILED, end_of(raised.value, "The evaluation"))
+    ended = Ended(EXIT_FAILED, end_of(raised.value, "evaluation", needs_memory=NEEDS_MEMORY))
     monkeypatch.setattr(worker.evaluation, "ChildProcess", lambda *_, **__: ended)
     failed = run(resources, ask(resources, trained[2][1], strange))
     assert failed.error is not None

@@ -25,6 +25,7 @@ from app.storage.database import DatabaseBlobStore
 from app.task_names import LIGHT_QUEUE, RECOMMEND_BATCH
 from tests.factories import RecordingSender, make_ready_dataset
 from tests.stored_models import model_files, store_models
+from tests.waiting import wait_until
 from worker.recommend import recommend_batch
 from worker.resources import Resources
 from worker.training.portable import PortableModel, load_model
@@ -175,6 +176,21 @@ def test_a_database_that_is_away_for_a_moment_costs_nothing(
     monkeypatch.setattr(worker.recommend, "renew", interrupted)
     done = run(replace(resources, settings=settings), batch)
     assert (done.status, done.attempts, failures) == ("succeeded", 1, [])
+
+
+def test_its_claim_is_kept_alive_from_the_first_moment(
+    resources: Resources, batch: BatchRecommendation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = resources.settings.model_copy(update={"lease_seconds": 1.0})
+    fetch, leases = worker.recommend.download, set()
+
+    def slowly(*arguments: Any) -> None:
+        wait_until(lambda: leases.add(again(resources, batch).lease_until) or len(leases) > 3)
+        fetch(*arguments)
+
+    monkeypatch.setattr(worker.recommend, "download", slowly)
+    done = run(replace(resources, settings=settings), batch)
+    assert (done.status, done.attempts) == ("succeeded", 1)
 
 
 def test_a_fault_is_told_at_once_and_as_what_it_is(

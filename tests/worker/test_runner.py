@@ -30,6 +30,7 @@ from tests.factories import RecordingSender, expire, make_job
 from tests.waiting import wait_until
 from tests.worker.bench import SPEC, Bench, attempts, found, kinds_of_checkpoints, run
 from worker.child import end_of
+from worker.hints import NEEDS_MEMORY
 from worker.pipe import End
 from worker.resources import Resources
 from worker.training.portable import load_model
@@ -51,7 +52,7 @@ def end_here(resources: Resources, job_id: str, folder: Path) -> End:
             control=lambda: Control.CONTINUE,
             found=lambda _: None,
         )
-    return end_of(raised.value, "Training")
+    return end_of(raised.value, "job", needs_memory=NEEDS_MEMORY)
 
 
 def test_an_attempt_ends_in_models_and_a_report(bench: Bench) -> None:

@@ -48,6 +48,26 @@ def test_a_child_that_does_not_obey_is_ended(
     assert (found(resources, job_id).status, attempts(resources)) == ("queued", ["released"])
 
 
+def test_a_fault_of_the_watch_itself_counts_as_a_lost_attempt(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Given back uncounted, the job would be taken up, and meet the same fault, for ever."""
+
+    def fail(_: object) -> None:
+        raise ValueError("a fault of ours")
+
+    monkeypatch.setattr("worker.runner._JobWatch._poll", fail)
+    resources = bench.resources()
+    job_id = bench.submit(resources)
+    run(resources, job_id)
+    assert (found(resources, job_id).status, attempts(resources)) == ("queued", ["lost"])
+    for _ in range(2):
+        run(resources, job_id)
+    job = found(resources, job_id)
+    assert (job.status, (job.error or {}).get("code")) == ("failed", "internal")
+    assert "a fault of ours" in caplog.text
+
+
 def test_how_it_ended_is_told_as_soon_as_the_database_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
     written: list[int] = []

@@ -15,7 +15,7 @@ import safetensors.torch
 import torch
 
 from worker.training.data.batching import cut_windows
-from worker.training.data.histories import Histories, Scorer
+from worker.training.data.histories import Histories
 from worker.training.data.sequences import Int32, Int64, Sequences, build_sequences
 from worker.training.data.split import Bool, Split
 from worker.training.data.temporal import split_of
@@ -23,6 +23,7 @@ from worker.training.evaluation.baselines import Markov, Popularity
 from worker.training.evaluation.evaluate import Tick, model_scorer
 from worker.training.evaluation.known_items import KnownItemsScorer, SplitForModel
 from worker.training.evaluation.outcomes import pack_outcomes
+from worker.training.evaluation.scorers import Scorer
 from worker.training.models.base import SequenceModel
 from worker.training.models.build import build_model
 from worker.training.portable import WEIGHTS_FILE, ModelUnreadableError, load_model

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import redis
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from app.config import Settings
@@ -253,6 +253,24 @@ def test_every_part_belongs_to_a_look(
     assert done == [part]
     with database.unit_of_work() as session:
         assert session.execute(select(func.count()).select_from(Blob)).scalar_one() == 0
+
+
+def test_a_part_that_always_fails_keeps_no_other_from_its_work(
+    database: Database,
+    blobs: DatabaseBlobStore,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def broken(session: Session, _: Settings) -> None:
+        session.execute(text("SELECT no_such_column"))
+
+    done = []
+    monkeypatch.setattr(reaper, "recover_validating", broken)
+    monkeypatch.setattr(reaper, "tidy_probes", lambda session: done.append(session.execute(text("SELECT 1"))))
+    assert look(database, blobs, settings)
+    assert len(done) == 1
+    assert "no_such_column" in caplog.text
 
 
 def test_the_process_sweeps_and_spares_after_an_absence(

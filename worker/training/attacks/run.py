@@ -26,11 +26,12 @@ from worker.training.attacks.history_effects import HistoryEffects
 from worker.training.attacks.neighbours import Neighbours
 from worker.training.attacks.replacement import DrawKey, Replacements, attacked_places
 from worker.training.attacks.worst_items import WorstItems
-from worker.training.data.histories import DifferentiableScorer, Histories, Scorer
+from worker.training.data.histories import Histories
 from worker.training.data.sequences import Int64
 from worker.training.data.split import EvaluationPhase, Split
 from worker.training.evaluation.evaluate import Tick, blocks, rank_block
 from worker.training.evaluation.ranking import LIST_LENGTH, Ranking, catalogue_shuffle
+from worker.training.evaluation.scorers import DifferentiableScorer, Scorer
 from worker.training.settings import Replacement
 from worker.training.spec import TrainSpec
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import torch
 
-from worker.training.data.histories import DifferentiableScorer, Histories
+from worker.training.data.histories import Histories
 from worker.training.data.sequences import Int64
+from worker.training.evaluation.scorers import DifferentiableScorer
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,12 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from worker.training.data.histories import Histories, Scorer
+from worker.training.data.histories import Histories
 from worker.training.data.sequences import Int64
 from worker.training.data.split import EvaluationPhase, Split
 from worker.training.evaluation.metrics import METRICS_AT, coverage, rank_metrics
 from worker.training.evaluation.ranking import LIST_LENGTH, Ranking, catalogue_shuffle
+from worker.training.evaluation.scorers import Scorer, last_windows
 from worker.training.models.base import SequenceModel
 from worker.training.models.build import build_model
 from worker.training.spec import TrainSpec
@@ -143,7 +144,7 @@ class ModelScorer:
 
     def loss_gradients(self, histories: Histories, targets: Int64) -> torch.Tensor:
         """See `DifferentiableScorer.loss_gradients`; dropout is off and the model's mode is put back."""
-        x_BL, length_B = histories.last(self.max_length)
+        x_BL, length_B = last_windows(histories, self.max_length)
         rows = max(1, _ENCODED_POSITIONS // max(1, x_BL.shape[1]))
         gradients = []
         was_training = self.model.training
@@ -177,7 +178,7 @@ class ModelScorer:
 
     def _last_states(self, histories: Histories) -> torch.Tensor:
         """h_ND: the hidden state at each history's last item, computed a few thousand positions at a time."""
-        x_BL, length_B = histories.last(self.max_length)
+        x_BL, length_B = last_windows(histories, self.max_length)
         rows = max(1, _ENCODED_POSITIONS // max(1, x_BL.shape[1]))
         states = []
         for start in range(0, len(x_BL), rows):

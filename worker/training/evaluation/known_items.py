@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from worker.training.data.histories import Histories, Scorer
+from worker.training.data.histories import Histories
 from worker.training.data.sequences import Int32, Int64, Sequences
 from worker.training.data.split import Bool, EvaluationPhase, Split
+from worker.training.evaluation.scorers import Scorer
 
 _WHOLE_HISTORY = 2**31 - 1
 

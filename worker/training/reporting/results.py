@@ -21,12 +21,12 @@ import torch
 from worker.training.attacks.cells import cells_of
 from worker.training.attacks.run import AttackResults, no_attacks, run_attacks
 from worker.training.data.batching import Windows
-from worker.training.data.histories import Scorer
 from worker.training.data.sequences import Sequences
 from worker.training.data.split import LeaveOneOut, Split, cold_targets, repeated_targets
 from worker.training.evaluation.bootstrap import ratio, resampled_means
 from worker.training.evaluation.evaluate import Tick, evaluate
 from worker.training.evaluation.metrics import hit, ndcg, reciprocal_rank
+from worker.training.evaluation.scorers import Scorer
 from worker.training.evaluation.slices import figures_by_part, parts_of, slices_of
 from worker.training.fitting.checkpoint import prefixed, without_prefix
 from worker.training.progress import AttacksCutShort

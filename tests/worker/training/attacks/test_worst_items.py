@@ -7,11 +7,12 @@ from torch.nn import functional
 
 from tests.worker.training.synthetic import markov_sequences
 from worker.training.attacks.worst_items import WorstItems
-from worker.training.data.histories import DifferentiableScorer, Histories
+from worker.training.data.histories import Histories
 from worker.training.data.split import LeaveOneOut, leave_one_out
 from worker.training.evaluation import evaluate as evaluate_module
 from worker.training.evaluation.baselines import Popularity
 from worker.training.evaluation.evaluate import ModelScorer, model_scorer
+from worker.training.evaluation.scorers import DifferentiableScorer, last_windows
 from worker.training.models.build import build_model
 from worker.training.settings import ModelName
 from worker.training.spec import TrainSpec
@@ -36,7 +37,7 @@ def test_gradients_against_finite_differences(model: ModelName, monkeypatch: pyt
     assert network.training
     assert all(parameter.grad is None for parameter in network.parameters())
     network.eval()
-    x_BL, length_B = histories.last(6)
+    x_BL, length_B = last_windows(histories, 6)
     direction = torch.randn(8, generator=torch.Generator().manual_seed(2), dtype=torch.float64) * 1e-4
 
     def loss(e_BLD: torch.Tensor, row: int) -> torch.Tensor:

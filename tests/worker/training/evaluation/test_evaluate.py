@@ -12,6 +12,7 @@ from worker.training.data.split import LeaveOneOut, leave_one_out
 from worker.training.evaluation import evaluate as module
 from worker.training.evaluation.evaluate import evaluate, model_scorer
 from worker.training.evaluation.ranking import NonFiniteScoresError, Ranking, catalogue_shuffle, largest
+from worker.training.evaluation.scorers import last_windows
 from worker.training.models.build import build_model
 from worker.training.settings import ModelName
 from worker.training.spec import TrainSpec
@@ -191,7 +192,7 @@ def test_a_model_is_scored_one_history_like_many(name: ModelName, monkeypatch: p
     alone = torch.cat([scorer(histories.take(np.array([row]))) for row in range(len(histories))])
     torch.testing.assert_close(alone, together)
     with torch.no_grad():
-        x_BL, length_B = histories.last(4)
+        x_BL, length_B = last_windows(histories, 4)
         h_BLD = model.eval().encode(model.embed(x_BL), length_B)
         slow = model.train().score(h_BLD[torch.arange(len(x_BL)), length_B - 1])
     torch.testing.assert_close(together, slow)
@@ -214,7 +215,7 @@ def test_a_model_that_diverged_is_an_error() -> None:
 
 def test_an_empty_history_cannot_be_read() -> None:
     with pytest.raises(ValueError, match="without items"):
-        Histories(np.array([0, 0]), np.array([], dtype=np.int32)).last(4)
+        last_windows(Histories(np.array([0, 0]), np.array([], dtype=np.int32)), 4)
 
 
 def test_replacing_counts_from_the_end() -> None:
@@ -222,6 +223,6 @@ def test_replacing_counts_from_the_end() -> None:
     replaced = histories.replaced(np.array([[0, 2], [1, 0]]), np.array([[9, 8], [7, 6]]))
     assert replaced.items.tolist() == [8, 2, 9, 7, 6]
     assert histories.items.tolist() == [1, 2, 3, 4, 5]
-    x_BL, length_B = histories.last(2)
+    x_BL, length_B = last_windows(histories, 2)
     assert x_BL.tolist() == [[2, 3], [4, 5]]
     assert length_B.tolist() == [2, 2]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gzip
 import mmap
-import re
 import sys
 import tempfile
 import zlib
@@ -16,6 +15,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NoReturn, Protocol
 
+from worker.training.data.readers.magic import (
+    GZIP,
+    MAGIC_BYTES,
+    PARQUET,
+    ZSTD_WINDOW_LOG,
+    archive,
+    is_compressed,
+)
 from worker.training.data.readers.problems import Problem, UnreadableDataset
 
 if sys.version_info >= (3, 14):
@@ -25,15 +32,8 @@ else:
 
 CHUNK = 1 << 20
 SAMPLE_BYTES = 1 << 18
-GZIP_MAGIC = b"\x1f\x8b"
-ZSTD_MAGIC = re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18")
-"""A frame, or one to be skipped with which some parallel compressors begin (RFC 8878)."""
-ZSTD_WINDOW_LOG = 23
-"""Windows of up to 8 MiB, as the service takes them."""
-PARQUET_MAGIC = b"PAR1"
 UTF8_MARK = b"\xef\xbb\xbf"
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
-OTHER_ARCHIVES = {b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"PK\x03\x04": "zip"}
 TEXT_CONTROLS = frozenset(b"\t\n\r\f\x0b")
 
 
@@ -54,17 +54,12 @@ def plain_file(path: Path, max_bytes: int | None) -> Iterator[Path]:
     proves longer than `max_bytes`.
     """
     with path.open("rb") as file:
-        head = file.read(6)
+        head = file.read(MAGIC_BYTES)
     if not head:
         refuse("empty_file", "the file is empty", "Upload a file with one interaction a line.")
-    for magic, name in OTHER_ARCHIVES.items():
-        if head.startswith(magic):
-            refuse(
-                "unsupported_compression",
-                f"the file is {name}-compressed",
-                "Upload it plain, as gzip or zstd.",
-            )
-    compressed = head.startswith(GZIP_MAGIC) or ZSTD_MAGIC.match(head)
+    if what := archive(head):
+        refuse("unsupported_compression", f"the file is {what}", "Upload it plain, as gzip or zstd.")
+    compressed = is_compressed(head)
     if not compressed:
         _check_size(path.stat().st_size, max_bytes)
         if not head.startswith(UTF8_MARK):
@@ -73,7 +68,7 @@ def plain_file(path: Path, max_bytes: int | None) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="steadyrank-read-") as folder:
         plain = Path(folder) / "plain"
         with path.open("rb") as raw, plain.open("wb") as target:
-            if head.startswith(GZIP_MAGIC):
+            if head.startswith(GZIP):
                 _unzip(raw, target, max_bytes)
             elif compressed:
                 _unzstd(raw, target, max_bytes)
@@ -130,7 +125,7 @@ def _check_size(size: int, max_bytes: int | None) -> None:
 def is_parquet(plain: Path) -> bool:
     """Say whether the file begins as parquet does."""
     with plain.open("rb") as file:
-        return file.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC
+        return file.read(len(PARQUET)) == PARQUET
 
 
 def may_hold_nul(plain: Path, format: str) -> bool:

@@ -1,5 +1,6 @@
 """What cannot be read is refused with a code, a place and a hint."""
 
+import bz2
 import gzip
 import io
 import os
@@ -56,6 +57,7 @@ def zip_bytes() -> bytes:
         (zstd.compress(b"1 2\n1 3\n1 4\n") + b"junk", "broken_zstd"),
         (zstd.compress(b""), "empty_file"),
         (zip_bytes(), "unsupported_compression"),
+        (bz2.compress(b"user,item\nu1,i1\n"), "unsupported_compression"),
         (b'[{"user": 1, "item": 2}]', "json_array"),
         (b"<!DOCTYPE html>\n<p>not found here</p>", "not_interactions"),
         (b"PAR1 and then nothing that parquet knows", "broken_parquet"),
