@@ -136,7 +136,7 @@ class Capabilities(BaseModel):
     spec: dict[str, Any]
     attacks: Attacks
     formats: list[str]
-    limits: dict[str, float]
+    limits: dict[str, int]
     workers: list[WorkerObject]
     devices: list[str]
     estimates: EstimateAccuracy
@@ -181,7 +181,7 @@ def _presets() -> list[Preset]:
     ]
 
 
-def _limits(settings: Settings) -> dict[str, float]:
+def _limits(settings: Settings) -> dict[str, int]:
     return {
         "max_upload_bytes": settings.max_upload_bytes,
         "max_decompressed_bytes": settings.max_decompressed_bytes,

@@ -19,6 +19,7 @@ from rich.markup import escape
 from app.cli.demo.results import print_table, rows_of
 from app.cli.exits import BAD_INPUT, FAILED, INTERRUPTED, OK, UsageProblemError
 from app.cli.settings_file import read_assignments, read_spec, split_names
+from app.console import new_console
 from app.sdk.reports import JobReport
 from worker.console_progress import interruptible
 from worker.reproduce import EXIT_CODES, Reproduction, read_manifest
@@ -85,7 +86,7 @@ def train(
     Exit codes: 0 done (bit-equal), 1 training failed, 2 bad input, 5 within tolerance, 6 different,
     130 interrupted.
     """
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = new_console(stderr=True, soft_wrap=True)
     path = _the_file(file, data)
     again = read_manifest(from_manifest) if from_manifest else None
     if from_manifest and from_manifest.resolve() == (output / "manifest.json").resolve():
@@ -141,7 +142,7 @@ def train(
             wrong_input = isinstance(error, DataError | DeviceUnavailableError)
             raise typer.Exit(BAD_INPUT if wrong_input else FAILED) from error
     write_result(result, output)
-    page = Console(highlight=False)
+    page = new_console()
     print_table(page, rows_of(cast("JobReport", result.report)))
     _say(page, result.report["verdict"])
     _say(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from rich.console import Console
 from rich.markup import escape
 
 from app.cli.exits import show_problem
 from app.cli.output import print_fields, print_json, size_text, status_text, time_text
+from app.console import new_console
 from app.sdk.answers.datasets import DatasetFinding, DatasetProblem, FindingFix
 from app.sdk.objects.datasets import Dataset
 
@@ -48,7 +48,7 @@ def show_dataset(dataset: Dataset, as_json: bool) -> None:
             ("created", time_text(dataset.created_at)),
         ]
     )
-    console = Console(highlight=False)
+    console = new_console()
     for problem in dataset.problems:
         show_problem(console, problem)
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
@@ -27,6 +26,7 @@ from app.cli.output import (
     status_text,
     time_text,
 )
+from app.console import new_console
 from app.sdk.datasets import forgotten_unknown
 
 app = typer.Typer(no_args_is_help=True, help="Upload logs of interactions and see what was found in them.")
@@ -55,7 +55,7 @@ def upload(
     A file over 64 MiB goes up in parts; after a crash or Ctrl-C, the same command sends what is missing.
     """
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with connect(ctx) as client, Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with connect(ctx) as client, Progress(*columns, console=new_console(stderr=True), transient=True) as bar:
         task = bar.add_task(f"Uploading {file.name}", total=None)
 
         def sent(done: int, total: int | None) -> None:
@@ -144,7 +144,7 @@ def report(
     )
     headings = ("severity", "finding", "count", "share", "first lines", "fix")
     print_rows(headings, (*problems, *findings), empty="Nothing was found.")
-    console = Console(highlight=False)
+    console = new_console()
     for said in (*found["problems"], *found["findings"]):
         console.print(f"[bold]{escape(said['code'])}[/]: {escape(said['message'])}")
 

@@ -6,7 +6,6 @@ import sys
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from app.cli.exits import EndedBadlyError, UsageProblemError
@@ -24,6 +23,7 @@ from app.cli.output import (
     time_text,
 )
 from app.cli.settings_file import read_assignments, split_names
+from app.console import new_console
 from app.sdk.evaluations import Evaluation
 
 app = typer.Typer(no_args_is_help=True, help="Measure stored models on data sets, clean and under attack.")
@@ -208,7 +208,7 @@ def compare(
         ),
         empty="Nothing that both were measured by.",
     )
-    Console(highlight=False, soft_wrap=True).print(escape(found.verdict))
+    new_console(soft_wrap=True).print(escape(found.verdict))
 
 
 def _show(found: Evaluation) -> None:

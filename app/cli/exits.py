@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperGroup
 
+from app.console import new_console
 from app.embedded.errors import EmbeddedError
 from app.sdk.errors import (
     DatasetRejectedError,
@@ -120,7 +121,7 @@ def _of_end(status: str) -> int:
 
 def show_error(error: Exception) -> None:
     """Write one block to stderr: what happened, where, and what to do about it."""
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = new_console(stderr=True, soft_wrap=True)
     if isinstance(error, OSError):
         named = f"{error.filename}: " if error.filename else ""
         console.print(f"[bold red]Error[/] {escape(named)}{escape(error.strerror or str(error))}")

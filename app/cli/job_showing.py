@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from rich.console import Console
 from rich.markup import escape
 
 from app.cli.output import print_fields, print_json, status_text, time_text
+from app.console import new_console
 from app.sdk.objects.jobs import Event, Job
 
 
@@ -44,7 +44,7 @@ def say_status(job: Job, as_json: bool) -> None:
     if as_json:
         print_json(job.raw)
     else:
-        Console(highlight=False).print(f"{job.id} is {status_text(job.status)}")
+        new_console().print(f"{job.id} is {status_text(job.status)}")
 
 
 def event_line(event: Event) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.markup import escape
 
 from app.cli import job_checkpoints, job_documents, job_logs, job_records
 from app.cli.exits import INTERRUPTED, exit_code_of_job
@@ -28,6 +28,7 @@ from app.cli.output import (
 )
 from app.cli.settings_file import read_job, split_names
 from app.cli.watch import follow
+from app.console import new_console
 from app.sdk.client import SteadyRank
 from app.sdk.objects.jobs import Job
 
@@ -128,20 +129,22 @@ def list_(
         print_json([job.raw for job in found])
         return
     print_rows(
-        ("id", "status", "done", "model", "arms", "data set", "created"),
+        ("id", "status", "done", "name", "model", "arms", "created"),
         (
             (
                 job.id,
                 status_text(job.status),
                 f"{100 * job.progress.fraction:.0f} %",
+                escape(job.name or ""),
                 job.model,
                 ", ".join(job.arms),
-                job.dataset,
                 time_text(job.created_at),
             )
             for job in found
         ),
-        empty="No jobs yet. `steadyrank jobs submit DATASET` makes one.",
+        empty="No job is like that."
+        if any((status, dataset, model, created_after, created_before, wanted))
+        else "No jobs yet. `steadyrank jobs submit DATASET` makes one.",
     )
 
 
@@ -241,7 +244,7 @@ app.command("checkpoint")(job_checkpoints.checkpoint)
 
 def _follow_to_the_end(client: SteadyRank, job: str | Job, as_json: bool) -> None:
     """Follow, show the end, and leave with its exit code."""
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = new_console(stderr=True, soft_wrap=True)
     identity = job if isinstance(job, str) else job.id
     try:
         ended = follow(client, job, console)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Annotated, cast
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from app.cli.exits import UsageProblemError
 from app.cli.output import AsJson, connect, print_json, print_rows, time_text
+from app.console import new_console
 from app.sdk.answers.models import AliasValidation, Condition
 from app.sdk.objects.fields import read_time
 
@@ -62,7 +62,7 @@ def promote(
     if as_json:
         print_json(moved.raw)
     else:
-        Console(highlight=False, soft_wrap=True).print(
+        new_console(soft_wrap=True).print(
             f"{escape(moved.name)}@{moved.alias} is version {moved.version}, {moved.model}"
         )
 
@@ -100,7 +100,7 @@ def alias(
     if as_json:
         print_json(found.raw)
         return
-    console = Console(highlight=False, soft_wrap=True)
+    console = new_console(soft_wrap=True)
     console.print(f"{escape(found.name)}@{escape(found.alias)} is version {found.version}, {found.model}")
     for gate in found.gates:
         told = ", ".join(f"{key} {value}" for key, value in gate.items() if value is not None)
@@ -167,7 +167,7 @@ def _say_checks(checked: AliasValidation, as_json: bool) -> None:
     if as_json:
         print_json(checked)
         return
-    console = Console(highlight=False, soft_wrap=True)
+    console = new_console(soft_wrap=True)
     for one in checked["checks"]:
         console.print(f"  {escape(one['message'])}")
     console.print(f"{escape(checked['name'])}@{checked['version']} would be let through.")

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from app.cli.exits import EndedBadlyError, UsageProblemError
@@ -23,6 +22,7 @@ from app.cli.output import (
     status_text,
     time_text,
 )
+from app.console import new_console
 from app.sdk.client import SteadyRank
 from app.sdk.objects.models import RecommendationBatch
 
@@ -64,7 +64,7 @@ def recommend_batch(
         typer.echo(found.id)
     else:
         stats = found.stats
-        Console(highlight=False, soft_wrap=True).print(
+        new_console(soft_wrap=True).print(
             f"{stats['rows']} rows for {stats['recommended_users']} of {stats['users']} users, "
             f"{stats['unknown_items']} items unknown, in [bold]{escape(str(file))}[/]"
         )
@@ -72,7 +72,7 @@ def recommend_batch(
 
 def _wait(client: SteadyRank, queued: RecommendationBatch, timeout: float | None) -> RecommendationBatch:
     """Wait and tell how far it is, on standard error; SteadyRankError with its reason when it failed."""
-    console, told = Console(stderr=True, highlight=False, soft_wrap=True), ""
+    console, told = new_console(stderr=True, soft_wrap=True), ""
 
     with console.status(f"{queued.id}: {queued.status}") as spinner:
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from app.cli import model_aliases, model_batches, model_registry
@@ -14,6 +13,7 @@ from app.cli.exits import UsageProblemError
 from app.cli.model_registry import ModelId, ndcg
 from app.cli.output import AsJson, Limit, connect, newest, print_json, print_rows, time_text
 from app.cli.settings_file import split_names
+from app.console import new_console
 
 app = typer.Typer(
     no_args_is_help=True, help="List and download trained models, ask them for recommendations."
@@ -72,7 +72,7 @@ def download(
     if as_json:
         print_json({"folder": str(target), "files": [str(target / file.path) for file in found.files]})
     else:
-        Console(highlight=False, soft_wrap=True).print(
+        new_console(soft_wrap=True).print(
             f"{len(found.files)} files of {found.id} are in [bold]{escape(str(target))}[/]"
         )
 
@@ -93,7 +93,7 @@ def bundle(
     if as_json:
         print_json({"file": str(target), "bytes": target.stat().st_size})
     else:
-        Console(highlight=False, soft_wrap=True).print(f"{model} is in [bold]{escape(str(target))}[/]")
+        new_console(soft_wrap=True).print(f"{model} is in [bold]{escape(str(target))}[/]")
 
 
 @app.command()

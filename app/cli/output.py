@@ -14,7 +14,9 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
+from app.console import new_console
 from app.sdk.answers.deletions import Deleted
 from app.sdk.client import SteadyRank
 
@@ -28,6 +30,8 @@ Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="Show at most t
 T = TypeVar("T")
 
 _LARGEST_PAGE = 100
+_GAP, _LEAST = 2, 4
+_WHOLE = frozenset({"id", "status", "done", "version", "seed", "users", "items", "interactions", "NDCG@10"})
 _STATUS_COLOURS = {
     "ready": "green",
     "succeeded": "green",
@@ -66,15 +70,32 @@ def print_freed(answer: Deleted, what: str, as_json: bool, *, verb: str = "Delet
 
 def print_rows(headings: Sequence[str], rows: Iterable[Sequence[str]], *, empty: str) -> None:
     """Print a table; `empty` is said instead when there is no row. Cells may hold rich markup."""
-    cells = list(rows)
+    cells, out = list(rows), _stdout()
+    if not cells:
+        out.print(empty)
+        return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for index, heading in enumerate(headings):
-        # An id cut short is no use; everything else may be.
-        least = max((len(row[index]) for row in cells), default=0) if heading == "id" else None
-        table.add_column(heading, no_wrap=True, min_width=least)
+    for heading, width in zip(headings, _widths(headings, cells, out.width), strict=True):
+        table.add_column(heading, no_wrap=True, width=width)
     for row in cells:
         table.add_row(*row)
-    _stdout().print(table if cells else empty)
+    out.print(table)
+
+
+def _widths(headings: Sequence[str], cells: Sequence[Sequence[str]], room: int) -> list[int]:
+    """Columns' widths: an id, a status or a figure cut short is no use; the others share what is left."""
+    longest = [
+        max(len(heading), *(Text.from_markup(row[index], emoji=False).cell_len for row in cells))
+        for index, heading in enumerate(headings)
+    ]
+    left = room - _GAP * (len(headings) - 1)
+    left -= sum(width for heading, width in zip(headings, longest, strict=True) if heading in _WHOLE)
+    widths = list(longest)
+    others = [index for index, heading in enumerate(headings) if heading not in _WHOLE]
+    for done, index in enumerate(sorted(others, key=lambda index: longest[index])):
+        widths[index] = min(longest[index], max(_LEAST, left // (len(others) - done)))
+        left -= widths[index]
+    return widths
 
 
 def print_fields(fields: Iterable[tuple[str, str]]) -> None:
@@ -88,8 +109,8 @@ def print_fields(fields: Iterable[tuple[str, str]]) -> None:
 
 def _stdout() -> Console:
     """Standard output: as wide as the terminal, or wide enough for a whole row in a pipe or file."""
-    console = Console(highlight=False)
-    return console if console.is_terminal or "COLUMNS" in os.environ else Console(highlight=False, width=240)
+    console = new_console()
+    return console if console.is_terminal or "COLUMNS" in os.environ else new_console(width=240)
 
 
 def status_text(status: str) -> str:

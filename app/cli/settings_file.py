@@ -22,8 +22,8 @@ def read_spec(path: Path) -> dict[str, Any]:
     """Read a JSON or TOML file of training settings; UsageProblemError when it is not one."""
     try:
         text = path.read_text(encoding="utf-8")
-        parsed = tomllib.loads(text) if path.suffix.lower() == ".toml" else json.loads(text)
-    except (json.JSONDecodeError, tomllib.TOMLDecodeError, UnicodeDecodeError) as broken:
+        parsed = tomllib.loads(text) if path.suffix.lower() == ".toml" else _json(text)
+    except (ValueError, tomllib.TOMLDecodeError, UnicodeDecodeError) as broken:
         raise UsageProblemError(
             f"{path}: not readable as {'TOML' if path.suffix.lower() == '.toml' else 'JSON'}: {broken}"
         ) from broken
@@ -65,10 +65,17 @@ def read_assignments(assignments: Sequence[str]) -> dict[str, Any]:
                 f"--set {assignment!r}: not of the form name=value", hint="For example: --set epochs=20"
             )
         try:
-            settings[name.strip()] = json.loads(value)
-        except json.JSONDecodeError:
+            settings[name.strip()] = _json(value)
+        except ValueError:
             settings[name.strip()] = value
     return settings
+
+
+def _json(text: str) -> Any:
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
 
 
 def split_names(text: str | None) -> list[str] | None:

@@ -18,6 +18,7 @@ from rich.logging import RichHandler
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from app.config import Settings, faults_of, get_settings
+from app.console import new_console
 from app.db.migrate import TableHeldError, upgrade
 from app.db.session import Database
 from app.embedded import datafolder, table
@@ -52,7 +53,7 @@ def up(
     Returns:
         Exit code: 0 stopped when asked, 1 could not start, 3 already running on this folder.
     """
-    console = Console(soft_wrap=True, highlight=False)
+    console = new_console(soft_wrap=True)
     try:
         settings = get_settings()
         folder = datafolder.make(data_dir or settings.data_dir)

@@ -33,8 +33,8 @@ def recommend(
     project_id: str,
     model_id: str,
     asked: RecommendRequest,
-) -> list[list[tuple[str, float]]]:
-    """The best next items, as (item id, score), for each history.
+) -> tuple[Model, list[list[tuple[str, float]]]]:
+    """The model that answers, and the best next items, as (item id, score), for each history.
 
     Raises:
         NotFoundError: The project has no such model.
@@ -53,7 +53,7 @@ def recommend(
     for number, history in enumerate(histories or ()):
         pointer = "/history" if asked.history is not None else f"/sequences/{number}"
         answers.append(_answer(portable, history, replace, asked, pointer))
-    return answers
+    return model, answers
 
 
 def _load(session: Session, blobs: BlobStore, loaded: LoadedModels, model: Model) -> PortableModel:

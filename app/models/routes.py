@@ -177,11 +177,13 @@ def recommend(
     """Recommend what comes next after each history; `replace` asks 'what if an item were another'."""
     from app.models import recommending  # noqa: PLC0415 - numpy only where somebody asks
 
-    answers = recommending.recommend(
+    model, answers = recommending.recommend(
         session, blobs, loaded, project_id=principal.project_id, model_id=model_id, asked=asked
     )
     return Recommendations(
-        model=model_id,
+        model=model.id,
+        name=model.name,
+        version=model.version,
         data=[
             Recommendation(items=[RecommendedItem(item=item, score=score) for item, score in answer])
             for answer in answers

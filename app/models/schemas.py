@@ -38,6 +38,8 @@ RECOMMEND_EXAMPLE: dict[str, Any] = {"history": ["50", "181", "174"], "k": 2, "r
 ANSWER_EXAMPLE: dict[str, Any] = {
     "object": "list",
     "model": MODEL_ID,
+    "name": "log-sasrec-cascade",
+    "version": 3,
     "data": [
         {
             "object": "recommendation",
@@ -199,5 +201,7 @@ class Recommendations(BaseModel):
     model_config = ConfigDict(json_schema_extra={"examples": [ANSWER_EXAMPLE]})
 
     object: Literal["list"] = "list"
-    model: str
+    model: str = Field(description="Id of the model that answered, whatever alias it was asked by")
+    name: str
+    version: int
     data: list[Recommendation]

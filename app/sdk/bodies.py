@@ -8,6 +8,7 @@ from io import SEEK_END
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from app.sdk.errors import IntegrityError
 from app.sdk.transport import Body
 
 Source = str | os.PathLike[str] | bytes | BinaryIO | Iterable[bytes]
@@ -27,9 +28,15 @@ def body_of(source: Source, on_bytes: Sent | None = None) -> Body:
     """
     if isinstance(source, str | os.PathLike):
         path = Path(source)
+        if path.exists() and not path.is_file():  # a pipe: nobody knows how much will come out of it
+            return Body(lambda: _counted(_of_path(path), None, on_bytes), size=None, repeatable=False)
         with path.open("rb"):
             size = path.stat().st_size
-        return Body(lambda: _counted(_of_path(path), size, on_bytes), size=size, repeatable=True)
+        return Body(
+            lambda: _counted(_exactly(_of_path(path), size, path.name), size, on_bytes),
+            size=size,
+            repeatable=True,
+        )
     if isinstance(source, bytes | bytearray | memoryview):
         whole = bytes(source)
         return Body(
@@ -57,6 +64,17 @@ def _of_file(file: BinaryIO, on_bytes: Sent | None) -> Body:
 def _of_path(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         yield from _read(file)
+
+
+def _exactly(blocks: Iterator[bytes], size: int, name: str) -> Iterator[bytes]:
+    """The first `size` bytes: a log may grow while it is sent. IntegrityError when there are fewer."""
+    left = size
+    for block in blocks:
+        if left:
+            yield block[:left]
+        left -= min(left, len(block))
+    if left:
+        raise IntegrityError(f"{name} became shorter while it was being uploaded")
 
 
 def _of_bytes(whole: bytes) -> Iterator[bytes]:

@@ -13,7 +13,7 @@ from app.sdk.bodies import Sent, Source, body_of
 from app.sdk.downloads import download
 from app.sdk.errors import DatasetRejectedError
 from app.sdk.objects.datasets import Dataset
-from app.sdk.objects.fields import id_of
+from app.sdk.objects.fields import id_in_path, id_of
 from app.sdk.transport import Transport
 from app.sdk.uploads import PARTS_ABOVE_BYTES, Uploads
 from app.sdk.waiting import wait_for_end
@@ -223,7 +223,7 @@ def _ever_longer(pause: float) -> Iterator[float]:
 
 
 def _path(dataset: str | Dataset) -> str:
-    return f"/v1/datasets/{id_of(dataset)}"
+    return f"/v1/datasets/{id_in_path(dataset)}"
 
 
 def _filename(source: Source) -> str | None:

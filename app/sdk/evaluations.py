@@ -10,7 +10,7 @@ from typing import Unpack, cast
 
 from app.sdk.answers.deletions import EvaluationDeleted
 from app.sdk.objects.datasets import Dataset
-from app.sdk.objects.fields import JSON, id_of, read_time
+from app.sdk.objects.fields import JSON, id_in_path, id_of, read_time
 from app.sdk.objects.models import Model
 from app.sdk.reports import EvaluationReport
 from app.sdk.settings import EvaluationSettings
@@ -154,4 +154,4 @@ class Evaluations:
 
 
 def _path(evaluation: str | Evaluation) -> str:
-    return f"/v1/evaluations/{id_of(evaluation)}"
+    return f"/v1/evaluations/{id_in_path(evaluation)}"

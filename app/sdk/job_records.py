@@ -11,7 +11,7 @@ from urllib.parse import quote
 from app.sdk.downloads import download
 from app.sdk.following import follow_events
 from app.sdk.logs import LogLine, follow_lines, read_lines
-from app.sdk.objects.fields import id_of
+from app.sdk.objects.fields import id_in_path
 from app.sdk.objects.jobs import Event, Job
 from app.sdk.objects.training import Checkpoint, EpochMetrics
 from app.sdk.reports import JobReport
@@ -108,7 +108,7 @@ class JobRecords:
 
     def checkpoint(self, checkpoint: str | Checkpoint) -> Checkpoint:
         """One of them."""
-        return Checkpoint.from_json(self._transport.json("GET", f"/v1/checkpoints/{id_of(checkpoint)}"))
+        return Checkpoint.from_json(self._transport.json("GET", f"/v1/checkpoints/{id_in_path(checkpoint)}"))
 
     def download_checkpoint(
         self,
@@ -126,4 +126,4 @@ class JobRecords:
 
 def path_of(job: str | Job) -> str:
     """The job's path in the API."""
-    return f"/v1/jobs/{id_of(job)}"
+    return f"/v1/jobs/{id_in_path(job)}"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from app.sdk.objects.fields import id_of
+from app.sdk.objects.fields import id_in_path
 from app.sdk.objects.keys import ApiKey
 from app.sdk.secrets import shown_once
 from app.sdk.transport import Transport
@@ -49,4 +49,4 @@ class ApiKeys:
 
 
 def _path(key: str | ApiKey) -> str:
-    return f"/v1/api_keys/{id_of(key)}"
+    return f"/v1/api_keys/{id_in_path(key)}"

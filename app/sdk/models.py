@@ -15,7 +15,7 @@ from app.sdk.datasets import Datasets
 from app.sdk.downloads import download, fetch, replace_together, safe_target
 from app.sdk.errors import ServiceUnreachableError
 from app.sdk.objects.datasets import Dataset
-from app.sdk.objects.fields import id_of
+from app.sdk.objects.fields import id_in_path
 from app.sdk.objects.jobs import Job
 from app.sdk.objects.models import Model, Recommendation, RecommendationBatch
 from app.sdk.waiting import wait_for_end
@@ -127,7 +127,7 @@ class Models(ModelAliases):
         `replace` asks 'what if': {position: item}, positions counted from 0, or from the end when negative.
         """
         body: dict[str, Any] = {
-            "sequences": [list(sequence) for sequence in sequences],
+            "sequences": [_history(sequence) for sequence in sequences],
             "k": k,
             "exclude_seen": exclude_seen,
         }
@@ -221,8 +221,15 @@ def _is_file(dataset: str | os.PathLike[str]) -> bool:
     return not (isinstance(dataset, str) and dataset.startswith("ds_")) or Path(dataset).is_file()
 
 
+def _history(given: Sequence[str]) -> list[str]:
+    # Text is a sequence, of letters: two histories of one letter each would be answered for ["12"].
+    if isinstance(given, str | bytes | Mapping):
+        raise TypeError(f"{given!r} is no history: a list of histories is wanted, [[…], […]]")
+    return list(given)
+
+
 def _path(model: str | Model) -> str:
-    return f"/v1/models/{quote(id_of(model), safe='@')}"
+    return f"/v1/models/{id_in_path(model, safe='@')}"
 
 
 def _batch_path(batch: str | RecommendationBatch, model: str | Model | None = None) -> str:
@@ -230,4 +237,4 @@ def _batch_path(batch: str | RecommendationBatch, model: str | Model | None = No
         model = batch.model
     elif model is None:
         raise TypeError("a batch given by its id needs its model")
-    return f"{_path(model)}/recommendations/{id_of(batch)}"
+    return f"{_path(model)}/recommendations/{id_in_path(batch)}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from app.sdk.objects.fields import JSON, id_of, read_time
+from app.sdk.objects.fields import JSON, id_in_path, read_time
 from app.sdk.objects.keys import ApiKey
 from app.sdk.secrets import shown_once
 from app.sdk.transport import Transport
@@ -157,4 +157,4 @@ def _quota(body: JSON) -> Quota:
 
 
 def _path(project: str | Project) -> str:
-    return f"/v1/projects/{id_of(project)}"
+    return f"/v1/projects/{id_in_path(project)}"

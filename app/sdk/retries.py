@@ -14,6 +14,7 @@ from app.sdk.errors import SteadyRankError
 
 RETRIED_STATUSES = frozenset({408, 429, 502, 503, 504})
 IN_PROGRESS = "idempotency_in_progress"
+USED_UP = "quota_used_up"
 LONGEST_RETRY_AFTER = 60.0
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")

@@ -19,11 +19,13 @@ import httpx
 from app.sdk.discovery import Connection
 from app.sdk.errors import NotFoundError, ServiceUnreachableError, SteadyRankError
 from app.sdk.http_client import open_client, timeouts
+from app.sdk.json_bodies import encoded
 from app.sdk.problems import probably_deleted, problem_from
 from app.sdk.retries import (
     IN_PROGRESS,
     LONGEST_RETRY_AFTER,
     RETRIED_STATUSES,
+    USED_UP,
     backoff,
     key_of,
     may_have_worked,
@@ -169,6 +171,7 @@ class Transport:
     ) -> httpx.Response:
         query = {name: value for name, value in (params or {}).items() if value is not None}
         key = {"Idempotency-Key": key_of(idempotency_key)} if method == "POST" and not repeatable else {}
+        text = None if body is None else encoded(body)
         tried, unsure = 0, False
         while True:
             sent = {**(headers or {}), **key}
@@ -177,14 +180,15 @@ class Transport:
                 if upload.size is not None:
                     sent["Content-Length"] = str(upload.size)
             left = None if deadline is None else max(_LEAST_SECONDS, deadline - self.clock())
+            if body is not None:
+                sent["Content-Type"] = "application/json"
             try:
                 request = self._client.build_request(
                     method,
                     path,
                     params=query,
                     headers=sent,
-                    json=body,
-                    content=upload.open() if upload is not None else None,
+                    content=upload.open() if upload is not None else text,
                     timeout=timeouts(self.timeout if left is None else min(self.timeout, left)),
                 )
             except (httpx.InvalidURL, UnicodeEncodeError) as odd:
@@ -207,6 +211,8 @@ class Transport:
                     raise probably_deleted(error)
                 # While the first try is still at work, its answer is a moment away.
                 again = error.status in RETRIED_STATUSES or (bool(key) and error.code == IN_PROGRESS)
+                # When a place comes free nobody knows: whoever wants to wait for it should see that he does.
+                again = again and error.code != USED_UP
                 asked = error.retry_after
                 if asked is not None and asked <= LONGEST_RETRY_AFTER:
                     pause = asked

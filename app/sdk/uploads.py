@@ -20,7 +20,7 @@ from app.sdk.answers.deletions import UploadDeleted
 from app.sdk.bodies import READ_BYTES, Sent
 from app.sdk.errors import ConflictError, IntegrityError, ProblemError, WaitTimeoutError
 from app.sdk.objects.datasets import Dataset, Upload
-from app.sdk.objects.fields import id_of
+from app.sdk.objects.fields import id_in_path
 from app.sdk.transport import Body, Transport
 
 PARTS_ABOVE_BYTES = 64 << 20
@@ -261,4 +261,4 @@ class _Sending:
 
 
 def _path(upload: str | Upload) -> str:
-    return f"/v1/uploads/{id_of(upload)}"
+    return f"/v1/uploads/{id_in_path(upload)}"

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from app.sdk.answers.deletions import EndpointDeleted
 from app.sdk.errors import ProbablyDeletedError
-from app.sdk.objects.fields import JSON, id_of, read_time
+from app.sdk.objects.fields import JSON, id_in_path, id_of, read_time
 from app.sdk.secrets import shown_once
 from app.sdk.transport import Transport
 
@@ -180,7 +180,7 @@ class WebhookEndpoints:
 
 
 def _path(endpoint: str | WebhookEndpoint) -> str:
-    return f"/v1/webhook_endpoints/{id_of(endpoint)}"
+    return f"/v1/webhook_endpoints/{id_in_path(endpoint)}"
 
 
 def _delivery_path(delivery: str | WebhookDelivery, endpoint: str | WebhookEndpoint | None) -> str:
@@ -188,7 +188,7 @@ def _delivery_path(delivery: str | WebhookDelivery, endpoint: str | WebhookEndpo
         endpoint = delivery.webhook_endpoint
     elif endpoint is None:
         raise TypeError("a delivery given by its id needs its endpoint")
-    return f"{_path(endpoint)}/deliveries/{id_of(delivery)}"
+    return f"{_path(endpoint)}/deliveries/{id_in_path(delivery)}"
 
 
 def _attempt(body: JSON) -> DeliveryAttempt:

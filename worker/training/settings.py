@@ -6,11 +6,11 @@ SDK. `TrainSpec` puts the groups together. No torch here, so the API process may
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from worker.training.setting_types import Distinct, Fraction, Seed, Share
+from worker.training.setting_types import Distinct, Fraction, Seed, Share, kinds_of, refuse_other_kinds
 
 ModelName = Literal["sasrec", "gru4rec"]
 Arm = Literal["standard", "adversarial", "cascade", "cascade_replacement"]
@@ -30,6 +30,14 @@ DEFAULT_WARMUP_EPOCHS = 10
 
 class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _of_its_own_kind(cls, given: Any, info: ValidationInfo) -> Any:
+        """Refuse true, "yes" or "0016" where a number is meant: pydantic would take them for one."""
+        field = cls.model_fields[info.field_name or ""]
+        refuse_other_kinds(given, kinds_of(field.annotation))
+        return given
 
 
 class DataSettings(_Settings):

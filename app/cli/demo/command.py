@@ -18,6 +18,7 @@ from app.cli.exits import DemoFailedError
 from app.cli.output import seconds_text
 from app.cli.settings_file import read_spec
 from app.cli.watch import follow
+from app.console import new_console
 from app.sdk.client import SteadyRank
 from app.sdk.objects.jobs import Job
 from app.sdk.objects.models import Model
@@ -38,7 +39,7 @@ def demo(
     ),
 ) -> None:
     """Train three arms on MovieLens 100K through a service of its own, and show them side by side."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = new_console(soft_wrap=True)
     settings = read_spec(spec)
     began = time.monotonic()
     output.mkdir(parents=True, exist_ok=True)

@@ -43,8 +43,10 @@ def rows_of(report: JobReport) -> list[Row]:
 
 def print_table(console: Console, rows: list[Row]) -> None:
     """Print the table; the best arm of each column is bold."""
+    counts = [count for count in COUNTS if any(count in row.overlap for row in rows)]
+    attacked = f" and with the last {_either(counts)} of each history replaced at random" if counts else ""
     table = Table(
-        title="Test figures, clean and with the last 1, 2 or 5 items of each history replaced at random",
+        title=f"Test figures, clean{attacked}",
         title_justify="left",
         box=None,
         padding=(0, 1, 0, 0),
@@ -55,14 +57,14 @@ def print_table(console: Console, rows: list[Row]) -> None:
     table.add_column("\nHR@10", justify="right")
     table.add_column("clean\nNDCG@10", justify="right")
     for measure in ("kept", "overlap"):
-        for count in COUNTS:
+        for count in counts:
             table.add_column(f"{measure}\nlast {count}", justify="right")
     table.add_column("\nseconds", justify="right")
     columns: list[tuple[Callable[[Row], float | None], str]] = [
         (lambda row: row.hr, "{:.4f}"),
         (lambda row: row.ndcg, "{:.4f}"),
-        *((lambda row, n=count: row.kept.get(n), "{:.2f}") for count in COUNTS),
-        *((lambda row, n=count: row.overlap.get(n), "{:.2f}") for count in COUNTS),
+        *((lambda row, n=count: row.kept.get(n), "{:.2f}") for count in counts),
+        *((lambda row, n=count: row.overlap.get(n), "{:.2f}") for count in counts),
     ]
     best = [
         max((value for row in rows if row.is_arm and (value := read(row)) is not None), default=None)
@@ -78,10 +80,17 @@ def print_table(console: Console, rows: list[Row]) -> None:
             table.add_row()
         table.add_row(row.name, *cells, "" if row.seconds is None else f"{row.seconds:.0f}")
     console.print(table)
-    console.print(
-        "[dim]kept: share of NDCG@10 left after the replacement (over users with a longer history). "
-        "overlap: share of the top 10 that stays.[/]"
-    )
+    if counts:
+        console.print(
+            "[dim]kept: share of NDCG@10 left after the replacement (over users with a longer history). "
+            "overlap: share of the top 10 that stays.[/]"
+        )
+
+
+def _either(counts: list[int]) -> str:
+    *others, last = map(str, counts)
+    items = "item" if counts == [1] else "items"
+    return f"{', '.join(others)} or {last} {items}" if others else f"{last} {items}"
 
 
 def _row(name: str, body: MeasuredReport, seconds: float | None) -> Row:

@@ -1,5 +1,8 @@
 // The API as this page asks it: a key, JSON, and problem documents (RFC 9457) as errors.
 
+// crypto.randomUUID is there on https and localhost alone; a service in a local network has neither.
+const key = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+
 export class Problem extends Error {
   constructor(status, body) {
     super(body.detail || body.title || `The service answered ${status}.`);
@@ -29,7 +32,7 @@ export class Api {
       all["Content-Type"] = type;
     }
     // Of a POST that is sent once, whatever the network does in between.
-    if (method === "POST") all["Idempotency-Key"] ??= crypto.randomUUID();
+    if (method === "POST") all["Idempotency-Key"] ??= key();
     const answer = await fetch(this.base + path + search, { method, headers: all, body: content, signal, cache: "no-store" });
     if (answer.ok || answer.status === 304) return answer;
     throw new Problem(answer.status, await answer.json().catch(() => ({})));

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any, Protocol
+from urllib.parse import quote
+
+from app.sdk.errors import SteadyRankError
 
 JSON = dict[str, Any]
 
@@ -23,8 +26,21 @@ class Identified(Protocol):
 
 
 def id_of(thing: str | Identified) -> str:
-    """The id of what is given by its id or as an object."""
-    return thing if isinstance(thing, str) else thing.id
+    """The id of what is given by its id or as an object. TypeError for anything else."""
+    found = thing if isinstance(thing, str) else getattr(thing, "id", None)
+    if not isinstance(found, str):
+        raise TypeError(f"{thing!r} is neither an id nor an object that has one")
+    return found
+
+
+def id_in_path(thing: str | Identified, safe: str = "") -> str:
+    """The id as a part of a path, where `/`, `?` and dots lead elsewhere. SteadyRankError for none."""
+    found = id_of(thing)
+    if not found.strip(".") or not found.isprintable():
+        raise SteadyRankError(
+            f"{found[:200]!r} cannot be asked for: it is no id.", hint="Ids look like ds_01m8…."
+        )
+    return quote(found, safe=safe)
 
 
 def read_time(value: Any) -> datetime | None:

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import io
 import os
+import threading
 import tracemalloc
 
 import pytest
 
 from app.sdk.bodies import READ_BYTES, body_of
+from app.sdk.errors import IntegrityError
 
 
 def test_a_path_can_be_read_again_and_is_counted(tmp_path):
@@ -62,3 +64,25 @@ def test_a_large_file_takes_constant_memory(tmp_path):
         tracemalloc.stop()
     assert total == 64 * READ_BYTES
     assert peak < 4 * READ_BYTES
+
+
+def test_a_named_pipe_is_sent_once_and_without_a_length(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(b"a,b\n",))
+    body = body_of(pipe)
+    assert (body.size, body.repeatable) == (None, False)
+    writer.start()
+    assert b"".join(body.open()) == b"a,b\n"
+    writer.join(30)
+
+
+def test_of_a_log_that_grows_what_was_there_is_sent_and_one_that_shrinks_is_an_error(tmp_path):
+    path = tmp_path / "log"
+    path.write_bytes(b"12345")
+    body = body_of(path)
+    path.write_bytes(b"1234567")
+    assert b"".join(body.open()) == b"12345"
+    path.write_bytes(b"12")
+    with pytest.raises(IntegrityError, match="log became shorter"):
+        b"".join(body.open())

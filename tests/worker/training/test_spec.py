@@ -109,3 +109,27 @@ def test_every_field_has_a_sentence_a_default_and_the_schema_says_so() -> None:
     for name, schema in properties.items():
         assert schema.get("description", "").endswith("."), name
         assert "default" in schema, name
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        ({"epochs": True}, "must be a number, not true or false"),
+        ({"hidden_size": "0016"}, "must be a number, not text"),
+        ({"epochs": "1_0"}, "must be a number, not text"),
+        ({"min_rating": True}, "must be a number, not true or false"),
+        ({"seeds": [True]}, "must be a number, not true or false"),
+        ({"attack_counts": ["1"]}, "must be a number, not text"),
+        ({"exclude_seen": "yes"}, "must be true or false, not text"),
+        ({"exclude_seen": 1}, "must be true or false, not a number"),
+        ({"model": 4}, "must be text, not a number"),
+        ({"arms": [False]}, "must be text, not true or false"),
+    ],
+)
+def test_true_and_text_are_not_taken_for_numbers(given: dict[str, object], complaint: str) -> None:
+    with pytest.raises(ValidationError, match=complaint):
+        TrainSpec.model_validate(given)
+
+
+def test_a_whole_number_may_be_written_with_a_point() -> None:
+    assert TrainSpec.model_validate({"epochs": 4.0, "dropout": 0, "min_rating": 3}).epochs == 4

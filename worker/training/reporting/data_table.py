@@ -14,8 +14,7 @@ def data_table(report: Mapping[str, Any]) -> Table:
     tied = facts["tied_last_two_share"]
     rows = [
         ("users, items, interactions", f"{facts['users']:,}, {facts['items']:,}, {facts['interactions']:,}"),
-        *_split(facts["split"]),
-        ("interactions too old for any training window", f"{facts['cut_interactions']:,}"),
+        *_split(facts["split"], facts["cut_interactions"]),
         ("test targets never seen in training (misses)", f"{facts['cold_targets']:,}"),
     ]
     if "repeated_targets" in facts:  # an earlier version's report has no count
@@ -33,12 +32,13 @@ def data_table(report: Mapping[str, Any]) -> Table:
     return Table(("", ""), rows)
 
 
-def _split(split: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _split(split: Mapping[str, Any], cut: int) -> list[tuple[str, str]]:
     """How the log was split, and how much of what was learnt from is later than what was predicted."""
     leaked = split["leakage_share"]
     rows = [
         ("split", split["name"].replace("_", "-")),
-        ("interactions trained on", f"{split['train_interactions']:,}"),
+        ("interactions of the training part", f"{split['train_interactions']:,}"),
+        ("of these, too old for any training window", f"{cut:,}"),
     ]
     if split["name"] == "temporal":
         rows += [

@@ -85,8 +85,7 @@ def model_card(report: Mapping[str, Any], arm: str, seed: int) -> str:
                 f"# {spec['model']} ({arm}), seed {seed}",
                 *warned,
                 f"Ranks the next item of a history among {data['items']:,} items; reads its last "
-                f"{spec['max_length']} items. Trained on {data['users']:,} users and "
-                f"{data['interactions']:,} interactions, {_held_out(data['split'])}. "
+                f"{spec['max_length']} items. {_trained_on(data)}, {_held_out(data['split'])}. "
                 f"Chosen at epoch {own['best_epoch']} of {own['epochs']} by validation NDCG@10 "
                 f"({own['validation']['ndcg@10']:.4f}).{_searched(report, arm)}",
                 "## Figures",
@@ -98,7 +97,7 @@ def model_card(report: Mapping[str, Any], arm: str, seed: int) -> str:
                 + "\n".join(figures),
                 f"Measured under protocol `{report['protocol_hash']}`.",
                 "## Use",
-                "Needs Python 3.11 and numpy, nothing else; no torch. The zip of this model "
+                "Needs Python 3.11 or newer and numpy, nothing else; no torch. The zip of this model "
                 "(`steadyrank models bundle`, or `/bundle` of the API) brings a loader beside these files:",
                 "```sh\npython load.py -k 10 'item id' 'a later item id'\n```",
                 "```python\nfrom load import model\n\n"
@@ -118,6 +117,15 @@ def model_card(report: Mapping[str, Any], arm: str, seed: int) -> str:
 def _searched(report: Mapping[str, Any], arm: str) -> str:
     found = chosen_settings(report).get(arm, {})
     return "".join(f" Its {name}, {share:g}, was chosen on validation." for name, share in found.items())
+
+
+def _trained_on(data: Mapping[str, Any]) -> str:
+    in_part, too_old = data["split"]["train_interactions"], data["cut_interactions"]
+    cut = f"; {too_old:,} more of their training part are too old for its windows" if too_old else ""
+    return (
+        f"Trained on {in_part - too_old:,} interactions of {data['users']:,} users "
+        f"(of {data['interactions']:,} in the log{cut})"
+    )
 
 
 def _held_out(split: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from worker.training.evaluation.bootstrap import interval_of
+from worker.training.evaluation.bootstrap import interval_of, ratio
 from worker.training.evaluation.metrics import METRICS_AT
 from worker.training.evaluation.slices import slice_name
 from worker.training.reporting.comparisons import compare_arms, costs_of, verdict
@@ -125,7 +125,11 @@ def _arm(results: Sequence[ArmResult]) -> dict[str, Any]:
         for name in resampled[0]
         if all(name in one for one in resampled)
     }
-    attacks = [_mean(list(rows)) for rows in zip(*(one.attacks for one in measured), strict=True)]
+    attacks = [_with_kept(_mean(list(rows))) for rows in zip(*(one.attacks for one in measured), strict=True)]
+    for row in attacks:
+        cell = f"attacks.{row['position']}.{row['count']}.{row['replacement']}"
+        if f"{cell}.kept" in means:
+            means[f"{cell}.kept"] = ratio(means[f"{cell}.ndcg@10"], means[f"{cell}.clean_ndcg@10"])
     return {
         "test": _mean([one.test for one in measured]),
         "test_intervals": _intervals(means, "test", "test"),
@@ -186,6 +190,12 @@ def _intervals(means: Mapping[str, Float32], kind: str, of: str) -> dict[str, li
     """Intervals of the figures that a kind of row has, from their resampled means "<of>.<figure>"."""
     named = {figure: f"{of}.{figure}" for figure in INTERVALS[kind]}
     return {figure: interval_of(means[name]) if name in means else None for figure, name in named.items()}
+
+
+def _with_kept(row: dict[str, Any]) -> dict[str, Any]:
+    """Make `kept` what the figures beside it say: mean attacked over mean clean, not the seeds' mean."""
+    attacked, clean = row["ndcg@10"], row["clean_ndcg@10"]
+    return {**row, "kept": attacked / clean if attacked is not None and clean else None}
 
 
 def _mean(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

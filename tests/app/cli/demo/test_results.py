@@ -56,3 +56,20 @@ def test_the_table_marks_the_best_arm_and_never_a_baseline():
     assert "\x1b[1m0.50" in text
     assert "\x1b[1m0.9900" not in text
     assert "0.9900" in text
+
+
+def printed(report):
+    page = io.StringIO()
+    print_table(Console(file=page, width=200), rows_of(report))
+    return " ".join(page.getvalue().split())
+
+
+def test_only_attacks_that_were_made_have_columns():
+    standard = arm(0.05, 0.5, seconds=61.4)
+    standard["attacks"] = [row for row in standard["attacks"] if row["count"] == 1]
+    once = printed({"arms": {"standard": standard}, "baselines": {}})
+    assert "with the last 1 item of each history" in once
+    assert "last 2" not in once
+    never = printed({"arms": {}, "baselines": {"popularity": REPORT["baselines"]["popularity"]}})
+    assert never.startswith("Test figures, clean clean")
+    assert "kept" not in never

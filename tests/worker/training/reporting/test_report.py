@@ -57,10 +57,20 @@ def test_an_arm_is_the_mean_of_its_seeds() -> None:
 
 
 def test_a_figure_that_a_seed_lacks_has_no_mean() -> None:
-    broken = replace(measured(0.04), attacks=[cell(kept=None, overlap=0.2)])
+    broken = replace(measured(0.04), attacks=[cell(rbo=None, overlap=0.2)])
     body = report_of(arm("standard", 0, measured(0.05)), arm("standard", 1, broken))["arms"]["standard"]
-    assert body["attacks"][0]["kept"] is None
+    assert body["attacks"][0]["rbo"] is None
     assert body["attacks"][0]["overlap"] == pytest.approx(0.25)
+
+
+def test_what_an_arm_keeps_is_what_the_figures_beside_it_say() -> None:
+    seeds = [cell(**{"ndcg@10": 0.1, "clean_ndcg@10": 0.2, "kept": 0.5})]
+    nothing = [cell(**{"ndcg@10": 0.0, "clean_ndcg@10": 0.0, "kept": None})]
+    runs = [replace(measured(0.05), attacks=attacks) for attacks in (seeds, nothing)]
+    body = report_of(*(arm("standard", seed, one) for seed, one in enumerate(runs)))["arms"]["standard"]
+    (row,) = body["attacks"]
+    assert (row["ndcg@10"], row["clean_ndcg@10"], row["kept"]) == (0.05, 0.1, 0.5)
+    assert [seed["attacks"][0]["kept"] for seed in body["seeds"]] == [0.5, None]
 
 
 def test_a_figure_that_is_no_number_is_refused() -> None:
@@ -70,11 +80,13 @@ def test_a_figure_that_is_no_number_is_refused() -> None:
 
 def test_intervals_of_an_arm_are_those_of_the_mean_over_seeds() -> None:
     users = [np.random.default_rng(seed).normal(0.1, 0.05, N).astype(np.float32) for seed in (0, 1)]
-    cells = {"ndcg@10": 0.5, "kept": 0.25, "overlap": 2.0}
+    cells = {"ndcg@10": 0.5, "clean_ndcg@10": 0.75, "overlap": 2.0}
     seeds = []
     for values in users:
         means = resampled_means({CLEAN: values})[CLEAN]
-        others = {f"attacks.end.1.uniform.{name}": means * np.float32(by) for name, by in cells.items()}
+        others = {"attacks.end.1.uniform.kept": means} | {
+            f"attacks.end.1.uniform.{name}": means * np.float32(by) for name, by in cells.items()
+        }
         seeds.append(replace(measured(0.05), resampled={CLEAN: means} | others))
     report = report_of(*(arm("standard", seed, one) for seed, one in enumerate(seeds)))
     body = report["arms"]["standard"]
@@ -83,6 +95,8 @@ def test_intervals_of_an_arm_are_those_of_the_mean_over_seeds() -> None:
     for name, by in cells.items():
         found = body["attacks"][0]["intervals"][name]
         assert found == pytest.approx([bound * by for bound in expected], rel=1e-4)
+    # A ratio of means, not a mean of ratios: no seed's own `kept` is asked.
+    assert body["attacks"][0]["intervals"]["kept"] == pytest.approx([0.5 / 0.75] * 2, rel=1e-4)
     own = body["seeds"][1]["test_intervals"]["ndcg@10"]
     assert own == pytest.approx(bootstrap_interval(users[1].astype(np.float64)), rel=1e-4)
     assert f"{body['test']['ndcg@10']:.4f} ({expected[0]:.4f} to {expected[1]:.4f})" in render_markdown(
