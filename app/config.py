@@ -105,13 +105,13 @@ class Settings(BaseSettings):
 
     # --- leases
     lease_seconds: float = Field(default=45.0, gt=0.0, le=3600.0)
-    """How long a worker's claim on a job or data set lasts without a heartbeat, in seconds."""
+    """How long a worker's claim on a job, or other work, lasts without a heartbeat, in seconds."""
     reaper_seconds: float = Field(default=5.0, gt=0.0, le=3600.0)
     """Seconds between two looks for claims that ran out."""
     resend_after_seconds: float = Field(default=30.0, gt=0.0, le=86_400.0)
     """A wake-up still not answered after this many seconds is sent again."""
     max_attempts: int = Field(default=3, ge=1, le=100)
-    """How often a job or a data set check is begun before it fails for good."""
+    """How many attempts at a job, or other work, may be lost before it fails for good."""
     upload_idle_seconds: float = Field(default=120.0, gt=0.0)
     """An upload is broken off when nothing arrives for this many seconds."""
     abandoned_upload_seconds: float = Field(default=3600.0, gt=0.0)
@@ -128,7 +128,7 @@ class Settings(BaseSettings):
     hang_seconds: float = Field(default=600.0, gt=0.0)
     """A training process that makes no step for this many seconds is taken for hung and ended."""
     cancel_grace_seconds: float = Field(default=5.0, gt=0.0)
-    """Seconds that a cancelled training process has to leave by itself before it is killed."""
+    """Seconds that a cancelled training or measuring process has to leave by itself before it is killed."""
     shutdown_grace_seconds: float = Field(default=6.0, gt=0.0)
     """Seconds that a training process has to write a checkpoint when its worker shuts down."""
 

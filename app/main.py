@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, FastAPI
@@ -78,7 +79,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     application = FastAPI(
         title="SteadyRank",
-        version="0.1.0",
+        version=version("steadyrank"),
         description=DESCRIPTION,
         lifespan=lifespan,
         generate_unique_id_function=_operation_id,

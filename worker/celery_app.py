@@ -1,4 +1,4 @@
-"""The Celery application of a worker process: `celery -A worker.celery_app worker -Q train` (or `-Q light`).
+"""The Celery application of a worker process: `celery -A worker.celery_app worker -Q train` (light, measure).
 
 Without `-Q` one process serves all queues, and then reading a data set waits behind training. The pool is
 `solo`: one slot, in the main thread, because the training itself is a process of its own.

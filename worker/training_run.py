@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +25,6 @@ from worker.training.experiment import ExperimentResult, TrainedModel, run_exper
 from worker.training.progress import CheckpointElsewhereError, Control, DataError
 from worker.training.runtime import Runtime, peak_memory_bytes
 from worker.training.spec import TrainSpec
-
-logger = logging.getLogger(__name__)
 
 _MEDIA_TYPES = {
     ".safetensors": CHECKPOINT_TYPE,

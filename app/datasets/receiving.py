@@ -1,6 +1,6 @@
 """Takes an uploaded file out of a request's stream, raw or multipart, in constant memory.
 
-The key was checked before the first byte is read. Nothing is spooled: pieces of 1 MiB go through the checks
+The key was checked before the first byte is read. Nothing is spooled: pieces of 256 KiB go through the checks
 into a blob writer, in a thread. Whatever goes wrong, and a client that vanishes, leaves nothing.
 """
 

@@ -10,7 +10,6 @@ from app.datasets import queries, versions
 from app.datasets.forgetting import remove
 from app.datasets.schemas import DatasetObject, UploadOptions
 from app.datasets.using import not_ready
-from app.datasets.validation import recover_validating
 from app.datasets.version_schemas import DatasetPreview, PreviewRow
 from app.db.models.dataset import Dataset
 from app.db.session import send_after_commit
@@ -19,18 +18,6 @@ from app.pagination import Page
 from app.state_errors import InUseError
 from app.storage.blobs import BlobInfo, BlobStore, BlobWriter
 from app.task_names import LIGHT_QUEUE, VALIDATE_DATASET
-
-__all__ = [
-    "create",
-    "create_of_blob",
-    "delete",
-    "get",
-    "get_stored",
-    "list_page",
-    "preview",
-    "recover_validating",
-    "shown",
-]
 
 
 def create(session: Session, project_id: str, writer: BlobWriter, options: UploadOptions) -> Dataset:

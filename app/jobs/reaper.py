@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 import app.db.tables  # noqa: F401 - foreign keys by name need every table
 from app.accounts.answers import forget_old
 from app.config import Settings, get_settings
-from app.datasets.service import recover_validating
+from app.datasets.validation import recover_validating
 from app.db.models.job import Job
 from app.db.session import AWAY, Database, send_after_commit
 from app.db.wake_ups import AT_ONCE, is_overdue

@@ -39,7 +39,7 @@ class BatchRecommendation(PrefixedId, LightWork, Base):
     dataset_facts: Mapped[dict[str, Any]]
     """id, name and sha256 of the data set; outlives it."""
     options: Mapped[dict[str, Any]]
-    """k, exclude_seen, replace."""
+    """k, exclude_seen."""
     stats: Mapped[dict[str, Any] | None]
     error: Mapped[dict[str, Any] | None]
     blob_id: Mapped[str | None] = mapped_column(ForeignKey("blobs.id"))
