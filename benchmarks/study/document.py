@@ -98,8 +98,8 @@ def _cell(cell: Cell, figures: CellFigures | None, plan: Plan, records: Mapping[
     trials = [one for one in records.values() if one.key in planned]
     tested = [records[key] for key in tests if key in records]
     if not trials and not tested:
-        return ["Not yet run."]
-    parts = [] if plan.is_complete(cell) else [f"Under way: {len(trials) + len(tested)} runs are finished."]
+        return ["Not run."]
+    parts = [] if plan.is_complete(cell) else [f"Incomplete: {len(trials) + len(tested)} runs are finished."]
     rest = [one for one in tested if one.key not in _told(figures)]
     parts += _tables(cell, figures, rest, trials, plan)
     if frontiers.frontiers_of(cell, records, plan):

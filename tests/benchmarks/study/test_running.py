@@ -100,7 +100,7 @@ def test_a_whole_cell_ends_in_tables(tmp_path: Path, data: Path, rules: Rules) -
     assert "yesterday's" not in text
     for arm in ARMS:
         assert f"| `{arm}` |" in text
-    assert "Not yet run." in text.split("### video-gru4rec-paper")[1]
+    assert "Not run." in text.split("### video-gru4rec-paper")[1]
     assert f"figures/frontiers-{BEAUTY.name}.svg" in text
     assert (tmp_path / f"figures/frontiers-{BEAUTY.name}.svg").read_bytes().startswith(b"<?xml")
     assert rounds.read_text("utf-8") == f"Rules.\n{BEGIN}\n\n{END}\nCommands.\n"
@@ -129,7 +129,7 @@ def test_a_search_on_its_own_data_is_told_beside_what_decides(
         made = {"purpose": "trial", "arm": run.arm, "changes": run.changes}
         results.add(toys, record(run.key, spec=run.spec().model_dump(mode="json"), **made))
     decided, own = render(results, [toys], RULES).split("**Searched on its own data**")
-    assert "Not yet run." in decided
+    assert "Not run." in decided
     assert own.count("| `cascade` |") == 4 + 1  # trials, and the frontier
     assert "| `cascade` |" not in render_earlier(results, [toys], RULES)
 
