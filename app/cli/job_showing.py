@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.markup import escape
 
-from app.cli.output import print_fields, print_json, status_text, time_text
+from app.cli.output import print_fields, print_json, seconds_text, status_text, time_text
 from app.console import new_console
 from app.sdk.objects.jobs import Event, Job
 
@@ -21,6 +21,8 @@ def show_job(job: Job, as_json: bool) -> None:
             ("name", escape(job.name or "")),
             ("status", status_text(job.status) + (f" ({escape(job.phase)})" if job.phase else "")),
             ("done", f"{100 * job.progress.fraction:.0f} %"),
+            ("trains", escape(_at(job))),
+            ("ends about", "" if job.ended_at else time_text(job.progress.eta_at)),
             ("error", f"[red]{escape(f'{error.code}: {error.message}')}[/]" if error else ""),
             ("hint", escape(error.hint) if error else ""),
             ("stopped", escape(job.stop_reason or "")),
@@ -34,6 +36,7 @@ def show_job(job: Job, as_json: bool) -> None:
             ("created", time_text(job.created_at)),
             ("started", time_text(job.started_at)),
             ("ended", time_text(job.ended_at)),
+            ("took", _took(job)),
             ("models", "\n".join(job.models)),
         ]
     )
@@ -52,6 +55,20 @@ def event_line(event: Event) -> str:
     at = event.created_at.astimezone().strftime("%Y-%m-%d %H:%M:%S") if event.created_at else ""
     level = "" if event.level == "info" else f"{event.level.upper()} "
     return f"{at} {event.type} {level}{event.message}"
+
+
+def _at(job: Job) -> str:
+    if job.status != "running" or job.arm is None:
+        return ""
+    epochs = job.spec.get("epochs")
+    epoch = f", epoch {job.progress.epoch} of at most {epochs}" if job.progress.epoch else ""
+    return f"{job.arm}, seed {job.seed}{epoch}"
+
+
+def _took(job: Job) -> str:
+    if job.started_at is None or job.ended_at is None:
+        return ""
+    return seconds_text((job.ended_at - job.started_at).total_seconds())
 
 
 def _place(job: Job) -> str:

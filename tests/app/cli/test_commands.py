@@ -252,3 +252,31 @@ def test_recommend_takes_items_apart_and_replacements(peer, cli):
 
 def test_version(cli):
     assert cli("--version").stdout.startswith("steadyrank 0.")
+
+
+def test_a_job_is_shown_with_where_it_is_and_afterwards_with_what_it_took(peer, cli):
+    running = {
+        **JOB,
+        "status": "running",
+        "phase": "training",
+        "arm": "cascade",
+        "seed": 1,
+        "spec": {"epochs": 60},
+        "progress": {"fraction": 0.46, "epoch": 12, "eta_at": "2026-01-01T00:20:00Z"},
+        "started_at": "2026-01-01T00:01:00Z",
+    }
+    ended = {**running, "status": "succeeded", "phase": None, "ended_at": "2026-01-01T00:02:17Z"}
+    peer.on("GET /v1/jobs/job_1", (200, running), (200, ended))
+    now = " ".join(cli("jobs", "show", "job_1").stdout.split())
+    assert "trains cascade, seed 1, epoch 12 of at most 60 ends about" in now
+    assert "took" not in now
+    then = " ".join(cli("jobs", "show", "job_1").stdout.split())
+    assert "took 1:17" in then
+    assert "trains" not in then
+    assert "ends about" not in then
+
+
+def test_a_filter_that_no_job_meets_is_not_told_as_no_jobs(peer, cli):
+    peer.on("GET /v1/jobs", (200, {"data": [], "has_more": False}), (200, {"data": [], "has_more": False}))
+    assert "No jobs yet" in cli("jobs", "list").stdout
+    assert "No job is like that" in cli("jobs", "list", "--status", "failed").stdout
