@@ -34,7 +34,13 @@ SEED = {
 REPORT = {
     "protocol_hash": "feed",
     "spec": TrainSpec(max_length=6).model_dump(mode="json"),
-    "dataset": {"items": N_ITEMS, "users": 9, "interactions": 99, "split": {"name": "leave_one_out"}},
+    "dataset": {
+        "items": N_ITEMS,
+        "users": 9,
+        "interactions": 99,
+        "cut_interactions": 31,
+        "split": {"name": "leave_one_out", "train_interactions": 81},
+    },
     "arms": {"cascade": {**SEED, "seeds": [{**SEED, "seed": 0, "best_epoch": 3, "epochs": 4}]}},
     "baselines": {"popularity": SEED},
     "warnings": [{"code": "nothing_learnt", "arm": "cascade", "message": "cascade has learnt nothing"}],
@@ -183,6 +189,10 @@ def test_damaged_models(files: dict[str, bytes]) -> None:
 def test_the_card_says_what_the_model_is(files: dict[str, bytes]) -> None:
     card = files["README.md"].decode()
     assert "cascade has learnt nothing" in card
+    assert (
+        "Trained on 50 interactions of 9 users (of 99 in the log; 31 more of their training part are too old "
+        "for its windows), the last two" in card
+    )
     assert "| popularity | 0.2000 | 0.1000 (0.0500 to 0.1500) | – | – |" in card
     config = json.loads(files["config.json"])
     assert (config["arm"], config["seed"], config["architecture"]) == ("cascade", 0, "sasrec")
