@@ -25,7 +25,7 @@ def verdict(compared: Compared) -> str:
         same = [named(name) for name, (_, _, one) in metrics.items() if not one.significant]
         parts = [", ".join(moved)] if moved else []
         if same:
-            parts.append(f"no measurable difference in {' and '.join(same)}")
+            parts.append(f"no measurable difference in {' or '.join(same)}")
         found = "; ".join(parts) or "nothing that both were measured by"
         sentences.append(f"{_begun(side)} against {baseline.label}: {found}.")
     if compared.mixed:
@@ -50,8 +50,8 @@ def markdown(compared: Compared) -> str:
             named(name),
             f"{base:.4f}",
             f"{value:.4f}",
-            f"{one.difference:+.4f}",
-            f"{one.low:+.4f} to {one.high:+.4f}{' *' if one.significant else ''}",
+            f"{one.difference:+z.4f}",
+            f"{one.low:+z.4f} to {one.high:+z.4f}{' *' if one.significant else ''}",
             str(one.n),
         )
         for side, metrics in compared.others

@@ -138,7 +138,7 @@ def verdict(
         same = [_NAMES[row["metric"]] for row in rows if not _is_measurable(row)]
         parts = [", ".join(moved)] if moved else []
         if same:
-            parts.append(f"no measurable difference in {' and '.join(same)}")
+            parts.append(f"no measurable difference in {' or '.join(same)}")
         share = [_share(cost) for cost in costs if (cost["arm"], cost["against"]) == (arm, against)]
         sentences.append(f"{arm} against {against}: {'; '.join(parts)}.{''.join(share)}")
     if not comparisons:

@@ -181,7 +181,7 @@ def _verdict(comparisons: list[dict[str, Any]], warnings: list[dict[str, Any]]) 
             said = "no measurable difference in clean NDCG@10"
         else:
             direction = "higher" if row["difference"] > 0 else "lower"
-            interval = f"95 % interval {low:+.4f} to {high:+.4f}"
+            interval = f"95 % interval {low:+z.4f} to {high:+z.4f}"
             said = f"clean NDCG@10 {direction} by {abs(row['difference']):.4f} ({interval})"
         sentences.append(f"{row['arm'].capitalize()} against {row['against']}: {said}.")
     sentences += [f"{warning['message'][0].upper()}{warning['message'][1:]}." for warning in warnings]

@@ -62,8 +62,8 @@ def differences(report: Report) -> Table:
             row["arm"],
             row["against"],
             row["metric"],
-            f"{row['difference']:+.4f}",
-            f"{row['interval'][0]:+.4f} to {row['interval'][1]:+.4f}",
+            f"{row['difference']:+z.4f}",
+            f"{row['interval'][0]:+z.4f} to {row['interval'][1]:+z.4f}",
             str(row["n"]),
         )
         for row in report["comparisons"]
@@ -188,7 +188,7 @@ def environment(report: Report) -> Table:
 
 def number(value: float | None, digits: int = 4) -> str:
     """Write a figure; a dash for one that is not there."""
-    return NONE if value is None else f"{value:.{digits}f}"
+    return NONE if value is None else f"{value:z.{digits}f}"
 
 
 def _ranged(figures: Mapping[str, Any], intervals: Mapping[str, Sequence[float] | None], name: str) -> str:

@@ -25,6 +25,7 @@ from worker.training.reporting.results import (
     CLEAN,
     INTERVALS,
 )
+from worker.training.reporting.tables import number
 from worker.training.spec import TrainSpec
 
 
@@ -212,3 +213,11 @@ def test_the_page() -> None:
     assert "nan" not in page.lower()
     for line in page.splitlines():
         assert not line.startswith("|") or line.endswith(" |")
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "written"),
+    [(-0.00001, 4, "0.0000"), (-0.5, 0, "0"), (-0.25, 2, "-0.25"), (None, 4, "–")],
+)
+def test_nothing_is_written_without_a_sign(value: float | None, digits: int, written: str) -> None:
+    assert number(value, digits) == written
