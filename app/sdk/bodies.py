@@ -24,7 +24,8 @@ def body_of(source: Source, on_bytes: Sent | None = None) -> Body:
     """Make a request body of `source`.
 
     A path, bytes and a seekable file can be sent again on a retry; a pipe and an iterable only once. An open
-    file is sent from where it stands and stays open. OSError when a path cannot be read.
+    file is sent from where it stands and stays open. OSError when a path cannot be read; TypeError for a data
+    frame.
     """
     if isinstance(source, str | os.PathLike):
         path = Path(source)
@@ -44,6 +45,10 @@ def body_of(source: Source, on_bytes: Sent | None = None) -> Body:
         )
     if hasattr(source, "read"):
         return _of_file(cast("BinaryIO", source), on_bytes)
+    if hasattr(source, "columns"):  # of which iterating gives the columns
+        raise TypeError(
+            "a data frame is no file: write it to one (pandas: to_parquet, polars: write_parquet) first"
+        )
     return Body(lambda: _counted(iter(source), None, on_bytes), size=None, repeatable=False)
 
 

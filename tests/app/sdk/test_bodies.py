@@ -5,6 +5,7 @@ import os
 import threading
 import tracemalloc
 
+import polars as pl
 import pytest
 
 from app.sdk.bodies import READ_BYTES, body_of
@@ -44,6 +45,11 @@ def test_a_pipe_is_sent_once():
         body = body_of(pipe)
         assert (body.size, body.repeatable) == (None, False)
         assert b"".join(body.open()) == b"a,b\n"
+
+
+def test_a_data_frame_is_told_what_to_do():
+    with pytest.raises(TypeError, match="write_parquet"):
+        body_of(pl.DataFrame({"user": ["u1"], "item": ["i1"]}))
 
 
 def test_bytes_and_iterables():
