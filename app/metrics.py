@@ -6,6 +6,7 @@ then say the same, and a process that has just started knows everything.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -17,6 +18,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 from starlette.types import Scope
 
@@ -25,6 +27,8 @@ from app.problems import problem_responses
 from app.route_templates import route_of
 
 router = APIRouter(tags=["health"])
+
+logger = logging.getLogger(__name__)
 
 KEPT_SECONDS = 5.0
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -162,6 +166,10 @@ class _State(Collector):
             up.add_metric((), 0)
             yield up
             return
+        except SQLAlchemyError:
+            # It answers, but has not the tables that are asked for; the process's own figures are shown.
+            logger.exception("the database's figures cannot be read")
+            found = []
         up.add_metric((), 1)
         yield up
         yield from found

@@ -121,6 +121,8 @@ class Presence:
         try:
             found = json.loads(self._answer([sys.executable, "-P", "-c", _PROBE]))
         except (subprocess.SubprocessError, OSError, ValueError) as error:
+            if self._left.is_set():
+                return
             said = getattr(error, "stderr", None) or error
             logger.error("torch cannot be imported here, so no job can be trained: %s", said)
             return

@@ -10,7 +10,7 @@
 | 5 | a run done again from its manifest is the same within tolerance, not bit for bit |
 | 6 | a run done again from its manifest is different |
 | 7 | it did not end within `--timeout`, or the time that a command gives it; it goes on |
-| 8 | too many requests, or the quota of a day, a month or of jobs at once is used up (429); later it is not |
+| 8 | too many requests, or a quota (of a day, a month, or of so many at once) is used up: 429; later not |
 | 130 | Ctrl-C |
 """
 

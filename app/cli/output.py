@@ -76,7 +76,8 @@ def print_rows(headings: Sequence[str], rows: Iterable[Sequence[str]], *, empty:
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading, width in zip(headings, _widths(headings, cells, out.width), strict=True):
-        table.add_column(heading, no_wrap=True, width=width)
+        least = width if heading in _WHOLE else None
+        table.add_column(heading, no_wrap=True, min_width=least, max_width=width)
     for row in cells:
         table.add_row(*row)
     out.print(table)

@@ -43,6 +43,9 @@ _NOT_A_STEPS = frozenset(
 _waiting = FewAtOnce(8, "requests that wait for probes")
 
 
+Asked = Callable[[Session], tuple[TrainSpec, Dataset]]
+
+
 @dataclass(frozen=True)
 class Unprobed:
     """Why there is no probe to estimate by: a code, and words."""
@@ -91,9 +94,7 @@ def known(session: Session, project_id: str, spec: TrainSpec, dataset: Dataset) 
     return found
 
 
-def probe_first(
-    database: Database, project_id: str, asked: Callable[[Session], tuple[TrainSpec, Dataset]]
-) -> Unprobed | None:
+def probe_first(database: Database, project_id: str, asked: Asked) -> Unprobed | None:
     """Have a probe made, unless there is one, and wait for its end, at most `WAIT_SECONDS`.
 
     Holds no connection of its own while it waits. `asked` gives the spec and its data set in a session, and
@@ -110,14 +111,12 @@ def probe_first(
             place.enter_context(_waiting.one())
         except ServiceUnavailable as crowded:
             return Unprobed("too_many_probes", crowded.detail)
-        return _asked_and_waited(database, project_id, spec, dataset)
+        return _asked_and_waited(database, project_id, asked)
 
 
-def _asked_and_waited(
-    database: Database, project_id: str, spec: TrainSpec, dataset: Dataset
-) -> Unprobed | None:
+def _asked_and_waited(database: Database, project_id: str, asked: Asked) -> Unprobed | None:
     with database.unit_of_work() as session:
-        probe_id = _request(session, project_id, spec, dataset)
+        probe_id = _request(session, project_id, *asked(session))  # anew: it holds what it asks about
     if probe_id is None:
         return Unprobed("too_many_probes", f"{_MOST_WAITING} probes of this project wait already.")
     deadline = time.monotonic() + WAIT_SECONDS

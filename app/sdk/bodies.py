@@ -29,7 +29,8 @@ def body_of(source: Source, on_bytes: Sent | None = None) -> Body:
     """
     if isinstance(source, str | os.PathLike):
         path = Path(source)
-        if path.exists() and not path.is_file():  # a pipe: nobody knows how much will come out of it
+        # Of a pipe nobody knows how much will come out.
+        if path.exists() and not path.is_file() and not path.is_dir():
             return Body(lambda: _counted(_of_path(path), None, on_bytes), size=None, repeatable=False)
         with path.open("rb"):
             size = path.stat().st_size
@@ -75,9 +76,10 @@ def _exactly(blocks: Iterator[bytes], size: int, name: str) -> Iterator[bytes]:
     """The first `size` bytes: a log may grow while it is sent. IntegrityError when there are fewer."""
     left = size
     for block in blocks:
-        if left:
-            yield block[:left]
+        yield block[:left]
         left -= min(left, len(block))
+        if not left:
+            return
     if left:
         raise IntegrityError(f"{name} became shorter while it was being uploaded")
 

@@ -42,3 +42,21 @@ def test_every_console_is_made_in_one_place() -> None:
         if bare.search(path.read_text("utf-8"))
     ]
     assert found == ["app/console.py"]
+
+
+@pytest.mark.parametrize("columns", ["50", "60", "80", "200"])
+def test_an_id_is_never_cut(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    row = (
+        "job_01m8pf6k5yac3fxza1k8wb0kpg",
+        "succeeded",
+        "100 %",
+        "name",
+        "sasrec",
+        "standard",
+        "2026-11-30 18:00",
+    )
+    print_rows(("id", "status", "done", "name", "model", "arms", "created"), [row], empty="")
+    assert "job_01m8pf6k5yac3fxza1k8wb0kpg" in capsys.readouterr().out

@@ -144,3 +144,18 @@ def test_without_a_database_they_say_so() -> None:
     assert found["steadyrank_database_up"].samples[0].value == 0
     assert "steadyrank_jobs" not in found
     nowhere.dispose()
+
+
+def test_tables_that_are_not_there_yet_cost_only_their_own_figures(
+    anonymous: httpx.Client,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with database.unit_of_work() as session:
+        _, secret = create_key(session, name="prometheus", scopes=["operator"])
+    query = "SELECT count(*) FROM no_such_table"
+    monkeypatch.setattr("app.metrics._QUERIES", (("steadyrank_broken", "Broken.", None, query),))
+    answer = anonymous.get("/metrics", headers={"Authorization": f"Bearer {secret}"})
+    assert (answer.status_code, "steadyrank_database_up 1.0" in answer.text) == (200, True)
+    assert "no_such_table" in caplog.text

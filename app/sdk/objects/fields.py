@@ -14,6 +14,9 @@ from app.sdk.errors import SteadyRankError
 
 JSON = dict[str, Any]
 
+_FIRST_PRINTED = 32
+"""What comes before it controls a terminal; names may have any other letter."""
+
 TERMINAL_STATUSES = frozenset({"succeeded", "failed", "cancelled"})
 
 
@@ -36,11 +39,15 @@ def id_of(thing: str | Identified) -> str:
 def id_in_path(thing: str | Identified, safe: str = "") -> str:
     """The id as a part of a path, where `/`, `?` and dots lead elsewhere. SteadyRankError for none."""
     found = id_of(thing)
-    if not found.strip(".") or not found.isprintable():
+    try:
+        quoted = quote(found, safe=safe)
+    except UnicodeEncodeError:
+        quoted = ""
+    if not quoted.strip(".") or any(ord(letter) < _FIRST_PRINTED for letter in found):
         raise SteadyRankError(
             f"{found[:200]!r} cannot be asked for: it is no id.", hint="Ids look like ds_01m8…."
         )
-    return quote(found, safe=safe)
+    return quoted
 
 
 def read_time(value: Any) -> datetime | None:

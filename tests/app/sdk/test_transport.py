@@ -379,6 +379,14 @@ def test_what_json_cannot_hold_is_told_by_its_field(script, client, value):
     assert script.requests == []
 
 
+@pytest.mark.parametrize("name", ["می‌خواهم", "東京　映画", "a\u00a0b"])
+def test_a_name_may_have_any_letters(script, client, name):
+    script.answers = [httpx.Response(404)]
+    with pytest.raises(NotFoundError):
+        client.models.get(f"{name}@production")
+    assert script.requests[0].url.path == f"/v1/models/{name}@production"
+
+
 def test_an_id_leads_to_no_other_page(script, client):
     script.answers = [httpx.Response(404)]
     with pytest.raises(NotFoundError):
