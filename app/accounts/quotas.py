@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from app.accounts.limits import Limits, limits_of
 from app.accounts.stored import stored_bytes
 from app.config import Settings
+from app.db import light_work
 from app.db.models.batch_recommendation import BatchRecommendation
 from app.db.models.dataset import Dataset
 from app.db.models.evaluation import Evaluation
@@ -78,9 +79,8 @@ def submit_batch(session: Session, settings: Settings, project_id: str) -> None:
     """Ask for one more batch of recommendations. QuotaExceeded as of a job; QuotaUsedUp."""
     limits = _with_room(session, settings, project_id)
     if limits.batches_at_once:
-        _wait(
-            "batches_at_once", batches_unfinished(session, project_id), limits.batches_at_once, _SLOT_SECONDS
-        )
+        used = batches_unfinished(session, project_id)
+        _wait("batches_at_once", used, limits.batches_at_once, _SLOT_SECONDS)
 
 
 def queue_again(session: Session, settings: Settings, project_id: str) -> None:
@@ -108,18 +108,12 @@ def jobs_unfinished(session: Session, project_id: str) -> int:
 
 def evaluations_unfinished(session: Session, project_id: str) -> int:
     """Evaluations that are queued or running."""
-    statement = select(func.count()).where(
-        Evaluation.project_id == project_id, Evaluation.status.in_(("queued", "running"))
-    )
-    return session.execute(statement).scalar_one()
+    return _unfinished(session, Evaluation, project_id)
 
 
 def batches_unfinished(session: Session, project_id: str) -> int:
     """Batches of recommendations that are queued or running."""
-    statement = select(func.count()).where(
-        BatchRecommendation.project_id == project_id, BatchRecommendation.status.in_(("queued", "running"))
-    )
-    return session.execute(statement).scalar_one()
+    return _unfinished(session, BatchRecommendation, project_id)
 
 
 def jobs_of_day(session: Session, project_id: str, now: datetime) -> int:
@@ -160,6 +154,15 @@ def _require_turn(session: Session, limits: Limits, project_id: str, now: dateti
         _wait("runtime_seconds_a_month", runtime, limits.runtime_seconds_a_month, seconds)
     if limits.jobs_at_once:
         _wait("jobs_at_once", jobs_unfinished(session, project_id), limits.jobs_at_once, _SLOT_SECONDS)
+
+
+def _unfinished(
+    session: Session, table: type[Evaluation] | type[BatchRecommendation], project_id: str
+) -> int:
+    unfinished = table.status.in_(light_work.UNFINISHED)
+    return session.execute(
+        select(func.count()).where(table.project_id == project_id, unfinished)
+    ).scalar_one()
 
 
 def _with_room(session: Session, settings: Settings, project_id: str, size: int = 1) -> Limits:
